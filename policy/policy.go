@@ -50,8 +50,8 @@ type Name struct {
 type Policy struct {
 	Name        string // as the user named it: a path or "builtin:NAME"
 	Description string
-	Default     Action // what no rule names: Deny, Kill, Log or Allow
-	Errno       uint16 // what a denied call returns unless its rule says otherwise
+	Default     Action      // what no rule names: Deny, Kill, Log or Allow
+	Errno       uint16      // what a denied call returns unless its rule says otherwise
 	Kernel      abi.Version // calls newer than this get Default; zero: no such line
 	Rules       []*Rule     // in the order in which they are tried: this file's, then what it extends
 	Compat      Compat
@@ -135,11 +135,11 @@ type Verdict struct {
 type Cause uint8
 
 const (
-	ByRule Cause = iota
-	ByDefault    // no rule names the call
-	ByUnknown    // a number that the tables lack or that is newer than `kernel:`
-	ByCompat     // the policy's `compat` line for that ABI
-	ByForeign    // an ABI that callgate does not know
+	ByRule    Cause = iota
+	ByDefault       // no rule names the call
+	ByUnknown       // a number that the tables lack or that is newer than `kernel:`
+	ByCompat        // the policy's `compat` line for that ABI
+	ByForeign       // an ABI that callgate does not know
 )
 
 // Set is the policies that bear on one sandbox. The most restrictive verdict

@@ -12,9 +12,9 @@ package abi
 type Arch uint8
 
 const (
-	X86_64  Arch = iota + 1
-	I386         // int 0x80, sysenter, and 32-bit programs on an x86-64 kernel
-	X32          // x86_64's audit arch with X32Bit set in the number
+	X86_64 Arch = iota + 1
+	I386        // int 0x80, sysenter, and 32-bit programs on an x86-64 kernel
+	X32         // x86_64's audit arch with X32Bit set in the number
 	AArch64
 )
 
@@ -90,23 +90,23 @@ func (p *Param) Value(args *[6]uint64) uint64 {
 type Kind uint8
 
 const (
-	Int      Kind = iota // a number, or constants if the parameter has them
-	FD                   // a descriptor
-	DirFD                // a descriptor or AT_FDCWD
-	Pointer              // an address nobody follows
-	Path                 // NUL-terminated file name
-	String               // other NUL-terminated text
-	Buffer               // bytes; the next parameter is their number
-	Mode                 // file mode, shown in octal
-	Sockaddr             // struct sockaddr; the next parameter is its length
-	Argv                 // NULL-terminated array of strings
-	OpenHow              // struct open_how
-	CloneArgs            // struct clone_args
-	Timespec             // struct timespec
-	Signal               // a signal's number
-	PID                  // a process or thread
-	Size                 // a count of bytes or things
-	Offset               // a position in a file
+	Int       Kind = iota // a number, or constants if the parameter has them
+	FD                    // a descriptor
+	DirFD                 // a descriptor or AT_FDCWD
+	Pointer               // an address nobody follows
+	Path                  // NUL-terminated file name
+	String                // other NUL-terminated text
+	Buffer                // bytes; the next parameter is their number
+	Mode                  // file mode, shown in octal
+	Sockaddr              // struct sockaddr; the next parameter is its length
+	Argv                  // NULL-terminated array of strings
+	OpenHow               // struct open_how
+	CloneArgs             // struct clone_args
+	Timespec              // struct timespec
+	Signal                // a signal's number
+	PID                   // a process or thread
+	Size                  // a count of bytes or things
+	Offset                // a position in a file
 )
 
 // Version is a kernel version; the zero Version is "always there".

@@ -1,0 +1,93 @@
+// Package audit is what callgate tells of a run: the events, and where they
+// go. A sink never blocks the trace loop and never loses an event in silence:
+// what could not be written is counted and told at the end.
+package audit
+
+import "time"
+
+// SchemaVersion is the version of the event schema (docs/audit.md).
+const SchemaVersion = 1
+
+// Event is one line of the audit log. Fields that an event kind does not have
+// are left out.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Sandbox string    `json:"sandbox"`
+	PID     int       `json:"pid,omitempty"` // thread group, as callgate sees it
+	TID     int       `json:"tid,omitempty"`
+	Exe     string    `json:"exe,omitempty"`
+	Kind    Kind      `json:"event"`
+
+	*CallInfo `json:",omitempty"` // call
+	*ExecInfo `json:",omitempty"` // start, exec
+	*ExitInfo `json:",omitempty"` // exit, end
+	*Totals   `json:",omitempty"` // end
+}
+
+// Kind is what an event tells.
+type Kind string
+
+const (
+	Start Kind = "start" // the sandbox: its command, policies and host
+	Exec  Kind = "exec"  // a process became another program
+	Call  Kind = "call"  // a call was denied, skipped, killed or logged
+	Exit  Kind = "exit"  // a process ended
+	Limit Kind = "limit" // a limit was reached
+	End   Kind = "end"   // the sandbox, with its totals
+)
+
+// CallInfo is a decided call.
+type CallInfo struct {
+	ABI      string   `json:"abi"`            // x86_64, i386, x32, aarch64
+	Entry    string   `json:"entry"`          // syscall, int80
+	Code     string   `json:"code,omitempty"` // i386: "64-bit" or "32-bit", the code that made the call
+	Nr       int64    `json:"nr"`
+	Syscall  string   `json:"syscall"`           // by the ABI's table; "" if it has no such number
+	Misread  string   `json:"misread,omitempty"` // i386 from 64-bit code: what nr is in the x86_64 table
+	Args     []string `json:"args"`              // decoded, as strace writes them
+	Of       string   `json:"of,omitempty"`      // the multiplexer or block call that carried it: socketcall, ipc, clone3 ...
+	Verdict  string   `json:"verdict"`
+	Errno    string   `json:"errno,omitempty"`
+	Value    *int64   `json:"value,omitempty"` // of a skip
+	Rule     string   `json:"rule"`            // policy:line, or "default", "unknown", "compat", "foreign"
+	Tier     string   `json:"tier"`            // traced, filter
+	Reason   string   `json:"reason,omitempty"`
+	Permit   string   `json:"permit,omitempty"` // the least rule that would permit it
+	Enforced bool     `json:"enforced"`         // false under --permissive
+}
+
+// ExecInfo is a program that a process became.
+type ExecInfo struct {
+	Argv     []string `json:"argv"`
+	Policies []string `json:"policies,omitempty"` // start only
+	Version  int      `json:"schema,omitempty"`   // start only
+}
+
+// ExitInfo is how a process, or at the end the command, ended.
+type ExitInfo struct {
+	Status int    `json:"status"`           // exit status, 128+N for a signal
+	Signal string `json:"signal,omitempty"` // SIGKILL, ...
+}
+
+// Totals are the sandbox's figures.
+type Totals struct {
+	WallSeconds   float64 `json:"wall_seconds"`
+	UserSeconds   float64 `json:"user_seconds"`
+	SystemSeconds float64 `json:"system_seconds"`
+	MaxRSSBytes   int64   `json:"max_rss_bytes"` // of the largest process
+	Processes     int     `json:"processes"`
+	Threads       int     `json:"threads"`
+	Stops         uint64  `json:"stops"`
+	Denied        uint64  `json:"denied"`
+	Logged        uint64  `json:"logged"`
+	Killed        uint64  `json:"killed"`
+	Lost          uint64  `json:"lost_events"`
+}
+
+// Sink takes events. Put is called from the trace loop: it must not block, and
+// it must not keep the event after it returns unless it copies it.
+type Sink interface {
+	Put(*Event)
+	// Close writes what is left and says how many events were lost and why.
+	Close() (lost uint64, err error)
+}
