@@ -1,0 +1,77 @@
+// Package supervisor runs a command under a plan: it starts it behind the
+// plan's filters, traces every task that descends from it, decides the calls
+// that the filters send to it, and returns when the last task is gone.
+//
+// # Limits
+//
+// One Run takes one operating-system thread, which is the tracer of all the
+// sandbox's tasks; Runs do not share anything and may go on side by side. A
+// sandbox cannot be traced by anyone else meanwhile (ptrace(2): one tracer a
+// task). Calls 335 and 336 (uretprobe, uprobe) never reach a filter on kernels
+// that have them (Linux commit cf6eb547a24a).
+package supervisor
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"callgate/policy/compile"
+	"callgate/supervisor/audit"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is the program to run.
+type Command struct {
+	Path string   // the file to execute, as Find returns it
+	Args []string // argv, Args[0] the name it is called by
+	Env  []string // KEY=VALUE; all of its environment
+	Dir  string   // its working folder; "" is the caller's
+	// Files become descriptors 0, 1, 2 and so on; a nil entry is closed. Every
+	// other descriptor of the caller's is closed but for Keep's.
+	Files []*os.File
+	Keep  []int // descriptors of the caller's that stay open under their number
+}
+
+// Options are what a run needs beside its plan.
+type Options struct {
+	Sandbox    string     // the sandbox's name in events
+	Sink       audit.Sink // where events go; nil: nowhere
+	Permissive bool       // enforce nothing, report everything
+}
+
+// Result is how a command ended.
+type Result struct {
+	Status int         // its exit status, or 128+N where signal N ended it
+	Signal unix.Signal // that signal, 0 if it exited
+	Totals audit.Totals
+	Wall   time.Duration
+}
+
+// StartError says that the command could not be started, and which system
+// call said so. errors.Is(err, fs.ErrNotExist) tells a command that is not
+// there from one that cannot be executed.
+type StartError struct {
+	Op   string // "execve", "landlock_restrict_self", ...
+	Path string // for execve and chdir
+	Err  error  // the errno
+}
+
+func (e *StartError) Error() string {
+	if e.Path == "" {
+		return e.Op + ": " + e.Err.Error()
+	}
+	return e.Op + " " + e.Path + ": " + e.Err.Error()
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Run starts cmd under plan and returns when every task of the sandbox is
+// gone. When the command itself ends, what is left of its tree is killed. When
+// ctx ends, the whole sandbox is killed and Run returns ctx's error.
+//
+// The caller's environment and descriptors reach the command only as cmd says.
+func Run(ctx context.Context, plan *compile.Plan, cmd Command, opt Options) (*Result, error) {
+	return run(ctx, plan, cmd, opt)
+}
