@@ -37,8 +37,17 @@ type Command struct {
 // Options are what a run needs beside its plan.
 type Options struct {
 	Sandbox    string     // the sandbox's name in events
-	Sink       audit.Sink // where events go; nil: nowhere
+	Audit      audit.Sink // every event; nil: nowhere
+	Terminal   audit.Sink // what a person is told: denials and the end; nil: nowhere
 	Permissive bool       // enforce nothing, report everything
+
+	// Started is called once, with the command's process, when that is about
+	// to run its first instruction. Stopped is called when a signal has stopped
+	// the command's process as job control does (SIGSTOP, SIGTSTP, SIGTTIN,
+	// SIGTTOU). Both run on the tracer's thread, so that nothing of the
+	// sandbox's goes on before they return; both may be nil.
+	Started func(pid int)
+	Stopped func(sig unix.Signal)
 }
 
 // Result is how a command ended.
