@@ -1,0 +1,231 @@
+/* The first stage: what becomes the command. It is started with CLONE_VM, as
+ * vfork(2) does, but without suspending its parent, which has to seize it. It
+ * shares the memory of a process with other threads, so it uses its own stack,
+ * calls the kernel directly (errno is its parent's) and nothing of libc.
+ */
+#define _GNU_SOURCE
+#include "launch.h"
+#include "rawcall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#define CLOSE_RANGE_CLOEXEC_FLAG (1U << 2)
+
+enum { STACK_SIZE = 64 * 1024, SIGNALS = 64, SIGSET_SIZE = 8 };
+
+/* struct sigaction as the kernel has it (rt_sigaction(2)). */
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+/* struct rlimit64 (prlimit(2)). */
+struct limit {
+	uint64_t soft, hard;
+};
+
+/* What the caller of callgate left. Go changes all of it before main: its
+ * runtime takes every signal, and package os raises RLIMIT_NOFILE's soft limit
+ * (os/rlimit.go). */
+static uint64_t inherited_mask;
+static uint64_t inherited_ignored;
+static struct limit inherited_files;
+
+__attribute__((constructor)) static void remember_inherited(void)
+{
+	raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&inherited_files);
+	raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&inherited_mask, SIGSET_SIZE);
+	for (int sig = 1; sig <= SIGNALS; sig++) {
+		struct kernel_sigaction act;
+		if (raw4(SYS_rt_sigaction, sig, 0, (long)&act, SIGSET_SIZE) == 0 && act.handler == SIG_IGN)
+			inherited_ignored |= 1UL << (sig - 1);
+	}
+}
+
+static void restore_signals(void)
+{
+	for (int sig = 1; sig <= SIGNALS; sig++) {
+		struct kernel_sigaction act = { SIG_DFL, 0, 0, 0 };
+		if (inherited_ignored >> (sig - 1) & 1)
+			act.handler = SIG_IGN;
+		raw4(SYS_rt_sigaction, sig, (long)&act, 0, SIGSET_SIZE);
+	}
+	raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&inherited_mask, 0, SIGSET_SIZE);
+}
+
+/* place_files makes files[i] descriptor i. Sources below nfiles are moved out
+ * of the way first, lest one overwrites another's. */
+static long place_files(struct launch *l, int *moved)
+{
+	if (l->landlock >= 0) {
+		l->landlock = raw3(SYS_fcntl, l->landlock, F_DUPFD_CLOEXEC, l->nfiles);
+		if (l->landlock < 0)
+			return l->landlock;
+	}
+	for (int i = 0; i < l->nfiles; i++) {
+		moved[i] = l->files[i];
+		if (moved[i] < 0)
+			continue;
+		moved[i] = raw3(SYS_fcntl, l->files[i], F_DUPFD_CLOEXEC, l->nfiles);
+		if (moved[i] < 0)
+			return moved[i];
+	}
+	for (int i = 0; i < l->nfiles; i++) {
+		if (moved[i] < 0) {
+			raw1(SYS_close, i);
+			continue;
+		}
+		long rc = raw3(SYS_dup3, moved[i], i, 0);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* hide_descriptors has execve close all from first on. Before Linux 5.11
+ * close_range has no CLOEXEC flag: then each is marked by itself. */
+static long hide_descriptors(int first)
+{
+	long rc = raw3(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC_FLAG);
+	if (rc != -ENOSYS && rc != -EINVAL)
+		return rc;
+	struct limit limit;
+	rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit);
+	if (rc < 0)
+		return rc;
+	for (uint64_t fd = first; fd < limit.hard; fd++)
+		raw3(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static long keep_descriptors(struct launch *l)
+{
+	for (int i = 0; i < l->nkeep; i++) {
+		long rc = raw3(SYS_fcntl, l->keep[i], F_SETFD, 0);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static long install_filters(struct launch *l)
+{
+	for (int i = 0; i < l->nfilters; i++) {
+		long rc = raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&l->filters[i]);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* await_tracer blocks until the tracer has seized this task. From then on
+ * PTRACE_O_EXITKILL guards against its death; until then the parent-death
+ * signal does. */
+static long await_tracer(struct launch *l)
+{
+	raw2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	if (raw0(SYS_getppid) != l->parent)
+		return -ESRCH;
+	while (!__atomic_load_n(&l->go, __ATOMIC_ACQUIRE))
+		raw4(SYS_futex, (long)&l->go, FUTEX_WAIT, 0, 0);
+	raw2(SYS_prctl, PR_SET_PDEATHSIG, 0);
+	return 0;
+}
+
+/* The pieces run with every signal blocked but for the last, so that none of
+ * Go's signal functions can run in this stage. */
+static long stage_steps(struct launch *l, int *step)
+{
+	long rc;
+	int moved[l->nfiles + 1];
+
+	*step = STEP_PARENT;
+	if ((rc = await_tracer(l)) < 0)
+		return rc;
+	*step = STEP_DESCRIPTORS;
+	if ((rc = place_files(l, moved)) < 0 || (rc = hide_descriptors(l->nfiles)) < 0)
+		return rc;
+	*step = STEP_KEEP;
+	if ((rc = keep_descriptors(l)) < 0)
+		return rc;
+	*step = STEP_LIMITS;
+	if ((rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&inherited_files, 0)) < 0)
+		return rc;
+	*step = STEP_CHDIR;
+	if (l->dir && (rc = raw1(SYS_chdir, (long)l->dir)) < 0)
+		return rc;
+	*step = STEP_NO_NEW_PRIVS;
+	if ((rc = raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
+		return rc;
+	*step = STEP_LANDLOCK;
+	if (l->landlock >= 0 && (rc = raw2(SYS_landlock_restrict_self, l->landlock, 0)) < 0)
+		return rc;
+	restore_signals();
+	*step = STEP_SECCOMP;
+	if ((rc = install_filters(l)) < 0)
+		return rc;
+	*step = STEP_EXECVE;
+	return raw3(SYS_execve, (long)l->path, (long)l->argv, (long)l->envp);
+}
+
+static int stage(void *arg)
+{
+	struct launch *l = arg;
+	int step;
+	l->err = (int)-stage_steps(l, &step);
+	__atomic_store_n(&l->step, step, __ATOMIC_RELEASE);
+	raw1(SYS_exit_group, 127);
+	__builtin_trap(); /* the policy denies exit_group */
+}
+
+int launch_stage(struct launch *l)
+{
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -errno;
+	l->stack = stack;
+	l->parent = getpid();
+
+	sigset_t all, before;
+	sigfillset(&all);
+	int rc = pthread_sigmask(SIG_BLOCK, &all, &before);
+	if (rc != 0)
+		return -rc;
+	int pid = clone(stage, stack + STACK_SIZE, CLONE_VM | SIGCHLD, l);
+	int err = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid < 0 ? -err : pid;
+}
+
+void launch_go(struct launch *l)
+{
+	__atomic_store_n(&l->go, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &l->go, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void launch_end(struct launch *l)
+{
+	if (l->stack)
+		munmap(l->stack, STACK_SIZE);
+	l->stack = NULL;
+}

@@ -1,0 +1,43 @@
+// Package launch starts a sandbox's command: a first stage, written in C and
+// run in a process that shares callgate's memory until it executes the command,
+// waits to be traced, puts descriptors, signals and folder in order, gives up
+// privileges, enters its Landlock domain, installs the filters and calls
+// execve.
+//
+// The command gets the signal mask, the ignored signals and the descriptor
+// limit that callgate's own caller left, not what Go's runtime made of them.
+package launch
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is what the first stage executes, and with what.
+type Command struct {
+	Path    string
+	Args    []string
+	Env     []string
+	Dir     string // "" is the caller's
+	Files   []int  // Files[i] becomes descriptor i; -1 closes it
+	Keep    []int  // stay open under their number; all others are closed
+	Domain  *Domain
+	Filters [][]unix.SockFilter
+}
+
+// Error is a step of the first stage that failed.
+type Error struct {
+	Op    string // the system call
+	Path  string // for chdir and execve
+	Errno unix.Errno
+}
+
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return e.Op + ": " + e.Errno.Error()
+	}
+	return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Errno)
+}
+
+func (e *Error) Unwrap() error { return e.Errno }

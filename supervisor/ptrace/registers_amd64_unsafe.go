@@ -1,0 +1,94 @@
+//go:build amd64
+
+package ptrace
+
+import (
+	"unsafe"
+
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Registers are a stopped task's. A 64-bit tracer gets and sets them in their
+// 64-bit layout whatever the tracee runs (arch/x86/kernel/ptrace.c:
+// PTRACE_GETREGS takes user_x86_64_view of the tracer).
+type Registers unix.PtraceRegs
+
+// Offsets in struct user (sys/user.h) for PTRACE_POKEUSER.
+const (
+	userRAX     = unsafe.Offsetof(unix.PtraceRegs{}.Rax)
+	userOrigRAX = unsafe.Offsetof(unix.PtraceRegs{}.Orig_rax)
+)
+
+// codeSegment32 is __USER32_CS (arch/x86/include/asm/segment.h).
+const codeSegment32 = 0x23
+
+// Registers reads tid's registers.
+func (t *Tracer) Registers(tid int, out *Registers) error {
+	return t.request("PTRACE_GETREGS", unix.PTRACE_GETREGS, tid, 0, uintptr(unsafe.Pointer(out)))
+}
+
+// SetRegisters writes tid's registers.
+func (t *Tracer) SetRegisters(tid int, regs *Registers) error {
+	return t.request("PTRACE_SETREGS", unix.PTRACE_SETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
+}
+
+// Skip has the call at tid's seccomp stop not executed and return value: the
+// number becomes -1, which the kernel takes as "already done" (seccomp(2),
+// SECCOMP_RET_TRACE).
+func (t *Tracer) Skip(tid int, value int64) error {
+	if err := t.poke(tid, userOrigRAX, ^uintptr(0)); err != nil {
+		return err
+	}
+	return t.poke(tid, userRAX, uintptr(value))
+}
+
+// SetNr has the kernel execute another call with the same arguments; the
+// filters see it.
+func (t *Tracer) SetNr(tid int, nr uint32) error {
+	return t.poke(tid, userOrigRAX, uintptr(nr))
+}
+
+// SetArg replaces one argument of the call at tid's seccomp stop.
+func (t *Tracer) SetArg(tid int, arch abi.Arch, i int, value uint64) error {
+	if err := t.Registers(tid, &t.regs); err != nil {
+		return err
+	}
+	*t.regs.arg(arch, i) = value
+	return t.SetRegisters(tid, &t.regs)
+}
+
+func (t *Tracer) poke(tid int, offset, value uintptr) error {
+	return t.request("PTRACE_POKEUSER", unix.PTRACE_POKEUSR, tid, offset, value)
+}
+
+// Code32 says whether the task runs 32-bit code: what tells a 32-bit program's
+// call from an int 0x80 out of 64-bit code.
+func (r *Registers) Code32() bool { return r.Cs == codeSegment32 }
+
+// SetCall puts call's number and arguments where its ABI has them.
+func (r *Registers) SetCall(call abi.Call) {
+	r.Orig_rax = uint64(call.Nr)
+	for i, value := range call.Args {
+		*r.arg(call.Arch, i) = value
+	}
+}
+
+// RestoreCall puts back the number and the arguments that before had, and
+// leaves what the call has returned.
+func (r *Registers) RestoreCall(arch abi.Arch, before *Registers) {
+	r.Orig_rax = before.Orig_rax
+	for i := range 6 {
+		*r.arg(arch, i) = *before.arg(arch, i)
+	}
+}
+
+// arg is the register of an ABI's argument i (syscall(2), "Architecture calling
+// conventions").
+func (r *Registers) arg(arch abi.Arch, i int) *uint64 {
+	if arch == abi.I386 {
+		return [6]*uint64{&r.Rbx, &r.Rcx, &r.Rdx, &r.Rsi, &r.Rdi, &r.Rbp}[i]
+	}
+	return [6]*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}[i]
+}

@@ -1,0 +1,96 @@
+//go:build arm64
+
+package ptrace
+
+import (
+	"unsafe"
+
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Registers are a stopped task's: struct user_pt_regs and the number of its
+// call, which arm64 keeps in a set of its own.
+type Registers struct {
+	unix.PtraceRegs
+	nr int32
+}
+
+const (
+	notePRStatus   = 1     // NT_PRSTATUS, linux/elf.h
+	noteSystemCall = 0x404 // NT_ARM_SYSTEM_CALL
+)
+
+// Registers reads tid's registers.
+func (t *Tracer) Registers(tid int, out *Registers) error {
+	err := t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, notePRStatus, unsafe.Pointer(&out.PtraceRegs), unsafe.Sizeof(out.PtraceRegs))
+	if err != nil {
+		return err
+	}
+	return t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, noteSystemCall, unsafe.Pointer(&out.nr), unsafe.Sizeof(out.nr))
+}
+
+// SetRegisters writes tid's registers.
+func (t *Tracer) SetRegisters(tid int, regs *Registers) error {
+	err := t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, notePRStatus, unsafe.Pointer(&regs.PtraceRegs), unsafe.Sizeof(regs.PtraceRegs))
+	if err != nil {
+		return err
+	}
+	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, noteSystemCall, unsafe.Pointer(&regs.nr), unsafe.Sizeof(regs.nr))
+}
+
+// Skip has the call at tid's seccomp stop not executed and return value: the
+// number becomes -1, which the kernel takes as "already done" (seccomp(2),
+// SECCOMP_RET_TRACE).
+func (t *Tracer) Skip(tid int, value int64) error {
+	if err := t.Registers(tid, &t.regs); err != nil {
+		return err
+	}
+	t.regs.nr = -1
+	t.regs.Regs[0] = uint64(value)
+	return t.SetRegisters(tid, &t.regs)
+}
+
+// SetNr has the kernel execute another call with the same arguments; the
+// filters see it.
+func (t *Tracer) SetNr(tid int, nr uint32) error {
+	t.regs.nr = int32(nr)
+	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, noteSystemCall, unsafe.Pointer(&t.regs.nr), unsafe.Sizeof(t.regs.nr))
+}
+
+// SetArg replaces one argument of the call at tid's seccomp stop.
+func (t *Tracer) SetArg(tid int, _ abi.Arch, i int, value uint64) error {
+	if err := t.Registers(tid, &t.regs); err != nil {
+		return err
+	}
+	t.regs.Regs[i] = value
+	return t.SetRegisters(tid, &t.regs)
+}
+
+func (t *Tracer) set(name string, request, tid, note int, base unsafe.Pointer, size uintptr) error {
+	t.local.Base = (*byte)(base)
+	t.local.SetLen(int(size))
+	err := t.request(name, request, tid, uintptr(note), uintptr(unsafe.Pointer(&t.local)))
+	t.local.Base = nil
+	return err
+}
+
+// Code32 says whether the task runs 32-bit code; arm64's compat calls have an
+// audit arch of their own, so nobody needs to ask.
+func (r *Registers) Code32() bool { return false }
+
+// SetCall puts call's number and arguments where the ABI has them.
+func (r *Registers) SetCall(call abi.Call) {
+	r.nr = int32(call.Nr)
+	copy(r.Regs[:6], call.Args[:])
+	r.Regs[8] = uint64(call.Nr)
+}
+
+// RestoreCall puts back the number and the arguments that before had, and
+// leaves what the call has returned in x0.
+func (r *Registers) RestoreCall(_ abi.Arch, before *Registers) {
+	r.nr = before.nr
+	copy(r.Regs[1:6], before.Regs[1:6])
+	r.Regs[8] = before.Regs[8]
+}

@@ -1,0 +1,161 @@
+package ptrace
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Requests that x/sys/unix does not name, from linux/ptrace.h.
+const (
+	requestSeize          = 0x4206
+	requestListen         = 0x4208
+	requestGetSyscallInfo = 0x420e
+)
+
+// syscallInfo is struct ptrace_syscall_info of linux/ptrace.h:
+//
+//	struct ptrace_syscall_info {
+//		__u8 op;
+//		__u8 reserved;
+//		__u16 flags;
+//		__u32 arch __attribute__((__aligned__(sizeof(__u32))));
+//		__u64 instruction_pointer;
+//		__u64 stack_pointer;
+//		union {
+//			struct { __u64 nr; __u64 args[6]; } entry;
+//			struct { __s64 rval; __u8 is_error; } exit;
+//			struct { __u64 nr; __u64 args[6]; __u32 ret_data; __u32 reserved2; } seccomp;
+//		};
+//	};
+type syscallInfo struct {
+	op       uint8
+	reserved uint8
+	flags    uint16
+	arch     uint32
+	ip, sp   uint64
+	nr       uint64
+	args     [6]uint64
+	retData  uint32
+	_        uint32
+}
+
+const (
+	commonSize  = 24 // op to stack_pointer: what every kernel that has the request fills
+	seccompSize = 84 // to the end of ret_data
+)
+
+// Tracer is one thread's side of ptrace, with the buffers that requests need,
+// so that a stop allocates nothing.
+type Tracer struct {
+	info   syscallInfo
+	msg    uint64
+	status uint32
+	usage  unix.Rusage
+	regs   Registers
+	local  unix.Iovec
+	remote remoteIovec
+}
+
+// Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
+// PTRACE_O_TRACE*, that of all its descendants.
+func (t *Tracer) Seize(tid int) error {
+	return t.request("PTRACE_SEIZE", requestSeize, tid, 0, Options)
+}
+
+// Resume lets tid go on and delivers sig, if not 0 (PTRACE_CONT).
+func (t *Tracer) Resume(tid int, sig unix.Signal) error {
+	return t.request("PTRACE_CONT", unix.PTRACE_CONT, tid, 0, uintptr(sig))
+}
+
+// ResumeToExit lets tid go on to the next syscall stop (PTRACE_SYSCALL): from a
+// seccomp stop that is the syscall-exit-stop of the same call.
+func (t *Tracer) ResumeToExit(tid int, sig unix.Signal) error {
+	return t.request("PTRACE_SYSCALL", unix.PTRACE_SYSCALL, tid, 0, uintptr(sig))
+}
+
+// Listen leaves tid in its group-stop, to be woken by SIGCONT (PTRACE_LISTEN).
+func (t *Tracer) Listen(tid int) error {
+	return t.request("PTRACE_LISTEN", requestListen, tid, 0, 0)
+}
+
+// Message is the event stop's message: the child's or the former tid.
+func (t *Tracer) Message(tid int) (int, error) {
+	err := t.request("PTRACE_GETEVENTMSG", unix.PTRACE_GETEVENTMSG, tid, 0, uintptr(unsafe.Pointer(&t.msg)))
+	return int(t.msg), err
+}
+
+// SyscallInfo asks at what tid is stopped and, at a seccomp stop, for its call
+// (PTRACE_GET_SYSCALL_INFO). The kernel's answer may be shorter than the struct
+// we know; what it does not cover is an error, not a guess.
+func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
+	n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, requestGetSyscallInfo, uintptr(tid),
+		unsafe.Sizeof(t.info), uintptr(unsafe.Pointer(&t.info)), 0, 0)
+	if errno != 0 {
+		return requestError("PTRACE_GET_SYSCALL_INFO", errno)
+	}
+	if n < commonSize || Op(t.info.op) == OpSeccomp && n < seccompSize {
+		return fmt.Errorf("PTRACE_GET_SYSCALL_INFO: %d bytes for a %v", n, Op(t.info.op))
+	}
+	*out = SyscallInfo{Op: Op(t.info.op), Audit: t.info.arch, IP: t.info.ip}
+	if out.Op == OpSeccomp {
+		out.Nr, out.Args, out.Data = t.info.nr, t.info.args, t.info.retData
+	}
+	return nil
+}
+
+// Wait blocks until something happens to a task that this thread traces
+// (wait4(2) with __WALL and __WNOTHREAD). unix.ECHILD says that none is left.
+func (t *Tracer) Wait() (Stop, error) {
+	for {
+		tid, _, errno := unix.Syscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&t.status)),
+			unix.WALL|unix.WNOTHREAD, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
+		if errno == 0 {
+			return Classify(int(tid), unix.WaitStatus(t.status)), nil
+		}
+		if errno != unix.EINTR {
+			return Stop{}, errno
+		}
+	}
+}
+
+// Poll is Wait without blocking; ok is false if nothing has happened.
+func (t *Tracer) Poll() (s Stop, ok bool) {
+	tid, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&t.status)),
+		unix.WALL|unix.WNOTHREAD|unix.WNOHANG, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
+	if errno != 0 || tid == 0 {
+		return Stop{}, false
+	}
+	return Classify(int(tid), unix.WaitStatus(t.status)), true
+}
+
+// Usage is what the task of the last Wait has used: at a process's end, the
+// whole of it and of the children it waited for (getrusage(2)).
+func (t *Tracer) Usage() *unix.Rusage { return &t.usage }
+
+func (t *Tracer) request(name string, request, tid int, addr, data uintptr) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
+	if errno != 0 {
+		return requestError(name, errno)
+	}
+	return nil
+}
+
+// requestError keeps ESRCH bare: it is no failure but a task that was killed,
+// and it happens too often to allocate for.
+func requestError(name string, errno unix.Errno) error {
+	if errno == unix.ESRCH {
+		return unix.ESRCH
+	}
+	return &Error{Request: name, Errno: errno}
+}
+
+// Error is a request that the kernel refused.
+type Error struct {
+	Request string
+	Errno   unix.Errno
+}
+
+func (e *Error) Error() string { return e.Request + ": " + e.Errno.Error() }
+func (e *Error) Unwrap() error { return e.Errno }
