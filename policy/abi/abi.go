@@ -7,6 +7,8 @@
 // (see gen), and a number that they lack is unknown, not "probably".
 package abi
 
+//go:generate go run ./gen
+
 // Arch is a system-call ABI: one table of numbers. It is finer than the
 // kernel's audit arch, which x86_64 and x32 share.
 type Arch uint8
@@ -60,13 +62,15 @@ type Syscall struct {
 // Param is one parameter of a call and how the kernel takes it from the
 // argument registers.
 type Param struct {
-	Name  string // the man page's
-	Alias string // the kernel's (include/linux/syscalls.h) where it differs, else ""
-	Kind  Kind   // what it is, for decoding
-	Lo    int8   // the register (0-5) with the value, or with its low half
-	Hi    int8   // the register with the high 32 bits (64-bit values on i386), or -1
-	Bits  uint8  // how many bits the kernel takes: 16, 32 or 64
-	Shift uint8  // the value is the register shifted left so far (mmap2's offset: 12)
+	Name string // the man page's
+	// Aliases are other names that rules may use: the kernel's
+	// (include/linux/syscalls.h) and those of older or newer man pages.
+	Aliases []string
+	Kind    Kind  // what it is, for decoding
+	Lo      int8  // the register (0-5) with the value, or with its low half
+	Hi      int8  // the register with the high 32 bits (64-bit values on i386), or -1
+	Bits    uint8 // how many bits the kernel takes: 16, 32 or 64
+	Shift   uint8 // the value is the register shifted left so far (mmap2's offset: 12)
 	// Signed says whether comparisons are signed at Bits.
 	Signed bool
 	Consts *Consts // its symbolic constants, nil if it has none
