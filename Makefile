@@ -1,0 +1,63 @@
+# callgate: `make help` lists what there is. Every target sets up what it needs.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+GO      ?= go
+FUZZTIME ?= 3
+
+export CGO_ENABLED = 1
+
+commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+ldflags := -s -w -linkmode external -extldflags "-static" -X main.commit=$(commit)
+staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build demo test test-go test-user fuzz race lint bench install clean setup-build setup-test setup-lint setup-bench
+
+help: ## say what the targets do
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+build: setup-build ## a static bin/callgate
+	$(GO) build -buildvcs=false -tags netgo,osusergo -trimpath -ldflags '$(ldflags)' -o bin/callgate ./cmd/callgate
+
+demo: build ## build, then show the main job on real programs
+	@sh cmd/callgate/testdata/demo/demo.sh bin/callgate
+
+# The last lines of test are go test's own.
+test: setup-build setup-test fuzz test-user ## every test, as this user and, for root, as an ordinary one too
+	$(GO) test ./...
+
+test-user: setup-build setup-test ## for root: the tests that start sandboxes, as an ordinary user
+	.ci/test-user
+
+fuzz: setup-build ## every fuzz target for FUZZTIME seconds (3)
+	.ci/fuzz $(FUZZTIME)
+
+race: setup-build ## the packages that start no process, under the race detector
+	$(GO) test -race ./policy ./policy/abi ./supervisor/audit ./supervisor/decode
+
+lint: setup-build setup-lint ## gofmt, go vet (arm64 too), staticcheck, shellcheck, layout
+	.ci/layout
+	shellcheck .ci/* cmd/callgate/testdata/demo/*.sh
+	@unformatted=$$(gofmt -l cmd configs policy supervisor); \
+	test -z "$$unformatted" || { echo "gofmt these:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	.ci/vet-arm64
+	$(GO) run $(staticcheck) ./...
+
+bench: setup-build setup-bench build ## the benchmark of docs/bench.md
+	$(GO) run ./cmd/callbench
+
+install: build ## install the program, its man pages and completions under PREFIX
+	install -D -m 755 bin/callgate $(DESTDIR)$(PREFIX)/bin/callgate
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/callgate completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/callgate
+	bin/callgate completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_callgate
+	bin/callgate completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/callgate.fish
+
+clean: ## remove what was built
+	rm -rf bin
+
+setup-%:
+	@.ci/setup $*

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses of callgate itself; docs/exit-status.md is for people.
+const (
+	exitFindings    = 1   // check, doctor: what they looked for was found
+	exitUsage       = 2   // a subcommand other than run was used wrongly
+	exitCallgate    = 125 // run: callgate failed, a bad policy included
+	exitCannotExec  = 126 // run: the command was found but cannot be executed
+	exitNotFound    = 127 // run: the command was not found
+	exitRuntimeFail = 2   // other subcommands: callgate failed
+)
+
+// failure is an error with the exit status it leads to and, where something
+// can be done about it, a hint.
+type failure struct {
+	status int
+	err    error // nil: everything has been said
+	hint   string
+}
+
+func (f *failure) Error() string {
+	if f.err == nil {
+		return ""
+	}
+	return f.err.Error()
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// usagef is a mistake in how a command was called.
+func usagef(format string, args ...any) *failure {
+	return &failure{status: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// flagError is for flags that do not parse; for run, usage is callgate's own
+// failure, since the lower statuses are the command's.
+func flagError(cmd *cobra.Command, err error) error {
+	f := &failure{status: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
+	if cmd.Name() == "run" {
+		f.status = exitCallgate
+	}
+	return f
+}
+
+// report tells an error, every line with callgate's name, and gives the exit
+// status.
+func report(w io.Writer, err error) int {
+	f := &failure{status: exitUsage, err: err}
+	errors.As(err, &f)
+	if f.err != nil {
+		for line := range strings.Lines(f.err.Error()) {
+			say(w, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if f.hint != "" {
+		say(w, "hint: "+f.hint)
+	}
+	return f.status
+}
+
+// say writes one line of callgate's own. Nothing is done about a stderr that
+// is closed: there is nobody left to tell.
+func say(w io.Writer, line string) { _, _ = io.WriteString(w, "callgate: "+line+"\n") }

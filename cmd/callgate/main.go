@@ -1,0 +1,72 @@
+// Callgate runs a command that its user does not trust and decides every
+// system call that matters by a policy.
+//
+// One file holds one subcommand; what they share is in failure.go (errors and
+// exit statuses) and policies.go (finding and loading policies). Nothing here
+// does what a caller of the packages would have to write again.
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(Main()) }
+
+// Main is the whole program but for the exit: it runs the command line of
+// os.Args and gives the exit status.
+func Main() int {
+	root := newRoot()
+	if err := root.Execute(); err != nil {
+		return report(os.Stderr, err)
+	}
+	return 0
+}
+
+// newRoot builds the command tree. Man pages and completions are made of it
+// too (man_test.go, completion.go).
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "callgate",
+		Short: "Run a command under a policy of system calls",
+		Long: `Callgate runs a command that you do not trust and decides every system call
+that matters by a policy, a YAML file. The kernel enforces what it can at no
+cost; callgate, tracing the command, enforces the rest.`,
+		Example: `  callgate run -- ./thing
+  callgate run -p builtin:build -- make test`,
+		Args:          noCommand,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	asked := root.Flags().Bool("version", false, "print the version")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *asked {
+			_, err := io.WriteString(cmd.OutOrStdout(), versionText())
+			return err
+		}
+		return cmd.Help()
+	}
+	root.SuggestionsMinimumDistance = 2 // letters
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpFunc(showHelp)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp())
+	root.AddCommand(newVersion(), newCompletion())
+	return root
+}
+
+// noCommand refuses words that are no subcommand, naming the nearest one.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := usagef("there is no command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		f.hint = "did you mean " + near[0] + "?"
+	} else {
+		f.hint = "to run a program: callgate run -- " + args[0]
+	}
+	return f
+}

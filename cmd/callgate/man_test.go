@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "write docs/man anew")
+
+const manFolder = "../../docs/man"
+
+var escape = strings.NewReplacer(`\`, `\e`, "-", `\-`)
+
+// TestManPages keeps docs/man/*.1 equal to what the commands say of
+// themselves. After a change: go test ./cmd/callgate -run ManPages -update
+func TestManPages(t *testing.T) {
+	root := newRoot()
+	want := map[string]bool{}
+	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+		want[name] = true
+		file, page := filepath.Join(manFolder, name), manPage(cmd)
+		if *update {
+			if err := os.WriteFile(file, page, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if have, err := os.ReadFile(file); err != nil || !bytes.Equal(have, page) {
+			t.Errorf("%s is stale (%v): go test ./cmd/callgate -run ManPages -update", file, err)
+		}
+	}
+	have, err := filepath.Glob(manFolder + "/*.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range have {
+		if !want[filepath.Base(file)] {
+			t.Errorf("%s is of no command", file)
+		}
+	}
+}
+
+// manPage is a command's page in man(7)'s macros.
+func manPage(cmd *cobra.Command) []byte {
+	var b bytes.Buffer
+	cmd.InitDefaultHelpFlag()
+	title := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+	fmt.Fprintf(&b, ".TH %q 1 \"\" \"callgate %s\" \"Callgate\"\n", strings.ToUpper(title), version)
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(title), roff(cmd.Short))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(usageLine(cmd)))
+	fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", roff(or(cmd.Long, cmd.Short+".")))
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprint(&b, ".SH COMMANDS\n")
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(&b, ".TP\n.BR %s (1)\n%s\n", roff(title+"-"+c.Name()), roff(c.Short))
+			}
+		}
+	}
+	fmt.Fprint(&b, ".SH OPTIONS\n")
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { b.WriteString(manFlag(f)) })
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", escape.Replace(cmd.Example))
+	}
+	fmt.Fprintf(&b, ".SH SEE ALSO\n%s\n", seeAlso(cmd))
+	return b.Bytes()
+}
+
+func manFlag(f *pflag.Flag) string {
+	name := "--" + f.Name
+	if f.Shorthand != "" {
+		name = "-" + f.Shorthand + ", " + name
+	}
+	arg, text := pflag.UnquoteUsage(f)
+	if arg != "" {
+		name += " " + arg
+	}
+	return fmt.Sprintf(".TP\n.B %s\n%s\n", roff(name), roff(text))
+}
+
+func seeAlso(cmd *cobra.Command) string {
+	pages := []string{".BR seccomp (2),", ".BR ptrace (2)"}
+	if cmd.HasParent() {
+		pages = append([]string{".BR callgate (1),"}, pages...)
+	}
+	return strings.Join(pages, "\n")
+}
+
+// roff protects what roff would take as its own: hyphens, backslashes, and
+// dots or quotes at the start of a line. Blank lines begin paragraphs, and
+// indented ones stay as they are.
+func roff(text string) string {
+	lines := strings.Split(escape.Replace(text), "\n")
+	for i, line := range lines {
+		switch {
+		case line == "":
+			lines[i] = ".PP"
+		case line[0] == '.' || line[0] == '\'':
+			lines[i] = `\&` + line
+		case line[0] == ' ':
+			lines[i] = ".br\n" + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

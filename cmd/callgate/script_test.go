@@ -1,0 +1,30 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary stand in for callgate: scripts and tests that
+// start the program "callgate" run Main in a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"callgate": func() { os.Exit(Main()) },
+	})
+}
+
+// TestScript runs testdata/script/*.txtar: each is a session at the command
+// line with its files, and what came of it.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("LC_ALL", "C")
+			return nil
+		},
+	})
+}
