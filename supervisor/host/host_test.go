@@ -1,0 +1,67 @@
+package host
+
+import (
+	"bytes"
+	"debug/elf"
+	"os"
+	"runtime"
+	"testing"
+)
+
+func TestProbe(t *testing.T) {
+	r := Probe()
+	seen := map[string]bool{}
+	for _, f := range r {
+		t.Logf("%-26s %-7s %s", f.Name, f.Status, f.Detail)
+		if f.Name == "" || f.Use == "" || seen[f.Name] {
+			t.Errorf("a feature without name or use, or one told twice: %+v", f)
+		}
+		if f.Status != Yes && f.Detail == "" {
+			t.Errorf("%s: %s, and no word why", f.Name, f.Status)
+		}
+		seen[f.Name] = true
+	}
+	// These tests run where callgate runs.
+	if missing := r.Missing(); len(missing) > 0 {
+		t.Errorf("missing: %+v", missing)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	r := Report{
+		{Name: "a", Status: Yes, Required: true},
+		{Name: "b", Status: No},
+		{Name: "c", Status: Unknown, Required: true},
+	}
+	if m := r.Missing(); len(m) != 1 || m[0].Name != "c" {
+		t.Errorf("missing %+v, want c alone", m)
+	}
+}
+
+func TestImages(t *testing.T) {
+	for name, image := range map[string][]byte{"elf64": elf64(exitAMD64), "elf32": elf32(exitInt80)} {
+		f, err := elf.NewFile(bytes.NewReader(image))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p := f.Progs[0]
+		if p.Type != elf.PT_LOAD || p.Filesz != uint64(len(image)) || f.Entry <= p.Vaddr || f.Entry >= p.Vaddr+p.Filesz {
+			t.Errorf("%s: entry %#x, segment %+v, %d bytes", name, f.Entry, p.ProgHeader, len(image))
+		}
+	}
+}
+
+func TestExecuteTellsFailure(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	for name, code := range map[string][]byte{
+		"another status": {0xb8, 60, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0x0f, 0x05},
+		"a signal":       {0x0f, 0x0b}, // ud2
+	} {
+		if err := execute(elf64(code), &os.ProcAttr{}); err == nil {
+			t.Errorf("%s passed for yes", name)
+		}
+	}
+}

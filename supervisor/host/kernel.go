@@ -1,0 +1,138 @@
+package host
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+
+	"callgate/supervisor/launch"
+
+	"golang.org/x/sys/unix"
+)
+
+func kernel() Feature {
+	f := Feature{Name: "kernel", Use: "callgate needs Linux 5.3 or newer"}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	f.Status = Yes
+	f.Detail = unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
+	return f
+}
+
+func landlock() Feature {
+	f := Feature{Name: "Landlock", Use: "keeping the sandbox from the processes outside", Status: Yes}
+	version, err := launch.LandlockABI()
+	if err != nil {
+		f.Status, f.Detail = No, err.Error()
+		return f
+	}
+	f.Detail = fmt.Sprintf("ABI %d", version)
+	return f
+}
+
+func mseal() Feature {
+	f := found("mseal", "sealing memory that verdicts rest on", sealNothing(), unix.ENOSYS)
+	if f.Status == No {
+		f.Detail = "comes with Linux 6.10"
+	}
+	return f
+}
+
+func closeRange() Feature {
+	err := unix.CloseRange(math.MaxUint32, math.MaxUint32, 0)
+	f := found("close_range", "closing the caller's descriptors in one call", err, unix.ENOSYS)
+	if f.Status == No {
+		f.Detail = "comes with Linux 5.9"
+	}
+	return f
+}
+
+// yama is the one limit on tracing children that a sysctl sets; 2 and 3 take it
+// from ordinary users and from everyone (Documentation/admin-guide/LSM/Yama.rst).
+func yama() Feature {
+	f := Feature{Name: "Yama ptrace_scope", Use: "2 lets only root trace, 3 nobody"}
+	text, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if err != nil {
+		f.Status, f.Detail = No, "tracing of children is not restricted"
+		return f
+	}
+	f.Status, f.Detail = Yes, strings.TrimSpace(string(text))
+	return f
+}
+
+// cgroups says whether this process could make cgroups of its own.
+func cgroups() Feature {
+	f := Feature{Name: "cgroup v2 delegation", Use: "limits on a whole sandbox", Status: No}
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
+		f.Detail = "cgroup v2 is not mounted on /sys/fs/cgroup"
+		return f
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		f.Status, f.Detail = Unknown, err.Error()
+		return f
+	}
+	own := ""
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			own = "/sys/fs/cgroup" + strings.TrimSpace(path)
+		}
+	}
+	if own == "" {
+		f.Detail = "this process is in no cgroup v2"
+		return f
+	}
+	for _, file := range []string{own, own + "/cgroup.procs"} {
+		if err := unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK, unix.AT_EACCESS); err != nil {
+			f.Detail = file + ": " + err.Error()
+			return f
+		}
+	}
+	f.Status, f.Detail = Yes, own
+	return f
+}
+
+func privileges() Feature {
+	f := Feature{Name: "privileges", Use: "callgate needs none", Status: No, Detail: fmt.Sprintf("user %d", os.Geteuid())}
+	caps := statusField("CapEff")
+	if strings.Trim(caps, "0") != "" {
+		f.Status, f.Detail = Yes, f.Detail+", capabilities "+caps
+	}
+	return f
+}
+
+// confinement says what already restricts this process.
+func confinement() Feature {
+	f := Feature{Name: "confined already", Use: "an outer filter or container can forbid more", Status: No}
+	var found []string
+	if statusField("Seccomp") == "2" {
+		found = append(found, "a seccomp filter")
+	}
+	if statusField("NoNewPrivs") == "1" {
+		found = append(found, "no_new_privs")
+	}
+	for _, mark := range []string{"/.dockerenv", "/run/.containerenv", "/run/systemd/container"} {
+		if _, err := os.Stat(mark); err == nil {
+			found = append(found, "a container ("+mark+")")
+		}
+	}
+	if len(found) > 0 {
+		f.Status, f.Detail = Yes, strings.Join(found, ", ")
+	}
+	return f
+}
+
+// statusField is a field of /proc/self/status, "" if it has no such field.
+func statusField(name string) string {
+	text, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
