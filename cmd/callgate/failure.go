@@ -41,6 +41,14 @@ func usagef(format string, args ...any) *failure {
 	return &failure{status: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
+// noArguments refuses words after a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, and got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // flagError is for flags that do not parse; for run, usage is callgate's own
 // failure, since the lower statuses are the command's.
 func flagError(cmd *cobra.Command, err error) error {

@@ -57,7 +57,7 @@ func yama() Feature {
 	f := Feature{Name: "Yama ptrace_scope", Use: "2 lets only root trace, 3 nobody"}
 	text, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	if err != nil {
-		f.Status, f.Detail = No, "tracing of children is not restricted"
+		f.Status, f.Detail = No, "not there: children can be traced"
 		return f
 	}
 	f.Status, f.Detail = Yes, strings.TrimSpace(string(text))
@@ -117,7 +117,7 @@ func confinement() Feature {
 	}
 	for _, mark := range []string{"/.dockerenv", "/run/.containerenv", "/run/systemd/container"} {
 		if _, err := os.Stat(mark); err == nil {
-			found = append(found, "a container ("+mark+")")
+			found = append(found, "a container: "+mark)
 		}
 	}
 	if len(found) > 0 {

@@ -37,9 +37,9 @@ func compat() []Feature {
 		return nil
 	}
 	return []Feature{
-		tried("32-bit programs", "i386 calls; the compat section rules them", elf32(exitInt80)),
-		tried("int 0x80 in 64-bit code", "i386 calls; the compat section rules them", elf64(exitInt80)),
-		tried("x32", "x32 calls; the compat section rules them", elf64(exitX32)),
+		tried("32-bit programs", "a policy's compat rules say what they may do", elf32(exitInt80)),
+		tried("int 0x80 in 64-bit code", "a policy's compat rules say what it may do", elf64(exitInt80)),
+		tried("x32", "a policy's compat rules say what they may do", elf64(exitX32)),
 	}
 }
 
