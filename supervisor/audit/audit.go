@@ -1,6 +1,8 @@
 // Package audit is what callgate tells of a run: the events, and where they
 // go. A sink never blocks the trace loop and never loses an event in silence:
 // what could not be written is counted and told at the end.
+//
+// docs/audit.md is the schema of the log that NewJSON writes.
 package audit
 
 import "time"
@@ -34,23 +36,25 @@ const (
 	Exit  Kind = "exit"  // a process ended
 	Limit Kind = "limit" // a limit was reached
 	End   Kind = "end"   // the sandbox, with its totals
+	Lost  Kind = "lost"  // written by a sink: events before this one are missing
 )
 
 // CallInfo is a decided call.
 type CallInfo struct {
-	ABI      string   `json:"abi"`            // x86_64, i386, x32, aarch64
-	Entry    string   `json:"entry"`          // syscall, int80
-	Code     string   `json:"code,omitempty"` // i386: "64-bit" or "32-bit", the code that made the call
-	Nr       int64    `json:"nr"`
-	Syscall  string   `json:"syscall"`           // by the ABI's table; "" if it has no such number
+	ABI      string   `json:"abi"`               // x86_64, i386, x32, aarch64
+	Entry    string   `json:"entry"`             // syscall, int80
+	Code     string   `json:"code,omitempty"`    // i386: "64-bit" or "32-bit", the code that made the call
+	Nr       int64    `json:"nr"`                // as the kernel had it: of the carrier where Of is set, X32Bit included
+	Syscall  string   `json:"syscall"`           // what the number stands for; "" if the table has no such number
 	Misread  string   `json:"misread,omitempty"` // i386 from 64-bit code: what nr is in the x86_64 table
 	Args     []string `json:"args"`              // decoded, as strace writes them
 	Of       string   `json:"of,omitempty"`      // the multiplexer or block call that carried it: socketcall, ipc, clone3 ...
-	Verdict  string   `json:"verdict"`
+	Verdict  string   `json:"verdict"`           // allow, log, skip, deny, kill
 	Errno    string   `json:"errno,omitempty"`
-	Value    *int64   `json:"value,omitempty"` // of a skip
-	Rule     string   `json:"rule"`            // policy:line, or "default", "unknown", "compat", "foreign"
-	Tier     string   `json:"tier"`            // traced, filter
+	Value    *int64   `json:"value,omitempty"`  // of a skip
+	Rule     string   `json:"rule"`             // policy:line, or "default", "unknown", "compat", "foreign"
+	Policy   string   `json:"policy,omitempty"` // the policy whose word it was
+	Tier     string   `json:"tier"`             // traced, filter
 	Reason   string   `json:"reason,omitempty"`
 	Permit   string   `json:"permit,omitempty"` // the least rule that would permit it
 	Enforced bool     `json:"enforced"`         // false under --permissive
@@ -81,7 +85,8 @@ type Totals struct {
 	Denied        uint64  `json:"denied"`
 	Logged        uint64  `json:"logged"`
 	Killed        uint64  `json:"killed"`
-	Lost          uint64  `json:"lost_events"`
+	// Lost is filled in by the sink: the events that its own log lacks so far.
+	Lost uint64 `json:"lost_events"`
 }
 
 // Sink takes events. Put is called from the trace loop: it must not block, and

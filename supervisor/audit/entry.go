@@ -1,0 +1,61 @@
+package audit
+
+// entry is an event that waits in a queue: a deep copy in memory of its own,
+// which is used again for later events.
+type entry struct {
+	Event
+	call   CallInfo
+	exec   ExecInfo
+	exit   ExitInfo
+	totals Totals
+	value  int64
+	args   []string
+	argv   []string
+	names  []string
+	before uint64 // events lost between the entry before this one and this one
+}
+
+// set copies e. It allocates only where e's lists are longer than any that the
+// entry held before.
+func (en *entry) set(e *Event) {
+	en.Event = *e
+	if e.CallInfo != nil {
+		en.call = *e.CallInfo
+		en.args = append(en.args[:0], e.Args...)
+		if e.Value != nil {
+			en.value = *e.Value
+		}
+	}
+	if e.ExecInfo != nil {
+		en.exec = *e.ExecInfo
+		en.argv = append(en.argv[:0], e.Argv...)
+		en.names = append(en.names[:0], e.Policies...)
+	}
+	if e.ExitInfo != nil {
+		en.exit = *e.ExitInfo
+	}
+	if e.Totals != nil {
+		en.totals = *e.Totals
+	}
+}
+
+// point makes the event point into the entry, after the entry was moved.
+func (en *entry) point() {
+	if en.CallInfo != nil {
+		en.CallInfo = &en.call
+		en.call.Args = en.args
+		if en.call.Value != nil {
+			en.call.Value = &en.value
+		}
+	}
+	if en.ExecInfo != nil {
+		en.ExecInfo = &en.exec
+		en.exec.Argv, en.exec.Policies = en.argv, en.names
+	}
+	if en.ExitInfo != nil {
+		en.ExitInfo = &en.exit
+	}
+	if en.Totals != nil {
+		en.Event.Totals = &en.totals
+	}
+}

@@ -1,0 +1,187 @@
+package audit
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// appendDenial writes a call that was not permitted:
+//
+//	denied openat(AT_FDCWD, "/etc/shadow", O_RDONLY) = EPERM in cat[123] by ci.yaml:14: secrets; permit with: - allow: openat
+func appendDenial(dst []byte, e *Event) []byte {
+	c := e.CallInfo
+	dst = appendVerdict(dst, c)
+	dst = appendCall(dst, c, c.Args)
+	dst = appendCarrier(dst, c)
+	dst = appendResult(dst, c)
+	dst = appendTask(append(dst, " in "...), e)
+	dst = appendRule(append(dst, " by "...), c)
+	if c.Reason != "" {
+		dst = append(append(dst, ": "...), c.Reason...)
+	}
+	return appendPermit(dst, c)
+}
+
+// appendKind writes what the denials of one kind have in common:
+//
+//	denied socket(AF_INET, ...) in curl by ci.yaml:14
+func appendKind(dst []byte, e *Event) []byte {
+	c := e.CallInfo
+	dst = appendVerdict(dst, c)
+	dst = appendCall(dst, c, shape(c.Args))
+	dst = append(append(dst, " in "...), program(e.Exe)...)
+	return appendRule(append(dst, " by "...), c)
+}
+
+func appendVerdict(dst []byte, c *CallInfo) []byte {
+	done, would := "denied ", "would deny "
+	switch c.Verdict {
+	case "kill":
+		done, would = "killed ", "would kill "
+	case "skip":
+		done, would = "skipped ", "would skip "
+	}
+	if c.Enforced {
+		return append(dst, done...)
+	}
+	return append(dst, would...)
+}
+
+// appendCall writes the call. What did not come through the 64-bit entry of
+// its machine says how it came.
+func appendCall(dst []byte, c *CallInfo, args []string) []byte {
+	switch {
+	case c.Entry == "int80" && c.Code != "32-bit":
+		dst = append(dst, "int80 "...)
+	case c.ABI == "i386", c.ABI == "x32":
+		dst = append(append(dst, c.ABI...), ' ')
+	}
+	if c.Syscall == "" {
+		dst = strconv.AppendInt(append(dst, "syscall "...), c.Nr, 10)
+	}
+	dst = append(append(dst, c.Syscall...), '(')
+	for i, a := range args {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, a...)
+	}
+	return append(dst, ')')
+}
+
+// appendCarrier says what the call was made through, and as what its number
+// would be taken by someone who looks at the number alone.
+func appendCarrier(dst []byte, c *CallInfo) []byte {
+	if c.Of != "" {
+		dst = append(append(dst, " through "...), c.Of...)
+	}
+	if c.Misread != "" {
+		dst = strconv.AppendInt(append(dst, " (nr "...), c.Nr, 10)
+		dst = append(append(dst, ", which is "...), c.Misread...)
+		dst = append(dst, " in the x86_64 table)"...)
+	}
+	return dst
+}
+
+func appendResult(dst []byte, c *CallInfo) []byte {
+	switch {
+	case c.Verdict == "deny" && c.Errno != "":
+		return append(append(dst, " = "...), c.Errno...)
+	case c.Verdict == "skip" && c.Value != nil:
+		return strconv.AppendInt(append(dst, " = "...), *c.Value, 10)
+	}
+	return dst
+}
+
+// appendTask writes PROGRAM[PID], or PROGRAM[PID/TID] of a thread that is not
+// the first.
+func appendTask(dst []byte, e *Event) []byte {
+	dst = append(append(dst, program(e.Exe)...), '[')
+	dst = strconv.AppendInt(dst, int64(e.PID), 10)
+	if e.TID != e.PID && e.TID != 0 {
+		dst = strconv.AppendInt(append(dst, '/'), int64(e.TID), 10)
+	}
+	return append(dst, ']')
+}
+
+func program(exe string) string {
+	name := exe[strings.LastIndexByte(exe, '/')+1:]
+	if name == "" {
+		return "?"
+	}
+	return name
+}
+
+// appendRule writes the rule's place, or the policy and what of it decided.
+func appendRule(dst []byte, c *CallInfo) []byte {
+	if c.Policy == "" || strings.HasPrefix(c.Rule, c.Policy+":") || byRule(c) {
+		return append(dst, c.Rule...)
+	}
+	dst = append(append(dst, c.Policy...), " ("...)
+	return append(append(dst, c.Rule...), ')')
+}
+
+// byRule says whether a rule of a policy decided, and not what stands where no
+// rule does.
+func byRule(c *CallInfo) bool { return strings.ContainsRune(c.Rule, ':') }
+
+func appendPermit(dst []byte, c *CallInfo) []byte {
+	switch {
+	case c.Permit == "":
+		return dst
+	case !permits(c.Permit):
+		dst = append(dst, "; "...)
+	case byRule(c):
+		dst = append(dst, "; permit, above that rule, with: "...)
+	default:
+		dst = append(dst, "; permit with: "...)
+	}
+	return append(dst, c.Permit...)
+}
+
+// shape is args without what differs from one call to the next: symbols stay,
+// the rest is "...".
+func shape(args []string) []string {
+	var s []string
+	for _, a := range args {
+		a = symbolic(a)
+		if a == "..." && len(s) > 0 && s[len(s)-1] == "..." {
+			continue
+		}
+		s = append(s, a)
+	}
+	return s
+}
+
+func symbolic(arg string) string {
+	if rest, ok := strings.CutPrefix(arg, "{sa_family="); ok {
+		if i := strings.IndexAny(rest, ",}"); i >= 0 {
+			return "{sa_family=" + rest[:i] + "}"
+		}
+	}
+	if arg == "" || arg == "NULL" || arg[0] < 'A' || arg[0] > 'Z' {
+		return "..."
+	}
+	return arg
+}
+
+// appendPrintable appends text with everything escaped that is not printable:
+// control characters, invalid UTF-8, and what changes the direction of text.
+func appendPrintable(dst, text []byte) []byte {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			dst = append(dst, `\x`...)
+			dst = append(dst, "0123456789abcdef"[text[0]>>4], "0123456789abcdef"[text[0]&15])
+		case strconv.IsPrint(r):
+			dst = append(dst, text[:n]...)
+		default:
+			q := strconv.AppendQuoteRuneToASCII(nil, r)
+			dst = append(dst, q[1:len(q)-1]...)
+		}
+		text = text[n:]
+	}
+	return dst
+}
