@@ -94,23 +94,24 @@ func (p *Param) Value(args *[6]uint64) uint64 {
 type Kind uint8
 
 const (
-	Int       Kind = iota // a number, or constants if the parameter has them
-	FD                    // a descriptor
-	DirFD                 // a descriptor or AT_FDCWD
-	Pointer               // an address nobody follows
-	Path                  // NUL-terminated file name
-	String                // other NUL-terminated text
-	Buffer                // bytes; the next parameter is their number
-	Mode                  // file mode, shown in octal
-	Sockaddr              // struct sockaddr; the next parameter is its length
-	Argv                  // NULL-terminated array of strings
-	OpenHow               // struct open_how
-	CloneArgs             // struct clone_args
-	Timespec              // struct timespec
-	Signal                // a signal's number
-	PID                   // a process or thread
-	Size                  // a count of bytes or things
-	Offset                // a position in a file
+	Int        Kind = iota // a number, or constants if the parameter has them
+	FD                     // a descriptor
+	DirFD                  // a descriptor or AT_FDCWD
+	Pointer                // an address nobody follows
+	Path                   // NUL-terminated file name
+	String                 // other NUL-terminated text
+	Buffer                 // bytes; the next parameter is their number
+	Mode                   // file mode, shown in octal
+	Sockaddr               // struct sockaddr; the next parameter is its length
+	Argv                   // NULL-terminated array of strings
+	OpenHow                // struct open_how
+	CloneArgs              // struct clone_args
+	Timespec               // struct timespec of two 64-bit words
+	Signal                 // a signal's number
+	PID                    // a process or thread
+	Size                   // a count of bytes or things
+	Offset                 // a position in a file
+	Timespec32             // struct timespec of two 32-bit words (i386 before its *_time64 calls)
 )
 
 // Version is a kernel version; the zero Version is "always there".

@@ -8,31 +8,96 @@ import (
 	"strings"
 )
 
-// emitTables writes the tables by number and the index by name.
-func emitTables(b *bytes.Buffer, tables []map[string]int) {
+// emitTables writes the tables by number and the index by name. pool names
+// the parameter lists.
+func emitTables(b *bytes.Buffer, tables []map[string]entry, pool map[string]string) {
 	for i, t := range tables {
-		emitTable(b, i, t)
+		emitTable(b, i, t, pool)
 	}
 	emitIndex(b, tables)
 }
 
-func emitTable(b *bytes.Buffer, abi int, table map[string]int) {
-	names := slices.SortedFunc(maps.Keys(table), func(x, y string) int { return table[x] - table[y] })
+func emitTable(b *bytes.Buffer, abi int, table map[string]entry, pool map[string]string) {
 	fmt.Fprintf(b, "\nvar %s = []Syscall{\n", abis[abi].table)
-	for _, name := range names {
-		nr := fmt.Sprint(table[name])
-		if abi == x32 {
-			nr = "X32Bit | " + nr
-		}
-		fmt.Fprintf(b, "%d: {Arch: %s, Nr: %s, Name: %q, Canonical: %q},\n",
-			table[name], abis[abi].id, nr, name, name)
+	for _, e := range byNumber(table) {
+		fmt.Fprintf(b, "%d: {%s},\n", e.nr, e.text(pool))
 	}
 	b.WriteString("}\n")
 }
 
+func byNumber(table map[string]entry) []entry {
+	return slices.SortedFunc(maps.Values(table), func(x, y entry) int { return x.nr - y.nr })
+}
+
+// text is the entry's Syscall as Go has it, without its braces.
+func (e *entry) text(pool map[string]string) string {
+	nr := fmt.Sprint(e.nr)
+	if e.abi == x32 {
+		nr = "X32Bit | " + nr
+	}
+	text := fmt.Sprintf("Arch: %s, Nr: %s, Name: %q, Canonical: %q", abis[e.abi].id, nr, e.name, e.canonical)
+	if e.params != "" {
+		text += ", Params: " + pool[e.params]
+	}
+	if e.since != "" {
+		text += ", Since: Version{" + strings.Replace(e.since, ".", ", ", 1) + "}"
+	}
+	if e.multiplexer {
+		text += ", Multiplexer: true"
+	}
+	if e.block {
+		text += ", Block: true"
+	}
+	return text
+}
+
+// emitParams writes each distinct parameter list once and gives their names by
+// their text. They are named by the first call that has them.
+func emitParams(b *bytes.Buffer, tables []map[string]entry) map[string]string {
+	pool := map[string]string{}
+	for i, t := range tables {
+		for _, e := range byNumber(t) {
+			if e.params != "" && pool[e.params] == "" {
+				pool[e.params] = fmt.Sprintf("params_%s_%s", abis[i].id, e.name)
+				fmt.Fprintf(b, "\nvar %s = []Param{\n%s}\n", pool[e.params], e.params)
+			}
+		}
+	}
+	return pool
+}
+
+// emitFamilies writes the constants, and all families by name.
+func emitFamilies(b *bytes.Buffer, fs families) {
+	names := slices.Sorted(maps.Keys(fs))
+	var all []string
+	for _, name := range names {
+		f := fs[name]
+		for _, goarch := range goarches {
+			if v := f.variables[goarch]; !slices.Contains(all, v) {
+				all = append(all, v)
+				f.emit(b, v, goarch)
+			}
+		}
+	}
+	fmt.Fprintf(b, "\nvar allConsts = []*Consts{\n")
+	for _, v := range all {
+		fmt.Fprintf(b, "&%s,\n", v)
+	}
+	b.WriteString("}\n")
+}
+
+func (f *family) emit(b *bytes.Buffer, variable, goarch string) {
+	fmt.Fprintf(b, "\nvar %s = Consts{Name: %q, Flags: %t, Mixed: %t, Mask: %#x, List: []Const{\n",
+		variable, f.title, f.flags, f.mixed, f.masks[goarch])
+	for _, c := range f.lists[goarch] {
+		fmt.Fprintf(b, "{%q, %#x},\n", c.name, c.value)
+	}
+	b.WriteString("}}\n")
+}
+
 // emitIndex writes each name's number in each ABI, plus 1 so that 0 is "has
 // no such call".
-func emitIndex(b *bytes.Buffer, tables []map[string]int) {
+func emitIndex(b *bytes.Buffer, tables []map[string]entry) {
 	all := map[string]bool{}
 	for _, t := range tables {
 		for name := range t {
@@ -43,11 +108,11 @@ func emitIndex(b *bytes.Buffer, tables []map[string]int) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		var nrs []string
 		for _, t := range tables {
-			nr, ok := t[name]
+			e, ok := t[name]
 			if ok {
-				nr++
+				e.nr++
 			}
-			nrs = append(nrs, fmt.Sprint(nr))
+			nrs = append(nrs, fmt.Sprint(e.nr))
 		}
 		fmt.Fprintf(b, "{%q, [4]uint16{%s}},\n", name, strings.Join(nrs, ", "))
 	}

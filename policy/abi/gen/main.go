@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/format"
 	"log"
@@ -34,11 +35,54 @@ func generate() error {
 	if err != nil {
 		return err
 	}
-	tables, err := numbers(dir)
+	fs, err := readFamilies("gen/consts.txt", dir)
 	if err != nil {
 		return err
 	}
-	return write("zsyscalls_gen.go", source, func(b *bytes.Buffer) { emitTables(b, tables) })
+	tables, err := entries(dir, fs)
+	if err != nil {
+		return err
+	}
+	var pool map[string]string
+	return errors.Join(
+		write("zconsts_gen.go", source, func(b *bytes.Buffer) { emitFamilies(b, fs) }),
+		write("zparams_gen.go", source, func(b *bytes.Buffer) { pool = emitParams(b, tables) }),
+		write("zsyscalls_gen.go", source, func(b *bytes.Buffer) { emitTables(b, tables, pool) }),
+	)
+}
+
+// entries joins the numbers with params.txt and since.txt: by abis' index,
+// then by name.
+func entries(dir string, fs families) ([]map[string]entry, error) {
+	nrs, err := numbers(dir)
+	if err != nil {
+		return nil, err
+	}
+	ps, err := readPrototypes("gen/params.txt")
+	if err != nil {
+		return nil, err
+	}
+	since, err := readSince("gen/since.txt")
+	if err != nil {
+		return nil, err
+	}
+	tables := make([]map[string]entry, len(abis))
+	for i, a := range abis {
+		tables[i] = map[string]entry{}
+		for name, nr := range nrs[i] {
+			p := ps.of(a.id, name)
+			if p == nil {
+				return nil, fmt.Errorf("params.txt lacks %s, call %d of %s", name, nr, a.id)
+			}
+			e, err := newEntry(i, nr, p, name, fs)
+			if err != nil {
+				return nil, err
+			}
+			e.since = since[strings.ToLower(a.id)+"/"+name] + since[name]
+			tables[i][name] = e
+		}
+	}
+	return tables, ps.unused(tables)
 }
 
 // locate gives x/sys's module@version and its unix folder.
