@@ -103,7 +103,7 @@ func text(mem io.ReaderAt, addr uint64, limit int) (s []byte, ended bool, err er
 	chunk := 256
 	for len(s) <= limit {
 		at := addr + uint64(len(s))
-		want := min(chunk, int(pageSize-at%pageSize))
+		want := min(chunk, int(pageSize-at%pageSize), limit+1-len(s))
 		p := make([]byte, want)
 		n, err := read(mem, at, p)
 		if i := bytes.IndexByte(p[:n], 0); i >= 0 {
