@@ -204,10 +204,8 @@ func termValue(p *abi.Param, term string) (uint64, error) {
 		return 1<<64 - 100, nil // linux/fcntl.h
 	}
 	if p.Consts != nil {
-		for _, c := range p.Consts.List {
-			if c.Name == term {
-				return c.Value, nil
-			}
+		if v, ok := p.Consts.Value(term); ok {
+			return v, nil
 		}
 	}
 	return number(p, term)
@@ -243,11 +241,7 @@ func unknownConst(p *abi.Param, term string) error {
 	if p.Consts == nil {
 		return fmt.Errorf("%q is no number", term)
 	}
-	var names []string
-	for _, c := range p.Consts.List {
-		names = append(names, c.Name)
-	}
-	if near := Nearest(term, names); near != "" {
+	if near := Nearest(term, p.Consts.Names()); near != "" {
 		return fmt.Errorf("%q is none of the %s; did you mean %s?", term, p.Consts.Name, near)
 	}
 	return fmt.Errorf("%q is neither a number nor one of the %s", term, p.Consts.Name)
