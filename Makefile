@@ -20,7 +20,7 @@ build: setup-build ## a static bin/callgate
 	$(GO) build -buildvcs=false -tags netgo,osusergo -trimpath -ldflags '$(ldflags)' -o bin/callgate ./cmd/callgate
 
 demo: build ## build, then show the main job on real programs
-	@sh cmd/callgate/testdata/demo/demo.sh bin/callgate
+	@cmd/callgate/testdata/demo/demo.sh bin/callgate
 
 # The last lines of test are go test's own.
 test: setup-build setup-test fuzz test-user ## every test, as this user and, for root, as an ordinary one too

@@ -39,6 +39,8 @@ static void catch(int sig, int flags)
 	sigaction(sig, &sa, NULL);
 }
 
+static volatile int *volatile hole = (int *)16; /* nothing is mapped there */
+
 /* exit STATUS */
 static int run_exit(int argc, char **argv)
 {
@@ -62,15 +64,13 @@ static int run_fault(int argc, char **argv)
 	const char *kind = argc > 0 ? argv[0] : "";
 
 	if (!strcmp(kind, "segv"))
-		*(volatile int *)8 = 1;
+		*hole = 1;
 	if (!strcmp(kind, "ill"))
 		__asm__ volatile("ud2");
 	if (!strcmp(kind, "trap"))
 		__asm__ volatile("int3");
-	if (!strcmp(kind, "fpe")) {
-		volatile int zero = 0;
-		caught = 1 / zero;
-	}
+	if (!strcmp(kind, "fpe"))
+		__asm__ volatile("xor %%edx, %%edx\n\tmov $1, %%eax\n\tidiv %%edx" : : : "rax", "rdx", "cc");
 	if (!strcmp(kind, "abort"))
 		abort();
 	return 99;
@@ -220,7 +220,7 @@ static int run_altstack(int argc, char **argv)
 	stack_t stack = {.ss_sp = alternative, .ss_size = 65536};
 	sigaltstack(&stack, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
-	*(volatile int *)16 = 1;
+	*hole = 1;
 	return 99;
 }
 
