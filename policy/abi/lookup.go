@@ -13,6 +13,9 @@ type nameEntry struct {
 	nrs  [4]uint16
 }
 
+// variant is a name whose entries have another Canonical.
+type variant struct{ canonical, name string }
+
 func (a Arch) table() []Syscall {
 	switch a {
 	case X86_64:
@@ -54,14 +57,23 @@ func (a Arch) ByName(name string) (*Syscall, bool) {
 }
 
 // Named gives the ABI's entries that a rule on name applies to, by number:
-// those with that Name or Canonical.
+// those with that Name or Canonical. A condition on a parameter that one of
+// them lacks (waitpid has no rusage) cannot be tested there: a rule with
+// one must fail closed.
 func (a Arch) Named(name string) []*Syscall {
 	var list []*Syscall
-	for s := range a.All() {
-		if s.Name == name || s.Canonical == name {
+	if s, ok := a.ByName(name); ok {
+		list = append(list, s)
+	}
+	i, _ := slices.BinarySearchFunc(variantIndex, name, func(v variant, name string) int {
+		return strings.Compare(v.canonical, name)
+	})
+	for ; i < len(variantIndex) && variantIndex[i].canonical == name; i++ {
+		if s, ok := a.ByName(variantIndex[i].name); ok && s.Canonical == name {
 			list = append(list, s)
 		}
 	}
+	slices.SortFunc(list, func(x, y *Syscall) int { return int(x.Nr) - int(y.Nr) })
 	return list
 }
 

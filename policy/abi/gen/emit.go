@@ -15,6 +15,7 @@ func emitTables(b *bytes.Buffer, tables []map[string]entry, pool map[string]stri
 		emitTable(b, i, t, pool)
 	}
 	emitIndex(b, tables)
+	emitVariants(b, tables)
 }
 
 func emitTable(b *bytes.Buffer, abi int, table map[string]entry, pool map[string]string) {
@@ -117,4 +118,19 @@ func emitIndex(b *bytes.Buffer, tables []map[string]entry) {
 		fmt.Fprintf(b, "{%q, [4]uint16{%s}},\n", name, strings.Join(nrs, ", "))
 	}
 	b.WriteString("}\n")
+}
+
+// emitVariants writes the names whose entries stand for another call, sorted
+// by that.
+func emitVariants(b *bytes.Buffer, tables []map[string]entry) {
+	var lines []string
+	for _, t := range tables {
+		for _, e := range t {
+			if e.canonical != e.name {
+				lines = append(lines, fmt.Sprintf("{%q, %q},\n", e.canonical, e.name))
+			}
+		}
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(b, "\nvar variantIndex = []variant{\n%s}\n", strings.Join(slices.Compact(lines), ""))
 }
