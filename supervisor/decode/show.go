@@ -57,7 +57,10 @@ func (sh *shower) param(i int) string {
 		}
 		return strconv.FormatInt(int64(int32(v)), 10)
 	case abi.Size:
-		return strconv.FormatUint(v, 10)
+		if !p.Signed {
+			return strconv.FormatUint(v, 10)
+		}
+		return strconv.FormatInt(signed(v, width(p)), 10)
 	case abi.Offset:
 		return strconv.FormatInt(signed(v, width(p)), 10)
 	case abi.Mode:
@@ -93,7 +96,9 @@ func (sh *shower) pointed(i int, v uint64) string {
 	case abi.CloneArgs:
 		s, err = sh.cloneArgs(i, v)
 	case abi.Timespec:
-		s, err = sh.timespec(v)
+		s, err = timespec(sh.mem, v, 8)
+	case abi.Timespec32:
+		s, err = timespec(sh.mem, v, 4)
 	default:
 		return hex(v)
 	}
@@ -153,14 +158,10 @@ func argv(mem io.ReaderAt, addr uint64, arch abi.Arch) (string, error) {
 	return b.String(), nil
 }
 
-// timespec shows a struct timespec: of two 32-bit words where an i386 call
-// takes old_timespec32, else of two 64-bit ones (x32's included).
-func (sh *shower) timespec(addr uint64) (string, error) {
-	size := 8
-	if sh.call.Arch == abi.I386 && !strings.HasSuffix(sh.sys.Name, "64") {
-		size = 4
-	}
-	w, err := words(sh.mem, addr, size, 2)
+// timespec shows a struct timespec of two words of size bytes: 4 where an i386
+// call takes old_timespec32, else 8 (x32's included).
+func timespec(mem io.ReaderAt, addr uint64, size int) (string, error) {
+	w, err := words(mem, addr, size, 2)
 	if err != nil {
 		return "", err
 	}

@@ -19,12 +19,12 @@ func (sh *shower) openHow(i int, addr uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := "{flags=" + constant(openFlags(sh.call.Arch), w[0])
+	s := "{flags=" + consts(sh.call.Arch, "openat", "flags").Format(w[0], 64)
 	if w[1] != 0 {
 		s += ", mode=" + octal(w[1])
 	}
 	if w[2] != 0 {
-		s += ", resolve=" + constant(&resolveFlags, w[2])
+		s += ", resolve=" + resolveFlags.Format(w[2], 64)
 	}
 	return s + "}", nil
 }
@@ -38,15 +38,6 @@ var resolveFlags = abi.Consts{Name: "resolve flags", Flags: true, List: []abi.Co
 	{Name: "RESOLVE_IN_ROOT", Value: unix.RESOLVE_IN_ROOT},
 	{Name: "RESOLVE_CACHED", Value: 0x20},
 }}
-
-// noFlags shows flags whose names are not known as a number.
-var noFlags = abi.Consts{Flags: true}
-
-// openFlags are the open flags of arch, which the ABIs do not share.
-func openFlags(arch abi.Arch) *abi.Consts { return &noFlags }
-
-// cloneFlags are the clone flags that clone3 takes.
-func cloneFlags(arch abi.Arch) *abi.Consts { return &noFlags }
 
 // cloneArgs shows struct clone_args: what is set of it.
 func (sh *shower) cloneArgs(i int, addr uint64) (string, error) {
@@ -63,7 +54,7 @@ func (sh *shower) cloneArgs(i int, addr uint64) (string, error) {
 
 func (a *cloneArgs) show(arch abi.Arch) string {
 	var b strings.Builder
-	b.WriteString("{flags=" + constant(cloneFlags(arch), a.flags))
+	b.WriteString("{flags=" + clone3Flags(arch, a.flags))
 	for _, f := range []struct {
 		name  string
 		value uint64
@@ -88,4 +79,20 @@ func (a *cloneArgs) show(arch abi.Arch) string {
 		b.WriteString(", cgroup=" + strconv.FormatUint(a.cgroup, 10))
 	}
 	return b.String() + "}"
+}
+
+// clone3Flags shows clone's flags and the two above them that clone lacks.
+func clone3Flags(arch abi.Arch, flags uint64) string {
+	const high = cloneClear | cloneIntoCgroup
+	s := consts(arch, "clone", "flags").Format(flags&^high, 64)
+	if flags&^high == 0 && flags != 0 {
+		s = ""
+	}
+	if flags&cloneClear != 0 {
+		s += "|CLONE_CLEAR_SIGHAND"
+	}
+	if flags&cloneIntoCgroup != 0 {
+		s += "|CLONE_INTO_CGROUP"
+	}
+	return strings.TrimPrefix(s, "|")
 }
