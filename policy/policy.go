@@ -7,6 +7,8 @@
 package policy
 
 import (
+	"sync"
+
 	"callgate/policy/abi"
 )
 
@@ -36,7 +38,9 @@ type Rule struct {
 	Value  int64  // Skip: what the call returns
 	Reason string // shown to people, may be empty
 	Calls  []Name // in the order written
-	Text   string // the rule on one line, as a person would write it
+	Text   string // action, calls and conditions on one line, as a person would write them
+
+	args []*arg // conditions, as written; all must hold
 }
 
 // Name is one name of a rule's list: a call or a "@group".
@@ -50,6 +54,9 @@ type Name struct {
 type Policy struct {
 	Name        string // as the user named it: a path or "builtin:NAME"
 	Description string
+	// Open says that there is no `syscalls` section: every call of an ABI that
+	// Compat does not refuse is allowed.
+	Open        bool
 	Default     Action      // what no rule names: Deny, Kill, Log or Allow
 	Errno       uint16      // what a denied call returns unless its rule says otherwise
 	Kernel      abi.Version // calls newer than this get Default; zero: no such line
@@ -57,12 +64,9 @@ type Policy struct {
 	Compat      Compat
 	Environment Environment
 
-	clauses map[key][]Clause
-}
-
-type key struct {
-	arch abi.Arch
-	nr   uint32
+	tables   [abi.AArch64 + 1]table // by ABI
+	nameOnce sync.Once
+	byName   map[string][]int32 // indexes of Rules
 }
 
 // Compat says what becomes of calls through the other ABIs of an x86-64
@@ -81,7 +85,7 @@ const (
 
 // Environment says which variables of the caller's reach the command.
 type Environment struct {
-	// Limited is false where no policy speaks of the environment: all is kept.
+	// Limited is false where no `keep` says otherwise: all is kept.
 	Limited bool
 	Keep    []string          // names and globs
 	Set     map[string]string // always set, whatever the caller's says

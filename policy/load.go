@@ -1,0 +1,261 @@
+package policy
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"callgate/policy/abi"
+)
+
+// Limits of what one policy may extend: how deep, and how many files in all.
+const (
+	maxExtends = 16
+	maxFiles   = 64
+)
+
+const builtinPrefix = "builtin:"
+
+// Loader finds the texts of policies.
+type Loader struct {
+	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
+	Builtin fs.FS
+	// ReadFile reads a policy at a path; nil reads from the file system, and
+	// no more than a policy's greatest size.
+	ReadFile func(path string) ([]byte, error)
+}
+
+// Load reads the policy of that name, a path or "builtin:NAME", with all that
+// it extends. The error is Mistakes, with every mistake of every file.
+func (l *Loader) Load(name string) (*Policy, error) {
+	var led ledger
+	p := l.load(name, nil, &led)
+	if err := led.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// LoadAll loads several policies, and reports the mistakes of all of them.
+// No names at all are a mistake: nothing may run under a set that says
+// nothing.
+func (l *Loader) LoadAll(names ...string) (Set, error) {
+	if len(names) == 0 {
+		return nil, errors.New("no policy was named")
+	}
+	var led ledger
+	set := make(Set, len(names))
+	for i, name := range names {
+		set[i] = l.load(name, nil, &led)
+	}
+	if err := led.err(); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Parse is Load of a text at hand; name is what positions call it and what
+// its extends are relative to.
+func (l *Loader) Parse(name string, text []byte) (*Policy, error) {
+	var led ledger
+	p := l.load(name, text, &led)
+	if err := led.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (l *Loader) load(name string, text []byte, led *ledger) *Policy {
+	j := &joiner{loader: l, led: led}
+	if text != nil {
+		j.take(name, text)
+	} else {
+		j.visit(reference{name: name, pos: Position{File: name}})
+	}
+	p := merge(name, j.parts, led)
+	if len(led.list) > 0 {
+		return nil
+	}
+	return p
+}
+
+// reference is one name under `extends`.
+type reference struct {
+	name string
+	pos  Position
+}
+
+// joiner walks a policy and what it extends, depth first, each file once: a
+// second visit could add only rules that the first already decides.
+type joiner struct {
+	loader *Loader
+	led    *ledger
+	parts  []*part  // in the order in which their rules are tried
+	path   []string // the files that lead to the present one
+	seen   []string
+}
+
+func (j *joiner) visit(ref reference) {
+	name := ref.name
+	if !strings.HasPrefix(name, builtinPrefix) {
+		name = filepath.Clean(name)
+	}
+	if i := slices.Index(j.path, name); i >= 0 {
+		j.led.add(Mistake{Pos: ref.pos, Message: "the policy extends itself: " + strings.Join(append(j.path[i:], name), " -> ")})
+		return
+	}
+	if slices.Contains(j.seen, name) {
+		return
+	}
+	if len(j.path) > maxExtends || len(j.seen) >= maxFiles {
+		j.led.add(Mistake{Pos: ref.pos, Message: "too many policies extend one another", Hint: "at most 16 deep and 64 files"})
+		return
+	}
+	text, err := j.loader.read(name)
+	if err != nil {
+		j.led.add(j.loader.unreadable(ref, err))
+		return
+	}
+	j.take(name, text)
+}
+
+func (j *joiner) take(name string, text []byte) {
+	j.seen = append(j.seen, name)
+	j.path = append(j.path, name)
+	p := readPart(name, text, j.led)
+	j.parts = append(j.parts, p)
+	for _, ref := range p.extends {
+		j.visit(resolve(name, ref))
+	}
+	j.path = j.path[:len(j.path)-1]
+}
+
+// resolve makes a path under `extends` relative to the folder of the file that
+// has it.
+func resolve(from string, ref reference) reference {
+	if strings.HasPrefix(ref.name, builtinPrefix) || filepath.IsAbs(ref.name) {
+		return ref
+	}
+	if strings.HasPrefix(from, builtinPrefix) {
+		ref.name = builtinPrefix + strings.TrimSuffix(strings.TrimPrefix(ref.name, "./"), ".yaml")
+		return ref
+	}
+	ref.name = filepath.Join(filepath.Dir(from), ref.name)
+	return ref
+}
+
+func (l *Loader) read(name string) ([]byte, error) {
+	if b, ok := strings.CutPrefix(name, builtinPrefix); ok {
+		if l.Builtin == nil || !fs.ValidPath(b+".yaml") {
+			return nil, fs.ErrNotExist
+		}
+		return fs.ReadFile(l.Builtin, b+".yaml")
+	}
+	if l.ReadFile != nil {
+		return l.ReadFile(name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxText+1))
+}
+
+// unreadable is the mistake of naming a policy that cannot be read.
+func (l *Loader) unreadable(ref reference, err error) Mistake {
+	m := Mistake{Pos: ref.pos, cause: err}
+	if strings.HasPrefix(ref.name, builtinPrefix) {
+		m.Message = "there is no policy " + quote(ref.name)
+		m.Hint = didYouMean(ref.name, l.Builtins())
+		return m
+	}
+	why := err
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		why = pe.Err
+	}
+	m.Message = "cannot read the policy: " + why.Error()
+	if ref.pos.Line > 0 {
+		m.Message = "cannot read " + quote(ref.name) + ": " + why.Error()
+	}
+	for _, b := range l.Builtins() {
+		if b == builtinPrefix+ref.name {
+			m.Hint = "did you mean " + quote(b) + "?"
+		}
+	}
+	return m
+}
+
+// Builtins lists the names of the shipped policies, "builtin:" included,
+// sorted.
+func (l *Loader) Builtins() []string {
+	if l.Builtin == nil {
+		return nil
+	}
+	entries, err := fs.ReadDir(l.Builtin, ".")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok {
+			names = append(names, builtinPrefix+name)
+		}
+	}
+	return names
+}
+
+// merge joins a file and what it extends into one policy: for each line that
+// can stand once, the first file that has it speaks.
+func merge(name string, parts []*part, led *ledger) *Policy {
+	p := &Policy{Name: name, Open: true, Default: Deny, Errno: errnoEPERM, Compat: Compat{CompatKill, CompatKill}}
+	for _, part := range slices.Backward(parts) {
+		overlay(p, part)
+	}
+	var speaks *part
+	for _, part := range parts {
+		p.Rules = append(p.Rules, part.rules...)
+		p.Open = p.Open && !part.syscalls
+		if part.action != 0 && speaks == nil {
+			speaks = part
+		}
+	}
+	for _, r := range p.Rules {
+		if r.Action == Deny && r.Errno == 0 {
+			r.Errno = p.Errno
+		}
+	}
+	if p.Open && speaks != nil && speaks.action != Allow {
+		led.add(Mistake{Pos: speaks.actionPos, Message: "default: " + p.Default.String() + " applies to nothing: there is no syscalls section",
+			Hint: "add `syscalls: []` to let it decide every system call"})
+	}
+	return p
+}
+
+// overlay puts one file's lines over those of the files that it extends.
+func overlay(p *Policy, part *part) {
+	if part.description != "" {
+		p.Description = part.description
+	}
+	if part.action != 0 {
+		p.Default = part.action
+	}
+	if part.errno != 0 {
+		p.Errno = part.errno
+	}
+	if part.kernel != (abi.Version{}) {
+		p.Kernel = part.kernel
+	}
+	if part.compat.I386 != 0 {
+		p.Compat.I386 = part.compat.I386
+	}
+	if part.compat.X32 != 0 {
+		p.Compat.X32 = part.compat.X32
+	}
+	p.Environment = part.environment.over(p.Environment)
+}

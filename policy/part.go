@@ -1,0 +1,257 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"callgate/policy/abi"
+)
+
+// language is the version of the policy language that this package reads.
+const language = 1
+
+// The keys that each kind of mapping may have. The JSON Schema lists the same.
+var (
+	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "compat", "environment"}
+	// laterKeys belong to the language, but not yet to this version of it.
+	laterKeys       = []string{"files", "exec", "network", "limits", "tests"}
+	compatKeys      = []string{"i386", "x32"}
+	environmentKeys = []string{"keep", "set"}
+)
+
+// part is what one file says, before it is joined with what it extends. A
+// zero field is a line that the file does not have.
+type part struct {
+	description string
+	extends     []reference
+	action      Action // of `default`
+	actionPos   Position
+	errno       uint16
+	kernel      abi.Version
+	syscalls    bool // has the section, even if empty
+	rules       []*Rule
+	compat      Compat
+	environment Environment
+}
+
+// reader reads one file into a part.
+type reader struct {
+	file string
+	led  *ledger
+	part *part
+}
+
+// readPart reads one file's text; what is wrong with it goes to led.
+func readPart(file string, raw []byte, led *ledger) *part {
+	r := &reader{file, led, &part{}}
+	text, flaw := checkText(raw)
+	var root node
+	if flaw == nil {
+		root, flaw = parseYAML(text)
+	}
+	if flaw != nil {
+		led.add(Mistake{Pos: Position{file, flaw.line, flaw.col}, Message: flaw.message, Hint: flaw.hint})
+		return r.part
+	}
+	r.top(&root)
+	return r.part
+}
+
+func (r *reader) pos(n *node) Position { return Position{r.file, n.line, n.col} }
+
+func (r *reader) fail(n *node, hint, format string, args ...any) {
+	r.led.add(Mistake{Pos: r.pos(n), Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (r *reader) top(root *node) {
+	const hint = "a policy begins with `callgate: 1`"
+	if root.empty() {
+		r.fail(root, hint, "the file is empty")
+		return
+	}
+	if root.kind != mapNode {
+		r.fail(root, hint, "expected a mapping, found %s", root.describe())
+		return
+	}
+	version := false
+	r.fields(root, "key", policyKeys, func(key string, f *field) {
+		version = version || key == "callgate"
+		r.line(key, &f.value)
+	})
+	if !version {
+		r.fail(root, hint, "the line `callgate: 1` is missing")
+	}
+	r.namesAgainstKernel()
+}
+
+// line reads the value of one top-level key.
+func (r *reader) line(key string, v *node) {
+	switch key {
+	case "callgate":
+		r.version(v)
+	case "description":
+		r.part.description = r.text(v)
+	case "extends":
+		r.extends(v)
+	case "default":
+		r.part.action, r.part.actionPos = r.defaultAction(v), r.pos(v)
+	case "errno":
+		r.part.errno = r.errno(v)
+	case "kernel":
+		r.part.kernel = r.kernel(v)
+	case "syscalls":
+		r.part.syscalls = true
+		r.rules(v)
+	case "compat":
+		r.compat(v)
+	case "environment":
+		r.environment(v)
+	}
+}
+
+// fields goes through a mapping and reports what is no mapping, keys that are
+// unknown, and keys that stand twice. what names the keys in messages.
+func (r *reader) fields(n *node, what string, known []string, visit func(key string, f *field)) {
+	if n.kind != mapNode {
+		r.fail(n, "", "expected a mapping with "+oneOf(known)+", found %s", n.describe())
+		return
+	}
+	seen := make(map[string]int, len(n.fields))
+	for i := range n.fields {
+		f := &n.fields[i]
+		switch line, twice := seen[f.key.text]; {
+		case twice:
+			r.fail(&f.key, "", "the key %s stands twice, first in line %d", quote(f.key.text), line)
+		case f.key.text == "<<" && !f.key.quoted:
+			r.fail(&f.key, "use extends to share rules", "merge keys are not supported")
+		case known == nil || contains(known, f.key.text):
+			visit(f.key.text, f)
+		case contains(laterKeys, f.key.text) && what == "key":
+			r.fail(&f.key, "", "%s is not supported by this version of callgate", quote(f.key.text))
+		default:
+			r.fail(&f.key, didYouMean(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
+		}
+		seen[f.key.text] = f.key.line
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+// list gives a list's items, or a single value as a list of one.
+func (r *reader) list(n *node, of string) []node {
+	switch {
+	case n.kind == scalarNode && !n.empty():
+		return []node{*n}
+	case n.kind == listNode && len(n.items) > 0:
+		return n.items
+	case n.kind == listNode:
+		r.fail(n, "", "the list is empty; expected %s", of)
+	default:
+		r.fail(n, "", "expected %s or a list of them, found %s", of, n.describe())
+	}
+	return nil
+}
+
+// text reads a scalar that must be text, "" if it is not.
+func (r *reader) text(n *node) string {
+	switch {
+	case n.isText():
+		return strings.TrimRight(n.text, "\n")
+	case n.kind == scalarNode && !n.empty():
+		r.fail(n, "write "+quote(n.text), "expected text, found %s", n.describe())
+	default:
+		r.fail(n, "", "expected text, found %s", n.describe())
+	}
+	return ""
+}
+
+func (r *reader) version(n *node) {
+	v, err := strconv.Atoi(n.text)
+	switch {
+	case n.kind != scalarNode || n.quoted || err != nil || v < 1:
+		r.fail(n, "write `callgate: 1`", "expected the language version, found %s", n.describe())
+	case v > language:
+		r.fail(n, "use a newer callgate", "the policy is written in language version %d; this callgate knows version %d", v, language)
+	}
+}
+
+func (r *reader) extends(n *node) {
+	for _, item := range r.list(n, "a policy's path or builtin:NAME") {
+		if item.kind != scalarNode || !item.isText() {
+			r.fail(&item, "", "expected a policy's path or builtin:NAME, found %s", item.describe())
+			continue
+		}
+		r.part.extends = append(r.part.extends, reference{item.text, r.pos(&item)})
+	}
+}
+
+var defaultActions = []string{"deny", "kill", "log", "allow"}
+
+func (r *reader) defaultAction(n *node) Action {
+	if a, ok := parseAction(n.text); ok && n.kind == scalarNode && a != Skip {
+		return a
+	}
+	r.wrongWord(n, "default", defaultActions)
+	return 0
+}
+
+// wrongWord reports a scalar that is none of a few words.
+func (r *reader) wrongWord(n *node, what string, words []string) {
+	if !n.isText() {
+		r.fail(n, "", "expected %s, found %s", oneOf(words), n.describe())
+		return
+	}
+	r.fail(n, didYouMean(n.text, words), "unknown %s %s", what, quote(n.text))
+}
+
+// errno reads an errno's name or number, 0 if it is none.
+func (r *reader) errno(n *node) uint16 {
+	if n.kind == scalarNode && !n.empty() {
+		if e, ok := parseErrno(n.text); ok {
+			return e
+		}
+		if !isNumber(n.text) {
+			r.fail(n, didYouMean(n.text, errnoList()), "unknown errno %s", quote(n.text))
+			return 0
+		}
+	}
+	r.fail(n, "", "expected an errno's name or a number from 1 to 4095, found %s", n.describe())
+	return 0
+}
+
+// kernel reads a version as "5.10".
+func (r *reader) kernel(n *node) abi.Version {
+	major, minor, ok := strings.Cut(n.text, ".")
+	x, err1 := strconv.ParseUint(major, 10, 16)
+	y, err2 := strconv.ParseUint(minor, 10, 16)
+	if n.kind != scalarNode || !ok || err1 != nil || err2 != nil || x == 0 {
+		r.fail(n, "write for example `kernel: 5.10`", "expected a kernel version with two numbers, found %s", n.describe())
+		return abi.Version{}
+	}
+	return abi.Version{Major: uint16(x), Minor: uint16(y)}
+}
+
+var compatActions = []string{"kill", "deny", "same"}
+
+func (r *reader) compat(n *node) {
+	r.fields(n, "ABI", compatKeys, func(key string, f *field) {
+		a, ok := parseCompat(f.value.text)
+		if !ok || f.value.kind != scalarNode {
+			r.wrongWord(&f.value, "action", compatActions)
+			return
+		}
+		if key == "i386" {
+			r.part.compat.I386 = a
+		} else {
+			r.part.compat.X32 = a
+		}
+	})
+}
