@@ -229,7 +229,8 @@ func number(p *abi.Param, term string) (uint64, error) {
 	return v, nil
 }
 
-// width is how many bits a value of the parameter has.
+// width is how many bits of a parameter's value count, as Param.Value gives
+// it.
 func width(p *abi.Param) uint8 {
 	if p.Hi >= 0 || p.Shift > 0 {
 		return 64

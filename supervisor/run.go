@@ -3,10 +3,211 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
 
 	"callgate/policy/compile"
+	"callgate/supervisor/audit"
+	"callgate/supervisor/launch"
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
 )
 
-func run(context.Context, *compile.Plan, Command, Options) (*Result, error) {
-	return nil, errors.New("the trace loop is not there yet")
+// run gives the sandbox an operating-system thread of its own. The thread is
+// not unlocked, so it ends with its goroutine, and with it whatever it still
+// traces (PTRACE_O_EXITKILL).
+func run(ctx context.Context, plan *compile.Plan, cmd Command, opt Options) (*Result, error) {
+	type outcome struct {
+		result *Result
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		runtime.LockOSThread()
+		s := newSandbox(plan, cmd, opt)
+		result, err := s.run(ctx, cmd)
+		done <- outcome{result, err}
+	}()
+	o := <-done
+	return o.result, o.err
+}
+
+func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
+	began := time.Now()
+	stage, err := s.start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	cancel, err := killOn(ctx, stage.PID)
+	if err != nil {
+		s.abort(err)
+	}
+	err = s.loop()
+	cancel()
+	failed := stage.Err()
+	stage.Close()
+
+	s.result.Wall = time.Since(began)
+	s.totals.WallSeconds = s.result.Wall.Seconds()
+	s.result.Totals = s.totals
+	switch {
+	case err != nil:
+		return nil, err
+	case s.first.starting && failed != nil:
+		return nil, startError(failed)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	s.emit(&audit.Event{Kind: audit.End, ExitInfo: exitInfo(s.result.Status, s.result.Signal), Totals: &s.totals})
+	return s.result, nil
+}
+
+// start starts the first stage and becomes its tracer before it does anything.
+func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
+	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep}
+	for _, f := range cmd.Files {
+		lc.Files = append(lc.Files, descriptor(f))
+	}
+	for _, filter := range s.plan.Filters {
+		lc.Filters = append(lc.Filters, filter)
+	}
+	if s.plan.Set.Restricts() && !s.opt.Permissive {
+		domain, err := launch.NewDomain()
+		if err != nil {
+			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
+		}
+		defer domain.Close()
+		lc.Domain = domain
+	}
+	stage, err := launch.Start(&lc)
+	if err != nil {
+		return nil, startError(err)
+	}
+	if err := s.tracer.Seize(stage.PID); err != nil {
+		unix.Kill(stage.PID, unix.SIGKILL)
+		s.tracer.Wait()
+		stage.Close()
+		return nil, fmt.Errorf("cannot trace the command: %w", err)
+	}
+	s.adoptFirst(stage.PID)
+	stage.Go()
+	return stage, nil
+}
+
+func descriptor(f *os.File) int {
+	if f == nil {
+		return -1
+	}
+	return int(f.Fd())
+}
+
+func startError(err error) error {
+	var failed *launch.Error
+	if errors.As(err, &failed) {
+		return &StartError{Op: failed.Op, Path: failed.Path, Err: failed.Errno}
+	}
+	return err
+}
+
+// killOn has the sandbox's first process killed when ctx ends; the loop then
+// kills the rest. A pidfd names the process even after its number is another's.
+func killOn(ctx context.Context, pid int) (cancel func(), err error) {
+	if ctx.Done() == nil {
+		return func() {}, nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return func() {}, fmt.Errorf("pidfd_open: %w", err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer unix.Close(fd)
+		select {
+		case <-ctx.Done():
+			if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+				panic("BUG: pidfd_send_signal: " + err.Error())
+			}
+		case <-gone:
+		}
+	}()
+	return func() { close(gone) }, nil
+}
+
+// loop is the trace loop: it returns when no task of the sandbox is left.
+func (s *sandbox) loop() error {
+	for n := 1; ; n++ {
+		stop, err := s.tracer.Wait()
+		if err == unix.ECHILD {
+			return s.err
+		}
+		if err != nil {
+			return fmt.Errorf("wait4: %w", err)
+		}
+		s.handle(stop)
+		if n%fairness == 0 && len(s.tasks) > 1 {
+			s.handleAll()
+		}
+	}
+}
+
+// fairness is after how many stops all that are pending are taken in one round.
+// wait4 looks at the newest tracees first (kernel/exit.c, do_wait): tasks that
+// stop again and again would keep an older one waiting for ever.
+const fairness = 8
+
+func (s *sandbox) handleAll() {
+	s.batch = s.batch[:0]
+	for len(s.batch) < len(s.tasks) {
+		stop, ok := s.tracer.Poll()
+		if !ok {
+			break
+		}
+		if stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed {
+			s.handle(stop) // at once: Usage is the last wait's
+			continue
+		}
+		s.batch = append(s.batch, stop)
+	}
+	for _, stop := range s.batch {
+		s.handle(stop)
+	}
+}
+
+// handle deals with one stop. A task that is killed while it is stopped answers
+// ESRCH to whatever is asked of it, and its death is reported next.
+func (s *sandbox) handle(stop ptrace.Stop) {
+	if s.ending && stop.Kind != ptrace.Exited && stop.Kind != ptrace.Killed {
+		s.kill(stop.TID)
+		return
+	}
+	if err := s.dispatch(stop); err != nil && err != unix.ESRCH {
+		s.abort(fmt.Errorf("%v: %w", stop, err))
+	}
+}
+
+// abort ends the sandbox because callgate can no longer answer for it.
+func (s *sandbox) abort(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+	s.end()
+}
+
+// end kills all that is left.
+func (s *sandbox) end() {
+	s.ending = true
+	for tid := range s.tasks {
+		s.kill(tid)
+	}
+}
+
+// kill kills tid's process. A task that the tracer has not waited for keeps its
+// number, so this can hit no stranger.
+func (s *sandbox) kill(tid int) {
+	if err := unix.Kill(tid, unix.SIGKILL); err != nil && err != unix.ESRCH && s.err == nil {
+		s.err = fmt.Errorf("kill: %w", err)
+	}
 }

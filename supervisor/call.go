@@ -1,0 +1,156 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+	"callgate/policy/compile"
+	"callgate/supervisor/decode"
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
+)
+
+// judged is a call with what is to become of it.
+type judged struct {
+	call    abi.Call // as the kernel has it
+	direct  abi.Call // what it stands for: call itself but for socketcall and its like
+	carrier string   // what carried direct, "" if nothing did
+	verdict policy.Verdict
+	reason  string // beside the rule's
+	// rewrite: direct is put in call's place, so that the kernel takes from the
+	// registers what was judged, and nothing from memory that may change.
+	rewrite bool
+	// answer is what an impossible call gets, as the kernel would say; 0 if the
+	// call is possible.
+	answer unix.Errno
+}
+
+// cloneUntraced is CLONE_UNTRACED of linux/sched.h: the child would be out of
+// reach of the tracer. It has no other effect, so it is taken out.
+const cloneUntraced = 0x00800000
+
+// seccompStop decides the call that t is stopped at.
+func (s *sandbox) seccompStop(t *task) error {
+	if err := s.tracer.SyscallInfo(t.tid, &s.info); err != nil {
+		return err
+	}
+	if s.info.Op != ptrace.OpSeccomp {
+		return fmt.Errorf("the kernel calls it %v", s.info.Op)
+	}
+	if t.process == nil {
+		return errors.New("of a task that nobody announced")
+	}
+	if t.process.starting {
+		return s.tracer.Resume(t.tid, 0)
+	}
+	s.totals.Stops++
+	j := s.judge(t)
+	s.tell(t, &j)
+	return s.effect(t, &j)
+}
+
+// judge decides the call that s.info describes.
+func (s *sandbox) judge(t *task) judged {
+	call, _ := s.info.Call()
+	j := judged{call: call, direct: call, verdict: s.plan.Set.Decide(call)}
+	if call.Arch == 0 {
+		return j
+	}
+	entry, known := call.Arch.Lookup(call.Nr)
+	if !known {
+		return j
+	}
+	if entry.Block || entry.Multiplexer {
+		s.unfold(t, &j)
+	}
+	// The flags are clone's first argument in every ABI that callgate knows.
+	if j.isClone() && j.direct.Args[0]&cloneUntraced != 0 {
+		j.direct.Args[0] &^= cloneUntraced
+		j.rewrite = true
+	}
+	return j
+}
+
+// isClone says whether j is or stands for a clone.
+func (j *judged) isClone() bool {
+	entry, ok := j.direct.Arch.Lookup(j.direct.Nr)
+	return ok && entry.Name == "clone"
+}
+
+// unfold judges the call that a multiplexer, or a call with its arguments in
+// memory, stands for: the more restrictive verdict holds.
+func (s *sandbox) unfold(t *task, j *judged) {
+	direct, err := decode.Unfold(j.call, s.tracer.Memory(t.tid))
+	var unfit *decode.Unfit
+	switch {
+	case errors.As(err, &unfit):
+		j.answer = unfit.Errno
+		return
+	case err != nil:
+		s.unreadable(j, err)
+		return
+	}
+	j.direct, j.carrier, j.rewrite = direct.Call, direct.Carrier, direct.Rewrite
+	if v := s.plan.Set.Decide(j.direct); v.Action > j.verdict.Action || v.Action == j.verdict.Action && v.Rule != nil {
+		j.verdict = v
+	}
+}
+
+// unreadable denies a call whose arguments are in memory that callgate may not
+// read. libc falls back to calls that have them in registers when it is told
+// ENOSYS.
+func (s *sandbox) unreadable(j *judged, err error) {
+	if j.verdict.Action >= policy.Deny {
+		return
+	}
+	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(unix.ENOSYS), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
+	j.reason = fmt.Sprintf("its arguments are in memory that cannot be read: %v", err)
+}
+
+// effect does what the verdict says.
+func (s *sandbox) effect(t *task, j *judged) error {
+	if s.opt.Permissive {
+		return s.allow(t, j)
+	}
+	switch j.verdict.Action {
+	case policy.Allow, policy.Log:
+		return s.allow(t, j)
+	case policy.Skip:
+		return s.skip(t, j.verdict.Value)
+	case policy.Deny:
+		return s.skip(t, -int64(j.verdict.Errno))
+	case policy.Kill:
+		t.condemned = true
+		if err := s.tracer.SetNr(t.tid, compile.KillNr); err != nil {
+			return err
+		}
+		return s.tracer.Resume(t.tid, 0)
+	}
+	return fmt.Errorf("a verdict of %v", j.verdict.Action)
+}
+
+// allow has the call executed. A stop that another filter than ours asked for
+// is the tracee's own doing: without a tracer of its own it would get ENOSYS
+// (seccomp(2), SECCOMP_RET_TRACE), so it does.
+func (s *sandbox) allow(t *task, j *judged) error {
+	switch {
+	case s.info.Data != compile.TraceData:
+		return s.skip(t, -int64(unix.ENOSYS))
+	case j.answer != 0:
+		return s.skip(t, -int64(j.answer))
+	case j.rewrite:
+		return s.replace(t, j)
+	}
+	return s.tracer.Resume(t.tid, 0)
+}
+
+// skip has the call not executed; it returns value.
+func (s *sandbox) skip(t *task, value int64) error {
+	if err := s.tracer.Skip(t.tid, value); err != nil {
+		return err
+	}
+	return s.tracer.Resume(t.tid, 0)
+}

@@ -1,0 +1,24 @@
+#include <linux/ptrace.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define FIELD(f) printf("%s %zu\n", #f, offsetof(struct ptrace_syscall_info, f))
+#define VALUE(v) printf("%s %lu\n", #v, (unsigned long)(v))
+
+int main(void)
+{
+	FIELD(op);
+	FIELD(arch);
+	FIELD(instruction_pointer);
+	FIELD(seccomp.nr);
+	FIELD(seccomp.args);
+	FIELD(seccomp.ret_data);
+	VALUE(PTRACE_GET_SYSCALL_INFO);
+	VALUE(PTRACE_SEIZE);
+	VALUE(PTRACE_LISTEN);
+	VALUE(PTRACE_SYSCALL_INFO_NONE);
+	VALUE(PTRACE_SYSCALL_INFO_ENTRY);
+	VALUE(PTRACE_SYSCALL_INFO_EXIT);
+	VALUE(PTRACE_SYSCALL_INFO_SECCOMP);
+	return 0;
+}

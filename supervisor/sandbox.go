@@ -1,0 +1,313 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"callgate/policy/compile"
+	"callgate/supervisor/audit"
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
+)
+
+// sandbox is one run: the command, all that descends from it, and the thread
+// that traces them.
+type sandbox struct {
+	plan   *compile.Plan
+	opt    Options
+	argv   []string
+	tracer ptrace.Tracer
+	info   ptrace.SyscallInfo
+
+	tasks  map[int]*task
+	first  *process // the command's
+	held   int      // tasks that have stopped before their birth was announced
+	batch  []ptrace.Stop
+	ending bool // all are being killed
+	err    error
+
+	result *Result
+	totals audit.Totals
+}
+
+// task is a traced thread.
+type task struct {
+	tid     int
+	process *process // nil while held
+	// heldAt is the first stop of a task that was not announced yet: until its
+	// parent's event says whose child it is, it stays there.
+	heldAt ptrace.Kind
+	// rewrite is the call that was put in another's place, between the seccomp
+	// stop and the syscall-exit-stop.
+	rewrite *rewrite
+	// born is what the task's birth put in its registers, until its first stop.
+	born *rewrite
+	// condemned marks a task whose call became compile.KillNr: it must not
+	// make another.
+	condemned bool
+}
+
+// process is a thread group.
+type process struct {
+	pid      int
+	exe      string
+	starting bool // the first stage, up to its execve: none of the policy's business
+}
+
+func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
+	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}}
+}
+
+func (s *sandbox) adoptFirst(pid int) {
+	s.first = &process{pid: pid, starting: true}
+	s.tasks[pid] = &task{tid: pid, process: s.first}
+	s.totals.Processes, s.totals.Threads = 1, 1
+}
+
+// dispatch does what a stop asks for; the task goes on, or is left as a
+// group-stop leaves it.
+func (s *sandbox) dispatch(stop ptrace.Stop) error {
+	if stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed {
+		return s.gone(stop)
+	}
+	t := s.tasks[stop.TID]
+	if t == nil {
+		return s.unannounced(stop)
+	}
+	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
+		return errors.New("the filter did not kill the process")
+	}
+	if t.born != nil {
+		if err := s.restoreChild(t); err != nil {
+			return err
+		}
+	}
+	switch stop.Kind {
+	case ptrace.Seccomp:
+		return s.seccompStop(t)
+	case ptrace.Syscall:
+		return s.exitStop(t)
+	case ptrace.Cloned:
+		return s.cloned(t)
+	case ptrace.Execed:
+		return s.execed(t)
+	case ptrace.GroupStop:
+		return s.groupStop(t, stop.Signal)
+	case ptrace.EventStop:
+		return s.resume(t, 0)
+	case ptrace.SignalStop:
+		return s.resume(t, stop.Signal)
+	}
+	return errors.New("not understood")
+}
+
+// resume lets t go on; a task whose call was rewritten only to the call's end.
+func (s *sandbox) resume(t *task, sig unix.Signal) error {
+	if t.rewrite != nil {
+		return s.tracer.ResumeToExit(t.tid, sig)
+	}
+	return s.tracer.Resume(t.tid, sig)
+}
+
+// groupStop leaves t stopped until SIGCONT, and tells that job control has
+// stopped the command.
+func (s *sandbox) groupStop(t *task, sig unix.Signal) error {
+	if err := s.tracer.Listen(t.tid); err != nil {
+		return err
+	}
+	if t.tid == s.first.pid && s.opt.Stopped != nil {
+		s.opt.Stopped(sig)
+	}
+	return nil
+}
+
+// unannounced deals with the first stop of a task whose parent's event has not
+// been read yet.
+func (s *sandbox) unannounced(stop ptrace.Stop) error {
+	if stop.Kind != ptrace.EventStop && stop.Kind != ptrace.GroupStop {
+		return errors.New("of a task that nobody announced")
+	}
+	t := &task{tid: stop.TID, heldAt: stop.Kind}
+	s.tasks[t.tid] = t
+	s.held++
+	return nil
+}
+
+// cloned is the event stop of a task that has a new child or thread.
+func (s *sandbox) cloned(t *task) error {
+	tid, err := s.tracer.Message(t.tid)
+	if err != nil {
+		return err
+	}
+	child := s.tasks[tid]
+	if child == nil {
+		child = &task{tid: tid}
+		s.tasks[tid] = child
+	}
+	if child.process == nil {
+		s.join(child, s.familyOf(t, tid))
+	}
+	if t.rewrite != nil {
+		t.rewrite.expecting = false
+		child.born = t.rewrite
+	}
+	if child.heldAt != ptrace.Unknown {
+		if err := s.release(child); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return s.resume(t, 0)
+}
+
+// familyOf is the process of t's new child tid: t's own if it is a thread.
+// tgkill(2) takes signal 0 only for a thread of the group that is named.
+func (s *sandbox) familyOf(t *task, tid int) *process {
+	if t.process != nil && unix.Tgkill(t.process.pid, tid, 0) == nil {
+		return t.process
+	}
+	return &process{pid: tid, exe: exeOf(t)}
+}
+
+func exeOf(t *task) string {
+	if t.process == nil {
+		return ""
+	}
+	return t.process.exe
+}
+
+func (s *sandbox) join(t *task, p *process) {
+	t.process = p
+	s.totals.Threads++
+	if p.pid == t.tid {
+		s.totals.Processes++
+	}
+}
+
+// release lets a held task go on from its first stop.
+func (s *sandbox) release(t *task) error {
+	kind := t.heldAt
+	t.heldAt = ptrace.Unknown
+	s.held--
+	if t.born != nil {
+		if err := s.restoreChild(t); err != nil {
+			return err
+		}
+	}
+	if kind == ptrace.GroupStop {
+		return s.tracer.Listen(t.tid)
+	}
+	return s.tracer.Resume(t.tid, 0)
+}
+
+// execed is the event stop at the end of a successful execve. The other threads
+// are dead, and the caller has the process's tid whatever it had before
+// (ptrace(2), "execve(2) under ptrace").
+func (s *sandbox) execed(t *task) error {
+	former, err := s.tracer.Message(t.tid)
+	if err != nil {
+		return err
+	}
+	if former != t.tid {
+		delete(s.tasks, former)
+	}
+	t.rewrite = nil
+	if t.process == nil { // held when its process's leader died
+		s.join(t, s.strayProcess(t.tid))
+	}
+	t.process.exe = s.readExe(t.tid)
+	if t.process.starting {
+		t.process.starting = false
+		s.tellStart(t)
+		if s.opt.Started != nil {
+			s.opt.Started(t.tid)
+		}
+	}
+	s.tellExec(t)
+	return s.resume(t, 0)
+}
+
+// gone is the death of a task; of a process's leader, that of the process.
+func (s *sandbox) gone(stop ptrace.Stop) error {
+	t := s.tasks[stop.TID]
+	delete(s.tasks, stop.TID)
+	if t != nil && t.heldAt != ptrace.Unknown {
+		s.held--
+	}
+	if t != nil && t.process != nil && t.process.pid == t.tid {
+		s.processGone(t.process, stop)
+	}
+	if s.held > 0 && !s.ending {
+		return s.releaseOrphans()
+	}
+	return nil
+}
+
+func (s *sandbox) processGone(p *process, stop ptrace.Stop) {
+	status := stop.Status
+	if stop.Kind == ptrace.Killed {
+		status = 128 + int(stop.Signal)
+	}
+	s.tellExit(p, status, stop.Signal)
+	if p != s.first {
+		return
+	}
+	s.result.Status, s.result.Signal = status, stop.Signal
+	s.count(s.tracer.Usage())
+	s.end()
+}
+
+func (s *sandbox) count(u *unix.Rusage) {
+	s.totals.UserSeconds = seconds(u.Utime)
+	s.totals.SystemSeconds = seconds(u.Stime)
+	s.totals.MaxRSSBytes = u.Maxrss << 10
+}
+
+func seconds(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+
+// releaseOrphans lets held tasks go whose parent may be the one that has just
+// died: then its event is lost, and nobody will announce them. While a
+// rewritten clone may still announce one, all wait: its child needs its
+// registers back.
+func (s *sandbox) releaseOrphans() error {
+	for _, t := range s.tasks {
+		if t.rewrite != nil && t.rewrite.expecting {
+			return nil
+		}
+	}
+	for _, t := range s.tasks {
+		if t.heldAt == ptrace.Unknown {
+			continue
+		}
+		s.join(t, s.strayProcess(t.tid))
+		if err := s.release(t); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return nil
+}
+
+// strayProcess finds the process of a task that lost its parent, by proc(5).
+func (s *sandbox) strayProcess(tid int) *process {
+	pid := tid
+	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
+		pid = statusField(string(text), "Tgid:", tid)
+	}
+	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
+		return leader.process
+	}
+	return &process{pid: pid, exe: s.readExe(tid)}
+}
+
+func statusField(status, name string, missing int) int {
+	for line := range strings.SplitSeq(status, "\n") {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if v, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil {
+				return v
+			}
+		}
+	}
+	return missing
+}

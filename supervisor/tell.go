@@ -1,0 +1,130 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"time"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+	"callgate/supervisor/audit"
+	"callgate/supervisor/decode"
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
+)
+
+// tell counts a decided call and says what became of it, if anybody is to know.
+func (s *sandbox) tell(t *task, j *judged) {
+	switch j.verdict.Action {
+	case policy.Allow:
+		return
+	case policy.Log:
+		s.totals.Logged++
+		if s.opt.Audit == nil {
+			return
+		}
+	case policy.Kill:
+		s.totals.Killed++
+	default:
+		s.totals.Denied++
+	}
+	if s.opt.Audit == nil && s.opt.Terminal == nil {
+		return
+	}
+	f := audit.Facts{Call: j.call, Direct: j.direct, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
+		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Ignored: s.opt.Permissive}
+	if j.call.Arch == abi.I386 {
+		f.Entry, f.Code = "int80", s.codeOf(t)
+	}
+	e := s.event(audit.Call, t)
+	e.CallInfo = audit.NewCall(f)
+	s.emit(e)
+}
+
+func (s *sandbox) arguments(t *task, j *judged) []string {
+	entry, _ := j.direct.Arch.Lookup(j.direct.Nr)
+	return decode.Args(j.direct, entry, s.tracer.Memory(t.tid))
+}
+
+// codeOf says from which code a call through the i386 ABI came; "" if the task
+// was killed meanwhile.
+func (s *sandbox) codeOf(t *task) string {
+	var regs ptrace.Registers
+	if err := s.tracer.Registers(t.tid, &regs); err != nil {
+		return ""
+	}
+	if regs.Code32() {
+		return "32-bit"
+	}
+	return "64-bit"
+}
+
+func (s *sandbox) tellStart(t *task) {
+	e := s.event(audit.Start, t)
+	e.ExecInfo = &audit.ExecInfo{Argv: s.argv, Version: audit.SchemaVersion}
+	for _, p := range s.plan.Set {
+		e.ExecInfo.Policies = append(e.ExecInfo.Policies, p.Name)
+	}
+	s.emit(e)
+}
+
+func (s *sandbox) tellExec(t *task) {
+	if s.opt.Audit == nil {
+		return
+	}
+	e := s.event(audit.Exec, t)
+	e.ExecInfo = &audit.ExecInfo{Argv: argvOf(t.tid)}
+	s.emit(e)
+}
+
+func (s *sandbox) tellExit(p *process, status int, sig unix.Signal) {
+	if s.opt.Audit == nil || p.starting {
+		return
+	}
+	s.emit(&audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: p.pid, TID: p.pid, Exe: p.exe,
+		Kind: audit.Exit, ExitInfo: exitInfo(status, sig)})
+}
+
+func exitInfo(status int, sig unix.Signal) *audit.ExitInfo {
+	info := &audit.ExitInfo{Status: status}
+	if sig != 0 {
+		info.Signal = unix.SignalName(sig)
+	}
+	return info
+}
+
+func (s *sandbox) event(kind audit.Kind, t *task) *audit.Event {
+	return &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: t.process.pid, TID: t.tid, Exe: t.process.exe, Kind: kind}
+}
+
+func (s *sandbox) emit(e *audit.Event) {
+	for _, sink := range [...]audit.Sink{s.opt.Audit, s.opt.Terminal} {
+		if sink != nil {
+			sink.Put(e)
+		}
+	}
+}
+
+// readExe is the file that tid executes, "" where proc(5) does not say.
+func (s *sandbox) readExe(tid int) string {
+	exe, err := os.Readlink("/proc/" + strconv.Itoa(tid) + "/exe")
+	if err != nil {
+		return ""
+	}
+	return exe
+}
+
+// argvOf is tid's argument vector as proc(5) has it, nil where it does not say.
+func argvOf(tid int) []string {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/cmdline")
+	if err != nil {
+		return nil
+	}
+	var argv []string
+	for _, arg := range bytes.Split(bytes.TrimSuffix(text, []byte{0}), []byte{0}) {
+		argv = append(argv, string(arg))
+	}
+	return argv
+}
