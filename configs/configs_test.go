@@ -1,0 +1,28 @@
+package configs
+
+import (
+	"testing"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+)
+
+func TestShippedPoliciesLoad(t *testing.T) {
+	loader := &policy.Loader{Builtin: Builtin}
+	names := loader.Builtins()
+	if len(names) != 5 {
+		t.Errorf("shipped policies: %v", names)
+	}
+	for _, name := range names {
+		p, err := loader.Load(name)
+		if err != nil {
+			t.Errorf("%s:\n%v", name, err)
+			continue
+		}
+		if p.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+	}
+}
+
+var _ = abi.X86_64
