@@ -2,9 +2,28 @@
 // by itself, and what the supervisor must be asked. It is the only importer of
 // libseccomp, and it proves every filter against policy.Set.Decide before it
 // lets anyone install it.
+//
+// A call travels through the package like this: the policies' clauses on its
+// number become cubes of arguments (view.go, partition.go), the cubes become
+// sets of arguments with one kernel answer each (group.go), the sets become
+// rules in as few stacked filters as hold them (layer.go), libseccomp compiles
+// each filter (seccomp.go) behind a short prologue of ours (prologue.go), and
+// the programs are run against the reference (run.go, proof.go).
+//
+// # Limits
+//
+// What takes more than 128 comparisons for one call is traced. Under the i386
+// ABI, calls that libseccomp has no name for, and those that it would turn into
+// rules on socketcall and ipc, are told apart by number only. Numbers 335
+// (uretprobe) and 336 (uprobe) go around seccomp on recent x86-64 kernels
+// (seccomp_uprobe_exception in arch/x86/kernel and kernel/seccomp.c): no filter can hold
+// them, and none needs to, since they fail outside of the kernel's own
+// trampolines.
 package compile
 
 import (
+	"fmt"
+
 	"callgate/policy"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +52,98 @@ type Plan struct {
 	// Filters are to be installed in this order; the kernel takes the most
 	// restrictive answer of all.
 	Filters []Program
+
+	opts     Options
+	machines []machine // Filters, decoded
+	inexact  []inexact
 }
 
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter
+
+// Compile makes the plan for policies, and proves it. An error means that no
+// filter could be made that is right: nothing may be started.
+func Compile(set policy.Set, opts Options) (*Plan, error) {
+	plan, groups, err := build(set, opts)
+	if err != nil {
+		return nil, fmt.Errorf("compile the filter: %w", err)
+	}
+	if _, err := prove(plan, groups, probesPerCall); err != nil {
+		return nil, fmt.Errorf("refusing to start: %w", err)
+	}
+	return plan, nil
+}
+
+// build makes the plan without proving it.
+func build(set policy.Set, opts Options) (*Plan, []*group, error) {
+	if len(set) == 0 {
+		return nil, nil, fmt.Errorf("no policy")
+	}
+	groups := groupsOf(set, opts)
+	plan := &Plan{Set: set, opts: opts}
+	e, err := newExporter()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer e.close()
+	for i, g := range groups {
+		if err := plan.addGroup(e, groups, i, g.stack()); err != nil {
+			return nil, nil, err
+		}
+		plan.mark(g)
+	}
+	return plan, groups, plan.decode()
+}
+
+// addGroup compiles the layers of one audit arch. The host's own group has a
+// program even where it needs no layer: its prologue speaks of all archs.
+func (p *Plan) addGroup(e *exporter, groups []*group, at int, layers []*layer) error {
+	if at == 0 && layers == nil {
+		p.Filters = append(p.Filters, Program(frontOf(groups, nil)))
+	}
+	for _, l := range layers {
+		var front prologue
+		switch {
+		case l.first && at == 0:
+			front = frontOf(groups, l)
+		case l.first:
+			front = frontOfOther(l)
+		case l.selects():
+			front = selector(l)
+		}
+		body, err := e.body(l)
+		if err != nil {
+			return err
+		}
+		p.Filters = append(p.Filters, append(Program(front), body...))
+	}
+	return nil
+}
+
+// mark notes the calls that are traced more than their verdicts need.
+func (p *Plan) mark(g *group) {
+	for _, part := range g.parts {
+		for i := range part.calls {
+			if c := &part.calls[i]; c.why != "" {
+				p.inexact = append(p.inexact, inexact{part.arch, c.nr, c.why})
+			}
+		}
+	}
+}
+
+// decode checks the programs as the kernel will.
+func (p *Plan) decode() error {
+	total := 0
+	for i, f := range p.Filters {
+		m, err := decode(f)
+		if err != nil {
+			return fmt.Errorf("filter %d of %d: %w", i+1, len(p.Filters), err)
+		}
+		p.machines = append(p.machines, m)
+		total += len(f) + filterPenalty
+	}
+	if total > maxTotalInsns {
+		return fmt.Errorf("the filters have %d instructions in all, the kernel takes %d", total, maxTotalInsns)
+	}
+	return nil
+}

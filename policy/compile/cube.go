@@ -1,0 +1,94 @@
+package compile
+
+import "math/bits"
+
+// cube is a set of calls' arguments: in each of the six registers some bits
+// are fixed and the rest are free. mask has a one for each fixed bit, value
+// the bit's content; value never has a bit outside mask. The zero cube is
+// every call.
+//
+// A cube is what one rule of libseccomp can ask for without trusting its
+// range comparisons: one SCMP_CMP_MASKED_EQ for each register that has fixed
+// bits.
+type cube struct{ mask, value [6]uint64 }
+
+// contains says whether args lie in c.
+func (c *cube) contains(args *[6]uint64) bool {
+	for i := range args {
+		if args[i]&c.mask[i] != c.value[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// intersect is what both have, and false if that is nothing.
+func (c *cube) intersect(d *cube) (cube, bool) {
+	var out cube
+	for i := range c.mask {
+		if (c.value[i]^d.value[i])&c.mask[i]&d.mask[i] != 0 {
+			return cube{}, false
+		}
+		out.mask[i] = c.mask[i] | d.mask[i]
+		out.value[i] = c.value[i] | d.value[i]
+	}
+	return out, true
+}
+
+// subtract appends to out what c has and d has not, as disjoint cubes: at most
+// one for each bit that d fixes and c does not. It splits at the high bits
+// first, so that what is left of a range is ranges again, not stripes.
+func (c *cube) subtract(d *cube, out []cube) []cube {
+	if _, meet := c.intersect(d); !meet {
+		return append(out, *c)
+	}
+	rest := *c
+	for i := len(d.mask) - 1; i >= 0; i-- {
+		for extra := d.mask[i] &^ c.mask[i]; extra != 0; {
+			bit := uint64(1) << (63 - bits.LeadingZeros64(extra))
+			extra &^= bit
+			rest.mask[i] |= bit
+			rest.value[i] |= bit &^ d.value[i]
+			out = append(out, rest)
+			rest.value[i] ^= bit
+		}
+	}
+	return out
+}
+
+// subtractAll is what the cubes of a have and none of b has. It gives up, with
+// false, as soon as it would hold more than limit cubes.
+func subtractAll(a, b []cube, limit int) ([]cube, bool) {
+	left := append([]cube(nil), a...)
+	for i := range b {
+		var next []cube
+		for j := range left {
+			next = left[j].subtract(&b[i], next)
+			if len(next) > limit {
+				return nil, false
+			}
+		}
+		left = next
+	}
+	return left, true
+}
+
+// intersectAll is what both unions have, with false above limit cubes.
+func intersectAll(a, b []cube, limit int) ([]cube, bool) {
+	var out []cube
+	for i := range a {
+		for j := range b {
+			c, meet := a[i].intersect(&b[j])
+			if !meet {
+				continue
+			}
+			if out = append(out, c); len(out) > limit {
+				return nil, false
+			}
+		}
+	}
+	return out, true
+}
+
+// everything is the union that leaves nothing out.
+func everything() []cube { return []cube{{}} }

@@ -1,0 +1,99 @@
+package compile
+
+import (
+	"callgate/policy"
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a filter can answer. Each is a return value of seccomp(2), its data
+// included.
+const (
+	retKill  = unix.SECCOMP_RET_KILL_PROCESS
+	retTrace = unix.SECCOMP_RET_TRACE | TraceData
+	retAllow = unix.SECCOMP_RET_ALLOW
+)
+
+// maxErrno is the kernel's MAX_ERRNO, above which SECCOMP_RET_ERRNO's data is
+// cut off.
+const maxErrno = 4095
+
+// cloneUntraced is CLONE_UNTRACED of linux/sched.h. The supervisor takes it
+// out of clone's flags, so it has to see the call.
+const cloneUntraced = 0x00800000
+
+// cloneFlags is the register of clone's flags, in every ABI that callgate has.
+const cloneFlags = 0
+
+// Expect is what the kernel shall answer to a call with this audit arch: the
+// reference for every filter. RET_TRACE means that the supervisor decides, by
+// policy.Set.Decide.
+func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
+	arch, known := abi.Of(audit, uint64(c.Nr))
+	if c.Nr == KillNr || !known || !onHost(arch) {
+		return retKill
+	}
+	c.Arch = arch
+	if s, listed := arch.Lookup(c.Nr); listed && !compatDecides(set, arch) {
+		if alwaysTraced(s) != "" || untraced(s, &c.Args) {
+			return retTrace
+		}
+	}
+	return kernelAnswer(set.Decide(c), opts)
+}
+
+// onHost says whether a kernel of the build's architecture offers an ABI.
+func onHost(arch abi.Arch) bool {
+	if abi.Native() == abi.X86_64 {
+		return arch != abi.AArch64
+	}
+	return arch == abi.Native()
+}
+
+// kernelAnswer is how the filter gives a verdict, or has the supervisor give it.
+func kernelAnswer(v policy.Verdict, opts Options) uint32 {
+	switch {
+	case v.Action == policy.Allow:
+		return retAllow
+	case v.Action == policy.Log || opts.Report:
+		return retTrace
+	case v.Action == policy.Deny && v.Errno <= maxErrno:
+		return unix.SECCOMP_RET_ERRNO | uint32(v.Errno)
+	case v.Action == policy.Skip && v.Value <= 0 && v.Value >= -maxErrno:
+		return unix.SECCOMP_RET_ERRNO | uint32(-v.Value)
+	case v.Action == policy.Kill:
+		return retKill
+	}
+	return retTrace
+}
+
+// alwaysTraced is why the supervisor must see every call of this number
+// whatever its verdict, "" if it need not.
+func alwaysTraced(s *abi.Syscall) string {
+	switch {
+	case s.Name == "execve" || s.Name == "execveat":
+		return "the supervisor follows every program that is started"
+	case s.Multiplexer:
+		return "it carries other calls, which only the tracee's memory tells"
+	case s.Block:
+		return "its arguments lie in the tracee's memory"
+	}
+	return ""
+}
+
+// untraced says whether a call is clone with CLONE_UNTRACED.
+func untraced(s *abi.Syscall, args *[6]uint64) bool {
+	return args[cloneFlags]&cloneUntraced != 0 && s.Name == "clone"
+}
+
+// compatDecides says whether some policy's `compat` line rules an ABI's every
+// call, so that no call of it is ever executed.
+func compatDecides(set policy.Set, arch abi.Arch) bool {
+	for _, p := range set {
+		if arch == abi.I386 && p.Compat.I386 > policy.CompatSame || arch == abi.X32 && p.Compat.X32 > policy.CompatSame {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,231 @@
+package compile
+
+import (
+	"callgate/policy"
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// group is the ABIs that share an audit arch. The first group of a plan is the
+// host's own.
+type group struct {
+	audit uint32
+	parts []*part
+}
+
+// part is what the kernel shall answer in one ABI.
+type part struct {
+	arch    abi.Arch
+	calls   []call // by number
+	unknown uint32 // the answer to numbers that the table lacks
+	blanket bool   // all numbers get the same answer, unknown
+}
+
+// call is what the kernel shall answer to one number.
+type call struct {
+	nr    uint32
+	name  string
+	whole uint32      // the answer whatever the arguments, if sets is empty
+	sets  []actionSet // which arguments get which answer; ALLOW is what remains
+	why   string      // why the call is traced where its verdict would not need it
+}
+
+// actionSet is the arguments that get one answer: as the cubes that have it,
+// and as those that have not. At most one of the two is nil, because it would
+// have needed too many cubes.
+type actionSet struct {
+	action  uint32
+	in, out []cube
+}
+
+// answered is a partition by kernel answers.
+type answered struct {
+	pieces []answeredPiece
+	rest   uint32
+}
+
+type answeredPiece struct {
+	cube   cube
+	action uint32
+}
+
+// groupsOf works out what the kernel shall answer to each call of each ABI of
+// the host.
+func groupsOf(set policy.Set, opts Options) []*group {
+	var groups []*group
+	for _, arches := range hostABIs() {
+		g := &group{audit: arches[0].Audit()}
+		for _, a := range arches {
+			g.parts = append(g.parts, partOf(set, opts, a))
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// hostABIs are the ABIs that a kernel of the build's architecture offers,
+// grouped by audit arch, its own first.
+func hostABIs() [][]abi.Arch {
+	if abi.Native() == abi.X86_64 {
+		return [][]abi.Arch{{abi.X86_64, abi.X32}, {abi.I386}}
+	}
+	return [][]abi.Arch{{abi.Native()}}
+}
+
+// unknownNr is a number that no table will have, to ask for the verdict on
+// unknown ones.
+func unknownNr(a abi.Arch) uint32 {
+	if a == abi.X32 {
+		return abi.X32Bit | 0x3ffffffe
+	}
+	return 0x3ffffffe
+}
+
+func partOf(set policy.Set, opts Options, arch abi.Arch) *part {
+	p := &part{arch: arch, blanket: true, calls: make([]call, 0, 512)}
+	nr := unknownNr(arch)
+	p.unknown = Expect(set, opts, arch.Audit(), abi.Call{Arch: arch, Nr: nr})
+	ruled := compatDecides(set, arch)
+	for s := range arch.All() {
+		c := callOf(set, opts, s, ruled)
+		p.blanket = p.blanket && len(c.sets) == 0 && c.whole == p.unknown
+		p.calls = append(p.calls, c)
+	}
+	return p
+}
+
+// callOf works out one number. Where compat rules the ABI, nothing is traced
+// but for its verdict.
+func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
+	c := call{nr: s.Nr, name: s.Name, whole: retTrace}
+	if !ruled && alwaysTraced(s) != "" {
+		return c
+	}
+	p, ok := partitionOf(set, s.Arch, s.Nr)
+	if !ok {
+		c.why = tooMany
+		return c
+	}
+	a := p.answers(opts)
+	if !ruled && s.Name == "clone" && !a.override(cloneFlags, cloneUntraced, retTrace) {
+		c.why = tooMany
+		return c
+	}
+	c.divide(&a)
+	return c
+}
+
+const tooMany = "its conditions take too many comparisons for the filter"
+
+// partitionOf is the verdicts of all policies on one number.
+func partitionOf(set policy.Set, arch abi.Arch, nr uint32) (partition, bool) {
+	var all partition
+	for i, p := range set {
+		one, ok := divide(p.Clauses(arch, nr), p.DefaultFor(arch, nr))
+		if ok && i > 0 {
+			one, ok = combine(&all, &one)
+		}
+		if !ok {
+			return all, false
+		}
+		all = one
+	}
+	return all, true
+}
+
+// answers turns verdicts to kernel answers, leaving out the pieces that are
+// answered as the rest.
+func (p *partition) answers(opts Options) answered {
+	a := answered{rest: kernelAnswer(p.rest, opts)}
+	for i := range p.pieces {
+		if k := kernelAnswer(p.pieces[i].verdict, opts); k != a.rest {
+			a.pieces = append(a.pieces, answeredPiece{p.pieces[i].cube, k})
+		}
+	}
+	return a
+}
+
+// override answers with action, before all else, where any bit of flag (a
+// single one) is set in a register; false if that takes too many cubes.
+func (a *answered) override(reg int, flag uint64, action uint32) bool {
+	var c cube
+	c.mask[reg], c.value[reg] = flag, flag
+	out := answered{rest: a.rest}
+	for _, p := range a.pieces {
+		for _, left := range p.cube.subtract(&c, nil) {
+			out.pieces = append(out.pieces, answeredPiece{left, p.action})
+		}
+	}
+	if action != a.rest {
+		out.pieces = append(out.pieces, answeredPiece{c, action})
+	}
+	*a = out
+	return len(a.pieces) <= maxCubes
+}
+
+// divide fills the call's sets from the answers to its arguments.
+func (c *call) divide(a *answered) {
+	c.sets = nil
+	if len(a.pieces) == 0 {
+		c.whole = a.rest
+		return
+	}
+	for _, action := range a.actions() {
+		c.sets = append(c.sets, a.set(action))
+	}
+}
+
+// actions is the answers other than ALLOW, the most restrictive first.
+func (a *answered) actions() []uint32 {
+	var out []uint32
+	add := func(k uint32) {
+		for i, o := range out {
+			if o == k {
+				return
+			}
+			if restricts(k, o) {
+				out = append(out[:i], append([]uint32{k}, out[i:]...)...)
+				return
+			}
+		}
+		if k != retAllow {
+			out = append(out, k)
+		}
+	}
+	for _, p := range a.pieces {
+		add(p.action)
+	}
+	add(a.rest)
+	return out
+}
+
+// restricts says whether the kernel prefers answer a to b: the order of
+// actions in seccomp(2), which is that of the action as a signed number.
+func restricts(a, b uint32) bool {
+	return int32(a&unix.SECCOMP_RET_ACTION_FULL) < int32(b&unix.SECCOMP_RET_ACTION_FULL)
+}
+
+// set is the arguments that get an answer, both ways round. The side that the
+// pieces tell costs nothing; the other is worked out only where it may be
+// shorter.
+func (a *answered) set(action uint32) actionSet {
+	s := actionSet{action: action}
+	var told []cube
+	for _, p := range a.pieces {
+		if a.rest == action || p.action == action {
+			told = append(told, p.cube)
+		}
+	}
+	const short = 2
+	var other []cube
+	if len(told) > short {
+		other, _ = subtractAll(everything(), told, maxCubes)
+	}
+	if a.rest == action {
+		s.in, s.out = other, told
+	} else {
+		s.in, s.out = told, other
+	}
+	return s
+}

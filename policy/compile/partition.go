@@ -1,0 +1,119 @@
+package compile
+
+import (
+	"callgate/policy"
+)
+
+// maxCubes bounds what one call may cost: the cubes held while its conditions
+// are worked out, and the rules that one action of it may take in a filter.
+// Beyond it the call is traced.
+const maxCubes = 128
+
+// partition is a call's arguments divided by verdict: the pieces, which
+// overlap only where their verdicts are the same, and what is in none of them.
+type partition struct {
+	pieces []piece
+	rest   policy.Verdict
+}
+
+type piece struct {
+	cube    cube
+	verdict policy.Verdict
+}
+
+// divide is the partition that trying clauses in order gives, rest being the
+// verdict where none applies; false if it needs more than maxCubes cubes.
+func divide(clauses []policy.Clause, rest policy.Verdict) (partition, bool) {
+	p := partition{rest: rest}
+	for i := range clauses {
+		c := &clauses[i]
+		v := clauseVerdict(c)
+		if len(c.Conds) == 0 {
+			p.rest = v
+			return p, true
+		}
+		cubes, ok := clauseCubes(c, maxCubes)
+		if !ok {
+			return p, false
+		}
+		if cubes, ok = subtractAll(cubes, p.where(func(w *policy.Verdict) bool { return !same(w, &v) }), maxCubes); !ok {
+			return p, false
+		}
+		for _, cu := range cubes {
+			p.pieces = append(p.pieces, piece{cu, v})
+		}
+		if len(p.pieces) > maxCubes {
+			return p, false
+		}
+	}
+	return p, true
+}
+
+// clauseVerdict is what a clause says, as far as the filter is concerned.
+func clauseVerdict(c *policy.Clause) policy.Verdict {
+	return policy.Verdict{Action: c.Rule.Action, Errno: c.Rule.Errno, Value: c.Rule.Value, Rule: c.Rule}
+}
+
+// where is the cubes of the pieces whose verdict passes.
+func (p *partition) where(passes func(*policy.Verdict) bool) []cube {
+	var out []cube
+	for i := range p.pieces {
+		if passes(&p.pieces[i].verdict) {
+			out = append(out, p.pieces[i].cube)
+		}
+	}
+	return out
+}
+
+// combine is the partition by the more restrictive of two verdicts, the first's
+// where they restrict alike.
+func combine(p, q *partition) (partition, bool) {
+	if len(p.pieces) == 0 && len(q.pieces) == 0 {
+		return partition{rest: stricter(p.rest, q.rest)}, true
+	}
+	out := partition{rest: stricter(p.rest, q.rest)}
+	for i := range p.pieces {
+		for j := range q.pieces {
+			if c, meet := p.pieces[i].cube.intersect(&q.pieces[j].cube); meet {
+				out.pieces = append(out.pieces, piece{c, stricter(p.pieces[i].verdict, q.pieces[j].verdict)})
+			}
+		}
+		if len(out.pieces) > maxCubes {
+			return out, false
+		}
+	}
+	ok := out.addOutside(p, q, func(v policy.Verdict) policy.Verdict { return stricter(v, q.rest) }) &&
+		out.addOutside(q, p, func(v policy.Verdict) policy.Verdict { return stricter(p.rest, v) })
+	return out, ok
+}
+
+// addOutside adds what of p's pieces lies in none of q's.
+func (out *partition) addOutside(p, q *partition, verdict func(policy.Verdict) policy.Verdict) bool {
+	others := q.where(func(*policy.Verdict) bool { return true })
+	for i := range p.pieces {
+		left, ok := subtractAll([]cube{p.pieces[i].cube}, others, maxCubes)
+		if !ok {
+			return false
+		}
+		for _, c := range left {
+			out.pieces = append(out.pieces, piece{c, verdict(p.pieces[i].verdict)})
+		}
+		if len(out.pieces) > maxCubes {
+			return false
+		}
+	}
+	return true
+}
+
+// stricter is the rule of policy.Set.Decide for two verdicts.
+func stricter(a, b policy.Verdict) policy.Verdict {
+	if b.Action > a.Action {
+		return b
+	}
+	return a
+}
+
+// same says whether two verdicts do the same to a call, whoever gave them.
+func same(a, b *policy.Verdict) bool {
+	return a.Action == b.Action && a.Errno == b.Errno && a.Value == b.Value
+}

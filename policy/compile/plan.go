@@ -1,0 +1,127 @@
+package compile
+
+import (
+	"callgate/policy"
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tier is who decides a call.
+type Tier uint8
+
+const (
+	Filter Tier = iota + 1 // the kernel, by the filter, without a stop
+	Traced                 // the supervisor, at a stop
+)
+
+// String is the tier's name as explain and events have it.
+func (t Tier) String() string {
+	switch t {
+	case Filter:
+		return "filter"
+	case Traced:
+		return "traced"
+	}
+	return "unknown"
+}
+
+// inexact is a call that is traced, for all or some arguments, though its
+// verdict would not need it.
+type inexact struct {
+	arch abi.Arch
+	nr   uint32
+	why  string
+}
+
+// Answer is what the kernel answers to a call under the plan's filters: a
+// SECCOMP_RET_* with its data.
+func (p *Plan) Answer(c abi.Call) (action uint32) {
+	d := seccompData(c.Arch.Audit(), c.Nr, &c.Args)
+	action, _ = strongest(p.machines, &d, nil)
+	return action
+}
+
+// strongest runs all programs and gives the answer that the kernel would act
+// on (seccomp_run_filters: the most restrictive; of equal ones the one of the
+// filter that was installed last), and whether any of them looked at more than
+// arch and number.
+func strongest(machines []machine, d *words, seen [][]bool) (action uint32, looked bool) {
+	action = retAllow
+	for i := len(machines) - 1; i >= 0; i-- {
+		var s []bool
+		if seen != nil {
+			s = seen[i]
+		}
+		a, l := machines[i].run(d, s)
+		if restricts(a, action) {
+			action = a
+		}
+		looked = looked || l
+	}
+	return action, looked
+}
+
+// Tier says who decides a call, and if it is traced why the filter could not.
+func (p *Plan) Tier(c abi.Call) (tier Tier, why string) {
+	if p.Answer(c) != retTrace {
+		return Filter, ""
+	}
+	if s, listed := c.Arch.Lookup(c.Nr); listed && !compatDecides(p.Set, c.Arch) {
+		if reason := alwaysTraced(s); reason != "" {
+			return Traced, reason
+		}
+		if untraced(s, &c.Args) {
+			return Traced, "CLONE_UNTRACED is set, which the supervisor takes out"
+		}
+	}
+	v := p.Set.Decide(c)
+	if kernelAnswer(v, p.opts) == retTrace {
+		return Traced, verdictReason(v)
+	}
+	if i, marked := p.marked(c.Arch, c.Nr); marked {
+		return Traced, i.why
+	}
+	return Traced, "the filter does not decide it"
+}
+
+// verdictReason is why a verdict needs a stop.
+func verdictReason(v policy.Verdict) string {
+	switch v.Action {
+	case policy.Log:
+		return "a logged call is recorded by the supervisor"
+	case policy.Skip:
+		if v.Value > 0 || v.Value < -maxErrno {
+			return "the filter can return no value other than 0 and -1 to -4095"
+		}
+		return "a skipped call is reported by the supervisor"
+	case policy.Kill:
+		return "the supervisor reports the call before the kernel kills for it"
+	}
+	return "a denied call is reported by the supervisor"
+}
+
+// marked is the note on a call that the filter traces without need.
+func (p *Plan) marked(arch abi.Arch, nr uint32) (*inexact, bool) {
+	for i := range p.inexact {
+		if e := &p.inexact[i]; e.arch == arch && e.nr == nr {
+			return e, true
+		}
+	}
+	return nil, false
+}
+
+// actionName is an answer in seccomp(2)'s words.
+func actionName(a uint32) string {
+	switch a & unix.SECCOMP_RET_ACTION_FULL {
+	case unix.SECCOMP_RET_ALLOW:
+		return "ALLOW"
+	case unix.SECCOMP_RET_TRACE:
+		return "TRACE"
+	case unix.SECCOMP_RET_ERRNO:
+		return "ERRNO " + errnoName(a&unix.SECCOMP_RET_DATA)
+	case unix.SECCOMP_RET_KILL_PROCESS:
+		return "KILL_PROCESS"
+	}
+	return "an action that no plan uses"
+}

@@ -1,0 +1,230 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// probesPerCall bounds the proof's combinations of arguments for one call.
+const probesPerCall = 512
+
+// Counterexample is a call that the programs answer otherwise than they
+// should: a bug in this package or in libseccomp, never a user's mistake.
+type Counterexample struct {
+	Audit  uint32
+	Call   abi.Call
+	Name   string // "" if no table has the number
+	Wanted uint32
+	Got    uint32
+	By     string // what decides the call in the policies
+}
+
+func (c *Counterexample) Error() string {
+	name := c.Name
+	if name == "" {
+		name = "unknown call"
+	}
+	args := make([]string, len(c.Call.Args))
+	for i, a := range c.Call.Args {
+		args[i] = fmt.Sprintf("%#x", a)
+	}
+	return fmt.Sprintf("the compiled filter is wrong (a bug in callgate or libseccomp): %s %s (number %d, audit arch %#x) with arguments %s gets %s, but %s wants %s",
+		c.Call.Arch, name, c.Call.Nr, c.Audit, strings.Join(args, ", "), actionName(c.Got), c.By, actionName(c.Wanted))
+}
+
+// prover compares the programs with the reference, call by call.
+type prover struct {
+	plan  *Plan
+	depth int
+	seen  [][]bool // the instructions executed, by program
+	loose bool     // the call at hand may be traced without need
+}
+
+// prove runs the plan's programs on every number of every ABI's table, on
+// numbers and audit archs beside them, and on the boundary values of all
+// conditions, at most depth combinations a call. It gives the instructions
+// that this executed.
+//
+// For a call whose programs load no argument, one probe shows the answer for
+// all arguments.
+func prove(plan *Plan, groups []*group, depth int) (seen [][]bool, err error) {
+	p := &prover{plan: plan, depth: depth}
+	for _, m := range plan.machines {
+		p.seen = append(p.seen, make([]bool, len(m)))
+	}
+	for _, g := range groups {
+		for _, part := range g.parts {
+			if err := p.table(g.audit, part); err != nil {
+				return p.seen, err
+			}
+		}
+		if err := p.beside(g); err != nil {
+			return p.seen, err
+		}
+	}
+	return p.seen, p.foreign(groups)
+}
+
+// table probes the numbers of one ABI.
+func (p *prover) table(audit uint32, part *part) error {
+	for i := range part.calls {
+		c := &part.calls[i]
+		p.loose = c.why != ""
+		if err := p.number(audit, part.arch, c.nr); err != nil {
+			return err
+		}
+	}
+	p.loose = false
+	return nil
+}
+
+// number probes one number with all the arguments that could matter.
+func (p *prover) number(audit uint32, arch abi.Arch, nr uint32) error {
+	looked, err := p.probe(audit, nr, &[6]uint64{})
+	if err != nil {
+		return err
+	}
+	b := boundsOf(p.plan.Set, arch, nr)
+	if !looked && len(b.regs) == 0 {
+		return nil
+	}
+	var failed error
+	b.each(p.depth, arch.RegisterBits(), func(args *[6]uint64) bool {
+		_, failed = p.probe(audit, nr, args)
+		return failed == nil
+	})
+	return failed
+}
+
+// probe compares one call, and says whether the programs looked at its
+// arguments.
+func (p *prover) probe(audit, nr uint32, args *[6]uint64) (looked bool, err error) {
+	d := seccompData(audit, nr, args)
+	got, looked := strongest(p.plan.machines, &d, p.seen)
+	arch, _ := abi.Of(audit, uint64(nr))
+	c := abi.Call{Arch: arch, Nr: nr, Args: *args}
+	want := Expect(p.plan.Set, p.plan.opts, audit, c)
+	if got == want || got == retTrace && p.loose {
+		return looked, nil
+	}
+	bad := &Counterexample{Audit: audit, Call: c, Wanted: want, Got: got, By: p.decidedBy(c)}
+	if s, known := arch.Lookup(nr); known {
+		bad.Name = s.Name
+	}
+	return looked, bad
+}
+
+// decidedBy says what in the policies decides a call.
+func (p *prover) decidedBy(c abi.Call) string {
+	v := p.plan.Set.Decide(c)
+	if v.Rule != nil {
+		return fmt.Sprintf("%s:%d", v.Rule.Pos.File, v.Rule.Pos.Line)
+	}
+	name := "the policy"
+	if v.Policy != nil {
+		name = v.Policy.Name
+	}
+	switch v.Cause {
+	case policy.ByCompat:
+		return name + "'s compat line"
+	case policy.ByUnknown:
+		return name + "'s default for unknown numbers"
+	case policy.ByForeign:
+		return "callgate, which does not know this ABI,"
+	}
+	return name + "'s default"
+}
+
+// beside probes the numbers of an audit arch that its tables lack: those next
+// to every number that a program compares with, and so one of each range that
+// a program can tell apart; the runs between and after the tables'; the edges
+// of all there are.
+func (p *prover) beside(g *group) error {
+	nrs := edgeNumbers[:len(edgeNumbers):len(edgeNumbers)]
+	for _, part := range g.parts {
+		for _, gap := range part.gaps() {
+			for i := uint32(0); i <= min(gap.last-gap.first, 100); i++ {
+				nrs = append(nrs, gap.first+i)
+			}
+		}
+	}
+	for _, m := range p.plan.machines {
+		for i := range m {
+			if m[i].op >= opJeqK && m[i].op <= opJgeK {
+				nrs = append(nrs, m[i].k-1, m[i].k, m[i].k+1)
+			}
+		}
+	}
+	slices.Sort(nrs)
+	for _, nr := range slices.Compact(nrs) {
+		if arch, known := abi.Of(g.audit, uint64(nr)); known {
+			if _, listed := arch.Lookup(nr); listed {
+				continue
+			}
+		}
+		if err := p.anyArgs(g.audit, nr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// edgeNumbers are where a comparison could go wrong by one, by the sign or by
+// x32's bit.
+var edgeNumbers = []uint32{
+	KillNr - 1, KillNr, KillNr + 1, abi.X32Bit - 1, abi.X32Bit, abi.X32Bit + 511, abi.X32Bit + 1023,
+	abi.X32Bit | KillNr, 1<<31 - 1, 1 << 31, 1<<31 + 59, 1<<31 | abi.X32Bit, 1<<32 - 2, 1<<32 - 1,
+}
+
+// anyArgs probes a number on which no policy has conditions.
+func (p *prover) anyArgs(audit, nr uint32) error {
+	for _, a := range [...]uint64{0, ^uint64(0)} {
+		looked, err := p.probe(audit, nr, &[6]uint64{a, a, a, a, a, a})
+		if err != nil {
+			return err
+		}
+		if !looked {
+			return nil
+		}
+	}
+	return nil
+}
+
+// foreign probes audit archs that the host has not.
+func (p *prover) foreign(groups []*group) error {
+	for _, audit := range foreignArchs(groups) {
+		for _, nr := range [...]uint32{0, 1, 59, 221, KillNr, abi.X32Bit, 1<<32 - 1} {
+			if err := p.anyArgs(audit, nr); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foreignArchs are audit archs that are none of the groups', and neighbours of
+// those.
+func foreignArchs(groups []*group) []uint32 {
+	archs := []uint32{0, 1<<32 - 1, unix.AUDIT_ARCH_PPC64LE, unix.AUDIT_ARCH_ARM, unix.AUDIT_ARCH_RISCV64,
+		abi.AuditX86_64, abi.AuditI386, abi.AuditAArch64}
+	for _, g := range groups {
+		archs = append(archs, g.audit-1, g.audit+1, g.audit^1<<31, g.audit^1<<30)
+	}
+	var out []uint32
+	for _, a := range archs {
+		own := false
+		for _, g := range groups {
+			own = own || g.audit == a
+		}
+		if !own {
+			out = append(out, a)
+		}
+	}
+	return out
+}
