@@ -2,12 +2,9 @@ package audit
 
 import (
 	"strconv"
-	"strings"
 
 	"callgate/policy"
 	"callgate/policy/abi"
-
-	"golang.org/x/sys/unix"
 )
 
 // Facts are what is known of a decided call.
@@ -39,7 +36,7 @@ func NewCall(f Facts) *CallInfo {
 		Args:     f.Args,
 		Of:       f.Carrier,
 		Misread:  misread(f.Call, f.Code),
-		Verdict:  verdictName(f.Verdict.Action),
+		Verdict:  f.Verdict.Action.String(),
 		Rule:     ruleName(&f.Verdict),
 		Tier:     f.Tier,
 		Reason:   reason(&f),
@@ -53,13 +50,13 @@ func NewCall(f Facts) *CallInfo {
 	}
 	switch f.Verdict.Action {
 	case policy.Deny:
-		c.Errno = errnoName(f.Verdict.Errno)
+		c.Errno = policy.ErrnoName(f.Verdict.Errno)
 	case policy.Skip:
 		value := f.Verdict.Value
 		c.Value = &value
 	}
-	if f.Verdict.Action > policy.Log {
-		c.Permit = Permit(f.Direct, entry, f.Verdict, f.Args)
+	if !f.Verdict.Action.Permits() {
+		c.Permit = Permit(f.Direct, entry, f.Verdict)
 	}
 	return c
 }
@@ -87,27 +84,6 @@ func misread(c abi.Call, code string) string {
 	return "no call"
 }
 
-func verdictName(a policy.Action) string {
-	switch a {
-	case policy.Allow:
-		return "allow"
-	case policy.Log:
-		return "log"
-	case policy.Skip:
-		return "skip"
-	case policy.Deny:
-		return "deny"
-	}
-	return "kill"
-}
-
-func errnoName(n uint16) string {
-	if name := unix.ErrnoName(unix.Errno(n)); name != "" {
-		return name
-	}
-	return strconv.Itoa(int(n))
-}
-
 // ruleName is where the deciding rule stands, or what decided without one.
 func ruleName(v *policy.Verdict) string {
 	if v.Rule != nil {
@@ -122,42 +98,4 @@ func ruleName(v *policy.Verdict) string {
 		return "foreign"
 	}
 	return "default"
-}
-
-// guard is the policy that keeps the ways around a traced filter closed. It is
-// no part of what a user decides.
-const guard = "builtin:guard"
-
-// Permit is the least rule, on one line of a policy's syntax, that would
-// permit c, which v does not: args are c's, decoded. s is c's entry in its
-// ABI's table, nil if it has none. Where there is no such rule the text says
-// so; it then starts with "never" or "no rule".
-func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict, args []string) string {
-	switch {
-	case v.Policy != nil && v.Policy.Name == guard:
-		return "never permitted: it would lead around the policy"
-	case v.Cause == policy.ByForeign:
-		return "no rule can name the calls of this ABI"
-	case v.Cause == policy.ByCompat:
-		return "compat: {" + c.Arch.String() + ": same}"
-	case s == nil:
-		return "no rule can name call number " + strconv.FormatInt(int64(int32(c.Nr)), 10)
-	case v.Cause == policy.ByUnknown:
-		return "no rule applies: the call is newer than the policy's `kernel:` line"
-	}
-	if conds := conditions(c, s, v); conds != "" {
-		return "- {allow: " + s.Canonical + ", args: {" + conds + "}}"
-	}
-	return "- allow: " + s.Canonical
-}
-
-// permits says whether Permit's text is a rule.
-func permits(text string) bool {
-	return strings.HasPrefix(text, "- ") || strings.HasPrefix(text, "compat: ")
-}
-
-// conditions are c's values of the parameters that v's policy makes a
-// difference by.
-func conditions(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
-	return ""
 }
