@@ -5,6 +5,31 @@
 // A number means nothing without its ABI: 5 is open on i386 and fstat on
 // x86_64. Nothing here is guessed; numbers come from the generated tables
 // (see gen), and a number that they lack is unknown, not "probably".
+//
+// Parameters say what the kernel acts on, not what C declares: the width is
+// that of the SYSCALL_DEFINE, or less where the kernel truncates further
+// (clone's flags, readv's fd). The tables are data that the linker lays out:
+// nothing is built at start, and nothing of them may be changed.
+//
+// # Limits
+//
+//   - Calls 335 (uretprobe) and 336 (uprobe) of x86_64 bypass seccomp on recent
+//     kernels: no filter and no tracer sees them. They only work from the
+//     kernel's own trampolines and kill whoever else calls them.
+//   - Kernels before 5.4 ran x86_64's 64-bit-only calls under X32Bit and x32's
+//     512 to 547 without it (split by commit 6365b842aae4). To the tables both
+//     are unknown numbers.
+//   - Arguments whose meaning hangs on another (fcntl's arg, prctl's arg2,
+//     keyctl's) are whole registers here, though some commands take only an
+//     int of them: rules on them should mask.
+//   - A wide system call's high half is looked at only where the kernel looks:
+//     preadv's pos_h means nothing on a 64-bit ABI.
+//   - i386 has no accept, semop or semtimedop of its own. socketcall and ipc
+//     carry them; whoever decodes these says as what.
+//   - x32's widths past 511 are those of the kernel's compat entry points since
+//     5.16.
+//   - Constants are those that x/sys and consts.txt have: drivers' own ioctl
+//     requests are numbers.
 package abi
 
 //go:generate go run ./gen

@@ -921,7 +921,7 @@ var params_X86_64_io_cancel = []Param{
 var params_X86_64_lookup_dcookie = []Param{
 	{Name: "cookie", Aliases: []string{"cookie64"}, Kind: Int, Lo: 0, Hi: -1, Bits: 64},
 	{Name: "buffer", Aliases: []string{"buf"}, Kind: Pointer, Lo: 1, Hi: -1, Bits: 64},
-	{Name: "size", Aliases: []string{"len"}, Kind: Size, Lo: 2, Hi: -1, Bits: 64},
+	{Name: "len", Aliases: []string{"size"}, Kind: Size, Lo: 2, Hi: -1, Bits: 64},
 }
 
 var params_X86_64_epoll_create = []Param{
@@ -1100,23 +1100,23 @@ var params_X86_64_waitid = []Param{
 }
 
 var params_X86_64_add_key = []Param{
-	{Name: "type", Kind: String, Lo: 0, Hi: -1, Bits: 64},
-	{Name: "description", Kind: String, Lo: 1, Hi: -1, Bits: 64},
-	{Name: "payload", Kind: Pointer, Lo: 2, Hi: -1, Bits: 64},
+	{Name: "type", Aliases: []string{"_type"}, Kind: String, Lo: 0, Hi: -1, Bits: 64},
+	{Name: "description", Aliases: []string{"_description"}, Kind: String, Lo: 1, Hi: -1, Bits: 64},
+	{Name: "payload", Aliases: []string{"_payload"}, Kind: Pointer, Lo: 2, Hi: -1, Bits: 64},
 	{Name: "plen", Kind: Size, Lo: 3, Hi: -1, Bits: 64},
 	{Name: "keyring", Aliases: []string{"ringid"}, Kind: Int, Lo: 4, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyring_amd64},
 }
 
 var params_X86_64_request_key = []Param{
-	{Name: "type", Kind: String, Lo: 0, Hi: -1, Bits: 64},
-	{Name: "description", Kind: String, Lo: 1, Hi: -1, Bits: 64},
-	{Name: "callout_info", Kind: String, Lo: 2, Hi: -1, Bits: 64},
+	{Name: "type", Aliases: []string{"_type"}, Kind: String, Lo: 0, Hi: -1, Bits: 64},
+	{Name: "description", Aliases: []string{"_description"}, Kind: String, Lo: 1, Hi: -1, Bits: 64},
+	{Name: "callout_info", Aliases: []string{"_callout_info"}, Kind: String, Lo: 2, Hi: -1, Bits: 64},
 	{Name: "dest_keyring", Aliases: []string{"destringid"}, Kind: Int, Lo: 3, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyring_amd64},
 }
 
 var params_X86_64_keyctl = []Param{
 	{Name: "operation", Aliases: []string{"op", "option", "cmd"}, Kind: Int, Lo: 0, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyctl_amd64},
-	{Name: "arg2", Kind: Int, Lo: 1, Hi: -1, Bits: 64, Consts: &consts_keyring_amd64},
+	{Name: "arg2", Kind: Int, Lo: 1, Hi: -1, Bits: 64},
 	{Name: "arg3", Kind: Int, Lo: 2, Hi: -1, Bits: 64},
 	{Name: "arg4", Kind: Int, Lo: 3, Hi: -1, Bits: 64},
 	{Name: "arg5", Kind: Int, Lo: 4, Hi: -1, Bits: 64},
@@ -1535,7 +1535,7 @@ var params_X86_64_seccomp = []Param{
 }
 
 var params_X86_64_getrandom = []Param{
-	{Name: "buf", Kind: Pointer, Lo: 0, Hi: -1, Bits: 64},
+	{Name: "buf", Aliases: []string{"ubuf"}, Kind: Pointer, Lo: 0, Hi: -1, Bits: 64},
 	{Name: "buflen", Aliases: []string{"count", "len"}, Kind: Size, Lo: 1, Hi: -1, Bits: 64},
 	{Name: "flags", Kind: Int, Lo: 2, Hi: -1, Bits: 32, Consts: &consts_getrandom_amd64},
 }
@@ -1683,15 +1683,15 @@ var params_X86_64_move_mount = []Param{
 }
 
 var params_X86_64_fsopen = []Param{
-	{Name: "fsname", Aliases: []string{"fs_name"}, Kind: String, Lo: 0, Hi: -1, Bits: 64},
+	{Name: "fsname", Aliases: []string{"_fs_name", "fs_name"}, Kind: String, Lo: 0, Hi: -1, Bits: 64},
 	{Name: "flags", Kind: Int, Lo: 1, Hi: -1, Bits: 32, Consts: &consts_fsopen_amd64},
 }
 
 var params_X86_64_fsconfig = []Param{
 	{Name: "fd", Kind: FD, Lo: 0, Hi: -1, Bits: 32, Signed: true},
 	{Name: "cmd", Kind: Int, Lo: 1, Hi: -1, Bits: 32, Consts: &consts_fsconfig_amd64},
-	{Name: "key", Kind: String, Lo: 2, Hi: -1, Bits: 64},
-	{Name: "value", Kind: Pointer, Lo: 3, Hi: -1, Bits: 64},
+	{Name: "key", Aliases: []string{"_key"}, Kind: String, Lo: 2, Hi: -1, Bits: 64},
+	{Name: "value", Aliases: []string{"_value"}, Kind: Pointer, Lo: 3, Hi: -1, Bits: 64},
 	{Name: "aux", Kind: Int, Lo: 4, Hi: -1, Bits: 32, Signed: true},
 }
 
@@ -2735,7 +2735,7 @@ var params_I386_fadvise64 = []Param{
 var params_I386_lookup_dcookie = []Param{
 	{Name: "cookie", Aliases: []string{"cookie64"}, Kind: Int, Lo: 0, Hi: 1, Bits: 64},
 	{Name: "buffer", Aliases: []string{"buf"}, Kind: Pointer, Lo: 2, Hi: -1, Bits: 32},
-	{Name: "size", Aliases: []string{"len"}, Kind: Size, Lo: 3, Hi: -1, Bits: 32},
+	{Name: "len", Aliases: []string{"size"}, Kind: Size, Lo: 3, Hi: -1, Bits: 32},
 }
 
 var params_I386_epoll_ctl = []Param{
@@ -2905,23 +2905,23 @@ var params_I386_waitid = []Param{
 }
 
 var params_I386_add_key = []Param{
-	{Name: "type", Kind: String, Lo: 0, Hi: -1, Bits: 32},
-	{Name: "description", Kind: String, Lo: 1, Hi: -1, Bits: 32},
-	{Name: "payload", Kind: Pointer, Lo: 2, Hi: -1, Bits: 32},
+	{Name: "type", Aliases: []string{"_type"}, Kind: String, Lo: 0, Hi: -1, Bits: 32},
+	{Name: "description", Aliases: []string{"_description"}, Kind: String, Lo: 1, Hi: -1, Bits: 32},
+	{Name: "payload", Aliases: []string{"_payload"}, Kind: Pointer, Lo: 2, Hi: -1, Bits: 32},
 	{Name: "plen", Kind: Size, Lo: 3, Hi: -1, Bits: 32},
 	{Name: "keyring", Aliases: []string{"ringid"}, Kind: Int, Lo: 4, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyring_amd64},
 }
 
 var params_I386_request_key = []Param{
-	{Name: "type", Kind: String, Lo: 0, Hi: -1, Bits: 32},
-	{Name: "description", Kind: String, Lo: 1, Hi: -1, Bits: 32},
-	{Name: "callout_info", Kind: String, Lo: 2, Hi: -1, Bits: 32},
+	{Name: "type", Aliases: []string{"_type"}, Kind: String, Lo: 0, Hi: -1, Bits: 32},
+	{Name: "description", Aliases: []string{"_description"}, Kind: String, Lo: 1, Hi: -1, Bits: 32},
+	{Name: "callout_info", Aliases: []string{"_callout_info"}, Kind: String, Lo: 2, Hi: -1, Bits: 32},
 	{Name: "dest_keyring", Aliases: []string{"destringid"}, Kind: Int, Lo: 3, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyring_amd64},
 }
 
 var params_I386_keyctl = []Param{
 	{Name: "operation", Aliases: []string{"op", "option", "cmd"}, Kind: Int, Lo: 0, Hi: -1, Bits: 32, Signed: true, Consts: &consts_keyctl_amd64},
-	{Name: "arg2", Kind: Int, Lo: 1, Hi: -1, Bits: 32, Consts: &consts_keyring_amd64},
+	{Name: "arg2", Kind: Int, Lo: 1, Hi: -1, Bits: 32},
 	{Name: "arg3", Kind: Int, Lo: 2, Hi: -1, Bits: 32},
 	{Name: "arg4", Kind: Int, Lo: 3, Hi: -1, Bits: 32},
 	{Name: "arg5", Kind: Int, Lo: 4, Hi: -1, Bits: 32},
@@ -3279,7 +3279,7 @@ var params_I386_seccomp = []Param{
 }
 
 var params_I386_getrandom = []Param{
-	{Name: "buf", Kind: Pointer, Lo: 0, Hi: -1, Bits: 32},
+	{Name: "buf", Aliases: []string{"ubuf"}, Kind: Pointer, Lo: 0, Hi: -1, Bits: 32},
 	{Name: "buflen", Aliases: []string{"count", "len"}, Kind: Size, Lo: 1, Hi: -1, Bits: 32},
 	{Name: "flags", Kind: Int, Lo: 2, Hi: -1, Bits: 32, Consts: &consts_getrandom_amd64},
 }
@@ -3608,15 +3608,15 @@ var params_I386_move_mount = []Param{
 }
 
 var params_I386_fsopen = []Param{
-	{Name: "fsname", Aliases: []string{"fs_name"}, Kind: String, Lo: 0, Hi: -1, Bits: 32},
+	{Name: "fsname", Aliases: []string{"_fs_name", "fs_name"}, Kind: String, Lo: 0, Hi: -1, Bits: 32},
 	{Name: "flags", Kind: Int, Lo: 1, Hi: -1, Bits: 32, Consts: &consts_fsopen_amd64},
 }
 
 var params_I386_fsconfig = []Param{
 	{Name: "fd", Kind: FD, Lo: 0, Hi: -1, Bits: 32, Signed: true},
 	{Name: "cmd", Kind: Int, Lo: 1, Hi: -1, Bits: 32, Consts: &consts_fsconfig_amd64},
-	{Name: "key", Kind: String, Lo: 2, Hi: -1, Bits: 32},
-	{Name: "value", Kind: Pointer, Lo: 3, Hi: -1, Bits: 32},
+	{Name: "key", Aliases: []string{"_key"}, Kind: String, Lo: 2, Hi: -1, Bits: 32},
+	{Name: "value", Aliases: []string{"_value"}, Kind: Pointer, Lo: 3, Hi: -1, Bits: 32},
 	{Name: "aux", Kind: Int, Lo: 4, Hi: -1, Bits: 32, Signed: true},
 }
 
