@@ -52,7 +52,7 @@ static const struct {
 
 static void put_result(int r)
 {
-	if (r == call(20, 0, 0, 0, 0, 0)) {
+	if (r >= 0 && r == call(20, 0, 0, 0, 0, 0)) {
 		put("pid");
 		return;
 	}

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static const struct command *const tables[] = {
-	entry_commands, race_commands, filter_commands,  clone_commands, task_commands,
-	signal_commands, stop_commands, outside_commands, state_commands,
+	entry_commands,	 race_commands, filter_commands,  clone_commands, task_commands,
+	death_commands, signal_commands, stop_commands, outside_commands, state_commands,
 };
 
 #define TABLES (sizeof tables / sizeof *tables)

@@ -22,6 +22,7 @@ extern const struct command race_commands[];
 extern const struct command filter_commands[];
 extern const struct command clone_commands[];
 extern const struct command task_commands[];
+extern const struct command death_commands[];
 extern const struct command signal_commands[];
 extern const struct command stop_commands[];
 extern const struct command outside_commands[];
