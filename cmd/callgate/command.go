@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+)
+
+// beginning is what a file starts with, as much as the kernel looks at
+// (BINPRM_BUF_SIZE in linux/binfmts.h); "" if it cannot be read.
+func beginning(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	buf := make([]byte, 256)
+	n, _ := io.ReadFull(f, buf)
+	return buf[:n]
+}
+
+// missingInterpreter is the hint for a file that is there, and of which execve
+// says that it is not.
+func missingInterpreter(path string) string {
+	line, isScript := bytes.CutPrefix(beginning(path), []byte("#!"))
+	if !isScript {
+		return "the dynamic loader that it was linked for is missing; file " + path + " names it"
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	words := strings.Fields(string(line))
+	if len(words) == 0 {
+		return "its first line names no interpreter"
+	}
+	hint := "its first line names the interpreter " + printable(words[0])
+	if bytes.HasSuffix(line, []byte("\r")) {
+		hint += `; that line ends in a carriage return`
+	}
+	return hint
+}
+
+// wrongFormat is the hint for ENOEXEC.
+func wrongFormat(path string) string {
+	if bytes.HasPrefix(beginning(path), []byte("\x7fELF")) {
+		return "it is a program for another kind of machine"
+	}
+	return "a script needs a first line such as #!/bin/sh; or: callgate run -- sh " + path
+}
+
+// notExecutable is the hint for EACCES.
+func notExecutable(path string) string {
+	st, err := os.Stat(path)
+	if err == nil && st.Mode().IsRegular() && st.Mode()&0o111 == 0 {
+		return "it is not marked executable: chmod +x " + path
+	}
+	return ""
+}

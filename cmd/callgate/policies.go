@@ -1,0 +1,98 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"callgate/configs"
+	"callgate/policy"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	defaultPolicy = "builtin:default"
+	guardPolicy   = "builtin:guard"
+)
+
+func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin} }
+
+// loadOrFind loads the named policies or, where none is named, the one that
+// this folder falls under, and says so: a policy that was found comes from
+// whoever wrote the folder. To what restricts anything, the guard is added.
+func loadOrFind(names []string, quiet bool) (policy.Set, error) {
+	if len(names) == 0 {
+		name, err := found(quiet)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	set, err := loader().LoadAll(names...)
+	if err != nil || !set.Restricts() {
+		return set, err
+	}
+	guard, err := loader().Load(guardPolicy)
+	if err != nil {
+		return nil, err
+	}
+	return append(set, guard), nil
+}
+
+// found is the policy to use where none was named.
+func found(quiet bool) (string, error) {
+	file, err := policy.Find(".")
+	if err != nil {
+		return "", err
+	}
+	if file == "" {
+		return defaultPolicy, nil
+	}
+	file = relative(file)
+	if !quiet {
+		say(os.Stderr, "policy: "+printable(file)+" (found; name it with -p)")
+	}
+	return file, nil
+}
+
+// relative is a file's name as seen from here, where that is the shorter one.
+func relative(file string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return file
+	}
+	name, err := filepath.Rel(here, file)
+	if err != nil || len(name) >= len(file) {
+		return file
+	}
+	return name
+}
+
+// printable keeps the bytes of a name that others chose from controlling the
+// terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// policyFlag adds -p, which completes shipped policies and files.
+func policyFlag(cmd *cobra.Command, names *[]string) {
+	cmd.Flags().StringArrayVarP(names, "policy", "p", nil, "a policy `FILE` or builtin:NAME; may be repeated")
+	// It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("policy", completePolicies)
+}
+
+// completePolicies offers the shipped policies, and files to what begins like
+// none of them.
+func completePolicies(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	names := loader().Builtins()
+	if begun != "" && !strings.HasPrefix("builtin:", begun) && !strings.HasPrefix(begun, "builtin:") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}

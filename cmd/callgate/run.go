@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"callgate/policy/compile"
+	"callgate/supervisor"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// runFlags are what `callgate run` is told.
+type runFlags struct {
+	policies   []string
+	audit      []string
+	keep       []int
+	quiet      bool
+	permissive bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] [--] COMMAND [ARG]...",
+		Short: "Run a command under a policy",
+		Long: `Run a command, and all that it starts, under a policy. Several policies may be
+given: the strictest verdict wins. Without -p it is .callgate.yaml of this
+folder or the nearest above it in the repository, else builtin:default.
+
+The exit status is the command's own; 128+N if signal N ended it (159: killed
+by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
+		Example: `  callgate run -p builtin:compute -- sort <words
+  callgate run -p ci.yaml --audit audit.ndjson -- make test`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &failure{status: exitCallgate, err: errors.New("no command to run"), hint: "callgate run -- COMMAND"}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return f.run(args) },
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	policyFlag(cmd, &f.policies)
+	flags.StringArrayVar(&f.audit, "audit", nil, "write events as NDJSON to `FILE`, fd:N or - (stdout)")
+	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
+	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
+	return cmd
+}
+
+// run is the whole job. All that it fails of ends in an exit status that no
+// ordinary command has.
+func (f *runFlags) run(args []string) error {
+	set, err := loadOrFind(f.policies, f.quiet)
+	if err != nil {
+		return ownFailure(err)
+	}
+	path, err := supervisor.Find(args[0], os.Getenv("PATH"), "")
+	if err != nil {
+		return commandFailure(args[0], err)
+	}
+	plan, err := compile.Compile(set, compile.Options{Report: f.reports()})
+	if err != nil {
+		return ownFailure(err)
+	}
+	sinks, err := openSinks(f)
+	if err != nil {
+		return ownFailure(err)
+	}
+	command := supervisor.Command{
+		Path:  path,
+		Args:  args,
+		Env:   set.Environ(os.Environ()),
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Keep:  f.keep,
+	}
+	relay := startRelay()
+	result, err := supervisor.Run(context.Background(), plan, command, supervisor.Options{
+		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),
+		Audit:      sinks.audit,
+		Terminal:   sinks.terminal,
+		Permissive: f.permissive,
+		Started:    relay.started,
+		Stopped:    relay.stopped,
+	})
+	sinks.close()
+	if err != nil {
+		return commandFailure(args[0], err)
+	}
+	if result.Status != 0 {
+		return &failure{status: result.Status}
+	}
+	return nil
+}
+
+// reports says whether anyone hears of what the filter could deny by itself.
+func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
+
+// ownFailure is an error that is callgate's, not the command's.
+func ownFailure(err error) error { return &failure{status: exitCallgate, err: err} }
+
+// commandFailure tells why a command did not start: as a shell does, 127 says
+// that there is none and 126 that it cannot be executed. Anything else is
+// callgate's own failure.
+func commandFailure(name string, err error) error {
+	var start *supervisor.StartError
+	if !errors.As(err, &start) || start.Op != "execve" {
+		return ownFailure(err)
+	}
+	f := &failure{status: exitCannotExec}
+	switch {
+	case errors.Is(start.Err, fs.ErrNotExist) && !there(start.Path):
+		f.status, f.err = exitNotFound, fmt.Errorf("%s: command not found", name)
+	case errors.Is(start.Err, fs.ErrNotExist):
+		f.err, f.hint = fmt.Errorf("%s: cannot be executed: what it needs to run is missing", start.Path), missingInterpreter(start.Path)
+	case start.Err == unix.EISDIR:
+		f.err = fmt.Errorf("%s: is a directory", start.Path)
+	case start.Err == unix.ENOEXEC:
+		f.err, f.hint = fmt.Errorf("%s: not in a format that can be executed", start.Path), wrongFormat(start.Path)
+	case start.Err == unix.EACCES:
+		f.err, f.hint = fmt.Errorf("%s: permission denied", start.Path), notExecutable(start.Path)
+	default:
+		f.err = fmt.Errorf("%s: %w", start.Path, start.Err)
+	}
+	return f
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

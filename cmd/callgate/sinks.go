@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"callgate/supervisor/audit"
+)
+
+// sinks are where a run's events go: the files of --audit and the terminal.
+type sinks struct {
+	audit, terminal audit.Sink
+	files           []io.Closer
+	quiet           bool
+}
+
+func openSinks(f *runFlags) (*sinks, error) {
+	s := &sinks{quiet: f.quiet}
+	var targets []audit.Sink
+	for _, spec := range f.audit {
+		w, err := audit.OpenTarget(spec)
+		if err != nil {
+			return nil, err
+		}
+		s.files = append(s.files, w)
+		targets = append(targets, audit.NewJSON(w, audit.JSONOptions{}))
+	}
+	if len(targets) > 0 {
+		s.audit = audit.Tee(targets...)
+	}
+	if !f.quiet {
+		s.terminal = audit.NewTerminal(os.Stderr, audit.TerminalOptions{Permissive: f.permissive})
+	}
+	return s, nil
+}
+
+// close writes what is left and tells what was lost: a run is not failed by
+// its audit, but nobody shall take a log with gaps for a whole one.
+func (s *sinks) close() {
+	if s.terminal != nil {
+		_, _ = s.terminal.Close() // to stderr: there is nowhere else to tell
+	}
+	if s.audit == nil {
+		return
+	}
+	lost, err := s.audit.Close()
+	for _, f := range s.files {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}
+	if lost > 0 {
+		say(os.Stderr, fmt.Sprintf("%d audit events were lost: %v", lost, err))
+	} else if err != nil {
+		say(os.Stderr, fmt.Sprintf("audit: %v", err))
+	}
+}
