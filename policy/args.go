@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -190,13 +191,16 @@ func parseTerm(s string) (t term, why, hint string) {
 	case s == "":
 		return t, "expected a number or a constant, found nothing", ""
 	case isBool(s):
-		return t, "expected a number or a constant, found a truth value", ""
+		return t, "expected a number or a constant, found the truth value " + s, ""
 	case isWord(s):
 		return term{text: s, name: s}, "", ""
 	case len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "01234567") == "":
 		return t, "the number " + quote(s) + " could be octal or decimal", "write 0o" + strings.TrimLeft(digits, "0") + " or leave the zero out"
 	}
 	v, err := strconv.ParseUint(digits, 0, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return t, "the number " + quote(s) + " has more than 64 bits", ""
+	}
 	if err != nil || strings.Contains(s, "_") {
 		return t, "expected a whole number or a constant, found " + quote(s), ""
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"slices"
 	"sync"
 
@@ -66,6 +67,8 @@ func (p *Policy) build(t *table, a abi.Arch) {
 		return
 	}
 	p.nameOnce.Do(p.indexNames)
+	t.entries = make([]entry, 0, 512)
+	t.clauses = make([]Clause, 0, len(p.byName))
 	for s := range a.All() {
 		nr := int(s.Nr &^ abi.X32Bit)
 		for len(t.entries) <= nr {
@@ -78,7 +81,7 @@ func (p *Policy) build(t *table, a abi.Arch) {
 func (p *Policy) entry(t *table, s *abi.Syscall) entry {
 	e := entry{from: uint32(len(t.clauses)), rest: p.restOf(s)}
 	if e.rest != restUnknown {
-		for _, i := range p.rulesOn(s) {
+		for i := range p.rulesOn(s) {
 			c, ok := p.Rules[i].clause(s)
 			if !ok {
 				continue
@@ -107,41 +110,63 @@ func (p *Policy) restOf(s *abi.Syscall) rest {
 	return restDefault
 }
 
+// link is one rule in the list of those that have a name, by its index; next
+// is the link after it, 0 for none.
+type link struct{ rule, next int32 }
+
 // indexNames lists, for each name that rules have, the rules that have it. The
 // calls of a group do not include socketcall and ipc: a rule on a group speaks
 // of the calls that these stand for.
 func (p *Policy) indexNames() {
-	p.byName = make(map[string][]int32, 512)
-	for i, rule := range p.Rules {
+	p.byName = make(map[string]int32)
+	p.links = make([]link, 1, 512)
+	for i, rule := range slices.Backward(p.Rules) {
 		for _, name := range rule.Calls {
-			group := isGroup(name.Text)
-			for _, call := range name.expand() {
-				if group && (call == "socketcall" || call == "ipc") {
-					continue
-				}
-				have := p.byName[call]
-				if len(have) == 0 || have[len(have)-1] != int32(i) {
-					p.byName[call] = append(have, int32(i))
+			if !isGroup(name.Text) {
+				p.link(name.Text, int32(i))
+				continue
+			}
+			for _, call := range groupCalls(name.Text) {
+				if call != "socketcall" && call != "ipc" {
+					p.link(call, int32(i))
 				}
 			}
 		}
 	}
 }
 
-// rulesOn gives the rules that apply to an entry, by its name or the one that
-// it stands for, in order.
-func (p *Policy) rulesOn(s *abi.Syscall) []int32 {
-	own := p.byName[s.Name]
-	if s.Canonical == s.Name {
-		return own
+// link puts a rule before those that the name's list has, unless it is there.
+func (p *Policy) link(name string, rule int32) {
+	first := p.byName[name]
+	if first == 0 || p.links[first].rule != rule {
+		p.byName[name] = int32(len(p.links))
+		p.links = append(p.links, link{rule, first})
 	}
-	other := p.byName[s.Canonical]
-	if len(own) == 0 || len(other) == 0 {
-		return append(own, other...)
+}
+
+// rulesOn goes through the rules that apply to an entry, by its name or the
+// one that it stands for, in order.
+func (p *Policy) rulesOn(s *abi.Syscall) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		a, b := p.byName[s.Name], int32(0)
+		if s.Canonical != s.Name {
+			b = p.byName[s.Canonical]
+		}
+		for a != 0 || b != 0 {
+			x, y := p.links[a], p.links[b]
+			switch {
+			case b == 0 || a != 0 && x.rule < y.rule:
+				a = x.next
+			case a == 0 || y.rule < x.rule:
+				x, b = y, y.next
+			default: // the rule has both names
+				a, b = x.next, y.next
+			}
+			if !yield(x.rule) {
+				return
+			}
+		}
 	}
-	both := slices.Concat(own, other)
-	slices.Sort(both)
-	return slices.Compact(both)
 }
 
 // Clauses gives the rules that bear on one number of an ABI, bound to its

@@ -78,7 +78,7 @@ func (a *arg) fitParam(s *abi.Syscall, p *abi.Param, before []*arg) *Mistake {
 		}
 	}
 	for i := range a.asks {
-		if m := a.asks[i].fit(s, p); m != nil {
+		if m := a.asks[i].fit(s, p, a.name); m != nil {
 			return m
 		}
 	}
@@ -86,12 +86,12 @@ func (a *arg) fitParam(s *abi.Syscall, p *abi.Param, before []*arg) *Mistake {
 }
 
 // fit checks one test: its constants, its width, and that a value can pass it.
-func (k *ask) fit(s *abi.Syscall, p *abi.Param) *Mistake {
+func (k *ask) fit(s *abi.Syscall, p *abi.Param, name string) *Mistake {
 	for _, o := range [...]*operand{k.a, k.b} {
 		if o == nil {
 			continue
 		}
-		if m := o.fit(s, p, k.form == isBetween); m != nil {
+		if m := o.fit(s, p, name, k.form == isBetween); m != nil {
 			return m
 		}
 	}
@@ -127,10 +127,10 @@ func (k *ask) fitMask(p *abi.Param) *Mistake {
 
 // fit checks that the parameter has the operand's constants and can hold its
 // value.
-func (o *operand) fit(s *abi.Syscall, p *abi.Param, ordered bool) *Mistake {
+func (o *operand) fit(s *abi.Syscall, p *abi.Param, name string, ordered bool) *Mistake {
 	v, minus, unknown := o.value(p)
 	if unknown != "" {
-		return &Mistake{Pos: o.pos, Message: unknownConstant(s, p, unknown), Hint: constantHint(p, unknown)}
+		return &Mistake{Pos: o.pos, Message: unknownConstant(s, p, name, unknown), Hint: constantHint(p, unknown)}
 	}
 	_, ok := fits(v, minus, width(p))
 	if ordered && p.Signed && !minus && v > ones(width(p))>>1 {
@@ -144,16 +144,16 @@ func (o *operand) fit(s *abi.Syscall, p *abi.Param, ordered bool) *Mistake {
 		if p.Signed {
 			sign = "a signed"
 		}
-		return &Mistake{Pos: o.pos, Message: fmt.Sprintf("%s does not fit %s of %s, %s number of %d bits", o, quote(p.Name), s.Name, sign, width(p))}
+		return &Mistake{Pos: o.pos, Message: fmt.Sprintf("%s does not fit %s of %s, %s number of %d bits", o, quote(name), s.Name, sign, width(p))}
 	}
 	return nil
 }
 
-func unknownConstant(s *abi.Syscall, p *abi.Param, name string) string {
+func unknownConstant(s *abi.Syscall, p *abi.Param, param, name string) string {
 	if p.Consts == nil {
-		return fmt.Sprintf("%s of %s has no symbolic constants such as %s", quote(p.Name), s.Name, quote(name))
+		return fmt.Sprintf("%s of %s has no symbolic constants such as %s", quote(param), s.Name, quote(name))
 	}
-	return fmt.Sprintf("unknown constant %s for %s of %s", quote(name), quote(p.Name), s.Name)
+	return fmt.Sprintf("unknown constant %s for %s of %s", quote(name), quote(param), s.Name)
 }
 
 func constantHint(p *abi.Param, name string) string {
@@ -164,11 +164,7 @@ func constantHint(p *abi.Param, name string) string {
 		}
 		return "write a number"
 	}
-	names := make([]string, len(p.Consts.List))
-	for i := range names {
-		names[i] = p.Consts.List[i].Name
-	}
-	return didYouMean(name, names)
+	return didYouMean(name, p.Consts.Names())
 }
 
 // String is the operand as a policy has it.

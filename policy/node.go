@@ -55,14 +55,12 @@ func (n *node) describe() string {
 		return "a mapping"
 	case n.empty():
 		return "nothing"
-	case n.quoted:
-		return "text"
-	case isBool(n.text):
-		return "a truth value"
-	case isNumber(n.text):
-		return "a number"
+	case !n.quoted && isBool(n.text):
+		return "the truth value " + n.text
+	case !n.quoted && isNumber(n.text):
+		return "the number " + n.text
 	}
-	return "text"
+	return "the text " + quote(n.text)
 }
 
 // isText says whether a scalar is text in every version of YAML: what an

@@ -66,7 +66,8 @@ type Policy struct {
 
 	tables   [abi.AArch64 + 1]table // by ABI
 	nameOnce sync.Once
-	byName   map[string][]int32 // indexes of Rules
+	byName   map[string]int32 // the first of a name's links
+	links    []link
 }
 
 // Compat says what becomes of calls through the other ABIs of an x86-64

@@ -36,6 +36,7 @@ func (r *reader) rule(n *node) *Rule {
 		return nil
 	}
 	rule := &Rule{Pos: r.pos(n)}
+	before := len(r.led.list)
 	var args, errno, value *field
 	r.fields(n, "rule key", ruleKeys, func(key string, f *field) {
 		switch key {
@@ -52,7 +53,9 @@ func (r *reader) rule(n *node) *Rule {
 		}
 	})
 	if rule.Action == 0 {
-		r.fail(n, "", "the rule has no action; expected %s", oneOf(actionKeys))
+		if len(r.led.list) == before { // else a key is probably an action misspelt
+			r.fail(n, "", "the rule has no action; expected %s", oneOf(actionKeys))
+		}
 		return nil
 	}
 	r.answer(rule, errno, value)

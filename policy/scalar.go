@@ -38,7 +38,7 @@ func (p *parser) flow() node {
 		if p.blank(); p.at(0) == ',' {
 			p.pos++
 		} else if p.at(0) != end && !p.eof() {
-			p.failHere("expected \",\" or \""+string(end)+"\", found "+p.word(), "quote text that has : # , [ ] { or } in it")
+			p.failHere("expected \",\" or \""+string(end)+"\", found "+p.word(), p.openHint(&n))
 		}
 	}
 	if p.eof() {
@@ -47,6 +47,15 @@ func (p *parser) flow() node {
 	}
 	p.pos++
 	return n
+}
+
+// openHint is the likely remedy where brackets that begin at n do not go on as
+// they should.
+func (p *parser) openHint(n *node) string {
+	if n.line != p.line {
+		return "the bracket of line " + strconv.Itoa(n.line) + " is still open"
+	}
+	return "quote text that has : # , [ ] { or } in it"
 }
 
 func (p *parser) flowField() field {
