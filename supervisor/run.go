@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"callgate/policy/compile"
-	"callgate/supervisor/audit"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
 
@@ -61,7 +60,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	s.emit(&audit.Event{Kind: audit.End, ExitInfo: exitInfo(s.result.Status, s.result.Signal), Totals: &s.totals})
+	s.tellEnd()
 	return s.result, nil
 }
 

@@ -38,7 +38,7 @@ func (s *sandbox) tell(t *task, j *judged) {
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
-	e := s.event(audit.Call, t)
+	e := s.event(audit.Call, t.process, t.tid)
 	e.CallInfo = audit.NewCall(f)
 	s.emit(e)
 }
@@ -62,7 +62,7 @@ func (s *sandbox) codeOf(t *task) string {
 }
 
 func (s *sandbox) tellStart(t *task) {
-	e := s.event(audit.Start, t)
+	e := s.event(audit.Start, t.process, t.tid)
 	e.ExecInfo = &audit.ExecInfo{Argv: s.argv, Version: audit.SchemaVersion}
 	for _, p := range s.plan.Set {
 		e.ExecInfo.Policies = append(e.ExecInfo.Policies, p.Name)
@@ -74,7 +74,7 @@ func (s *sandbox) tellExec(t *task) {
 	if s.opt.Audit == nil {
 		return
 	}
-	e := s.event(audit.Exec, t)
+	e := s.event(audit.Exec, t.process, t.tid)
 	e.ExecInfo = &audit.ExecInfo{Argv: argvOf(t.tid)}
 	s.emit(e)
 }
@@ -83,8 +83,15 @@ func (s *sandbox) tellExit(p *process, status int, sig unix.Signal) {
 	if s.opt.Audit == nil || p.starting {
 		return
 	}
-	s.emit(&audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: p.pid, TID: p.pid, Exe: p.exe,
-		Kind: audit.Exit, ExitInfo: exitInfo(status, sig)})
+	e := s.event(audit.Exit, p, p.pid)
+	e.ExitInfo = exitInfo(status, sig)
+	s.emit(e)
+}
+
+func (s *sandbox) tellEnd() {
+	e := s.event(audit.End, s.first, s.first.pid)
+	e.ExitInfo, e.Totals = exitInfo(s.result.Status, s.result.Signal), &s.totals
+	s.emit(e)
 }
 
 func exitInfo(status int, sig unix.Signal) *audit.ExitInfo {
@@ -95,8 +102,8 @@ func exitInfo(status int, sig unix.Signal) *audit.ExitInfo {
 	return info
 }
 
-func (s *sandbox) event(kind audit.Kind, t *task) *audit.Event {
-	return &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: t.process.pid, TID: t.tid, Exe: t.process.exe, Kind: kind}
+func (s *sandbox) event(kind audit.Kind, p *process, tid int) *audit.Event {
+	return &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: p.pid, TID: tid, Exe: p.exe, Kind: kind}
 }
 
 func (s *sandbox) emit(e *audit.Event) {
