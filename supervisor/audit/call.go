@@ -75,7 +75,7 @@ func reason(f *Facts) string {
 // misread is what the number of a call that 64-bit code made through int 0x80
 // is in the table that such code is expected to use.
 func misread(c abi.Call, code string) string {
-	if c.Arch != abi.I386 || code == "32-bit" {
+	if c.Arch != abi.I386 || code != "64-bit" {
 		return ""
 	}
 	if s, ok := abi.X86_64.Lookup(c.Nr); ok {

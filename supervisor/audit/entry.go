@@ -1,5 +1,7 @@
 package audit
 
+import "strings"
+
 // entry is an event that waits in a queue: a deep copy in memory of its own,
 // which is used again for later events.
 type entry struct {
@@ -15,6 +17,24 @@ type entry struct {
 	before uint64 // events lost between the entry before this one and this one
 }
 
+const (
+	argvStrings = 512      // strings of an argv that an event holds
+	argvBytes   = 16 << 10 // and their bytes: a queue of execs must stay small
+)
+
+// appendCut appends what an event holds of argv; "..." stands for the rest.
+func appendCut(dst, argv []string) []string {
+	room := argvBytes
+	for i, s := range argv {
+		if i == argvStrings || len(s) > room {
+			return append(dst, strings.Clone(s[:min(len(s), room)])+"...")
+		}
+		room -= len(s)
+		dst = append(dst, s)
+	}
+	return dst
+}
+
 // set copies e. It allocates only where e's lists are longer than any that the
 // entry held before.
 func (en *entry) set(e *Event) {
@@ -28,7 +48,7 @@ func (en *entry) set(e *Event) {
 	}
 	if e.ExecInfo != nil {
 		en.exec = *e.ExecInfo
-		en.argv = append(en.argv[:0], e.Argv...)
+		en.argv = appendCut(en.argv[:0], e.Argv)
 		en.names = append(en.names[:0], e.Policies...)
 	}
 	if e.ExitInfo != nil {

@@ -42,6 +42,7 @@ type queue struct {
 	moves   uint64 // entries taken and writes done: the writer's progress
 	err     error  // the first
 	closed  bool
+	gone    bool // nobody waits for the writer any more: it is to write nothing else
 
 	wake chan struct{} // holds a token while there may be something to do
 	done chan struct{} // closed when the writer ends
@@ -99,7 +100,7 @@ func (q *queue) grow() bool {
 func (q *queue) take(en *entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.n == 0 {
+	if q.n == 0 || q.gone {
 		return false
 	}
 	q.ring[q.head], *en = *en, q.ring[q.head]
@@ -120,7 +121,10 @@ func (q *queue) write() {
 			q.out.add(&en)
 		}
 		q.out.flush()
-		if q.ended() {
+		switch ended, gone := q.ended(); {
+		case gone:
+			return
+		case ended:
 			q.out.finish()
 			return
 		}
@@ -128,10 +132,10 @@ func (q *queue) write() {
 	}
 }
 
-func (q *queue) ended() bool {
+func (q *queue) ended() (ended, gone bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.closed && q.n == 0
+	return q.closed && q.n == 0, q.gone
 }
 
 // Close has what is left written, for as long as the writer takes it.
@@ -176,6 +180,9 @@ func (q *queue) progress() uint64 {
 // abandon gives up on a writer that blocks: where that can be done its write is
 // broken off, so that nothing arrives after it was counted as lost.
 func (q *queue) abandon() {
+	q.mu.Lock()
+	q.gone = true
+	q.mu.Unlock()
 	q.fail(errBlocked)
 	d, ok := q.out.w.(interface{ SetWriteDeadline(time.Time) error })
 	if !ok || d.SetWriteDeadline(time.Now()) != nil {

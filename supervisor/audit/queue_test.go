@@ -331,3 +331,37 @@ func TestTee(t *testing.T) {
 		t.Errorf("lost %d, %v, %q", lost, err, a.String())
 	}
 }
+
+func TestLongArgvIsCut(t *testing.T) {
+	var out bytes.Buffer
+	s := NewJSON(&out, JSONOptions{})
+	long := strings.Repeat("x", 2<<20)
+	s.Put(&Event{Time: clock, Kind: Exec, ExecInfo: &ExecInfo{Argv: []string{"a", long, "b"}}})
+	s.Put(&Event{Time: clock, Kind: Exec, ExecInfo: &ExecInfo{Argv: strings.Split(long[:1000], "")}})
+	s.Close()
+	lines := strings.Split(out.String(), "\n")
+	if n := len(lines[0]); n < argvBytes || n > argvBytes+200 || !strings.HasSuffix(lines[0], `xx..."]}`) {
+		t.Errorf("%d bytes: %.100s", n, lines[0])
+	}
+	if n := strings.Count(lines[1], `","`); n != argvStrings || !strings.HasSuffix(lines[1], `"x","x..."]}`) {
+		t.Errorf("%d strings", n)
+	}
+}
+
+// TestNothingIsWrittenAfterClose has a writer that blocks through Close and
+// then goes on.
+func TestNothingIsWrittenAfterClose(t *testing.T) {
+	v := &valve{room: -1, block: make(chan struct{})}
+	s := NewJSON(v, JSONOptions{})
+	for n := range 3000 {
+		s.Put(exited(n))
+	}
+	if lost, err := s.Close(); lost != 3000 || err != errBlocked {
+		t.Errorf("lost %d, %v", lost, err)
+	}
+	close(v.block)
+	<-s.(*queue).done
+	if n := strings.Count(v.out.String(), "\n"); n > 1000 {
+		t.Errorf("%d lines came after Close", n)
+	}
+}

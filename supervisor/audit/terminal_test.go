@@ -3,9 +3,11 @@ package audit
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func denied(c CallInfo) *Event {
@@ -154,4 +156,22 @@ func TestShape(t *testing.T) {
 	if want := "AT_FDCWD, ..., O_RDONLY, {sa_family=AF_INET}, ..."; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// FuzzDenial: whatever tracee and policy write, a denial is one printable line.
+func FuzzDenial(f *testing.F) {
+	f.Add("open", "\x1b[2J", "/bin/\u202ex", "no\nway", "- allow: open")
+	f.Fuzz(func(t *testing.T, call, arg, exe, reason, permit string) {
+		e := denied(CallInfo{Syscall: call, Args: []string{arg}, Reason: reason, Permit: permit})
+		e.Exe = exe
+		line := string(appendLine(nil, appendDenial(nil, e)))
+		if !strings.HasPrefix(line, prefix) || !strings.HasSuffix(line, "\n") || !utf8.ValidString(line) {
+			t.Fatalf("%q", line)
+		}
+		for _, r := range line[:len(line)-1] {
+			if !strconv.IsPrint(r) {
+				t.Fatalf("%q holds %U", line, r)
+			}
+		}
+	})
 }
