@@ -29,6 +29,9 @@ func (s *sandbox) replace(t *task, j *judged) error {
 		return err
 	}
 	t.rewrite = r
+	if r.expecting {
+		s.expecting++
+	}
 	return s.resume(t, 0)
 }
 
@@ -40,13 +43,11 @@ func (s *sandbox) exitStop(t *task) error {
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)
 	}
-	if err := s.restore(t); err != nil {
+	if err := s.announced(t); err != nil { // a clone that failed has no child
 		return err
 	}
-	if s.held > 0 { // a failed clone has no child to wait for
-		if err := s.releaseOrphans(); err != nil {
-			return err
-		}
+	if err := s.restore(t); err != nil {
+		return err
 	}
 	return s.resume(t, 0)
 }

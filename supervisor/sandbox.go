@@ -22,12 +22,14 @@ type sandbox struct {
 	tracer ptrace.Tracer
 	info   ptrace.SyscallInfo
 
-	tasks  map[int]*task
-	first  *process // the command's
-	held   int      // tasks that have stopped before their birth was announced
-	batch  []ptrace.Stop
-	ending bool // all are being killed
-	err    error
+	tasks map[int]*task
+	first *process // the command's
+	batch []ptrace.Stop
+	// expecting is how many rewritten clones have not announced their child,
+	// held how many tasks wait at their first stop until that is settled.
+	expecting, held int
+	ending          bool // all are being killed
+	err             error
 
 	result *Result
 	totals audit.Totals
@@ -53,8 +55,8 @@ type task struct {
 // process is a thread group.
 type process struct {
 	pid      int
-	exe      string
-	starting bool // the first stage, up to its execve: none of the policy's business
+	exe      string // "" until somebody asks
+	starting bool   // the first stage, up to its execve: none of the policy's business
 }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
@@ -125,7 +127,8 @@ func (s *sandbox) groupStop(t *task, sig unix.Signal) error {
 }
 
 // unannounced deals with the first stop of a task whose parent's event has not
-// been read yet.
+// been read, and may never be: a parent that is killed takes it along. Only a
+// child of a rewritten clone must wait to be announced, for its registers.
 func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	if stop.Kind != ptrace.EventStop && stop.Kind != ptrace.GroupStop {
 		return errors.New("of a task that nobody announced")
@@ -133,7 +136,7 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	t := &task{tid: stop.TID, heldAt: stop.Kind}
 	s.tasks[t.tid] = t
 	s.held++
-	return nil
+	return s.releaseOrphans()
 }
 
 // cloned is the event stop of a task that has a new child or thread.
@@ -148,10 +151,9 @@ func (s *sandbox) cloned(t *task) error {
 		s.tasks[tid] = child
 	}
 	if child.process == nil {
-		s.join(child, s.familyOf(t, tid))
+		s.join(child, t.process.familyOf(tid))
 	}
 	if t.rewrite != nil {
-		t.rewrite.expecting = false
 		child.born = t.rewrite
 	}
 	if child.heldAt != ptrace.Unknown {
@@ -159,23 +161,30 @@ func (s *sandbox) cloned(t *task) error {
 			return err
 		}
 	}
+	if err := s.announced(t); err != nil {
+		return err
+	}
 	return s.resume(t, 0)
 }
 
-// familyOf is the process of t's new child tid: t's own if it is a thread.
-// tgkill(2) takes signal 0 only for a thread of the group that is named.
-func (s *sandbox) familyOf(t *task, tid int) *process {
-	if t.process != nil && unix.Tgkill(t.process.pid, tid, 0) == nil {
-		return t.process
+// announced settles t's rewritten clone, if it has one: its child is known, or
+// there is none.
+func (s *sandbox) announced(t *task) error {
+	if t.rewrite == nil || !t.rewrite.expecting {
+		return nil
 	}
-	return &process{pid: tid, exe: exeOf(t)}
+	t.rewrite.expecting = false
+	s.expecting--
+	return s.releaseOrphans()
 }
 
-func exeOf(t *task) string {
-	if t.process == nil {
-		return ""
+// familyOf is the process of a new task that one of p's made: p itself if it is
+// a thread. tgkill(2) takes signal 0 only for a thread of the group it names.
+func (p *process) familyOf(tid int) *process {
+	if unix.Tgkill(p.pid, tid, 0) == nil {
+		return p
 	}
-	return t.process.exe
+	return &process{pid: tid}
 }
 
 func (s *sandbox) join(t *task, p *process) {
@@ -202,6 +211,52 @@ func (s *sandbox) release(t *task) error {
 	return s.tracer.Resume(t.tid, 0)
 }
 
+// releaseOrphans lets all held tasks go, unless a rewritten clone may still
+// announce one of them.
+func (s *sandbox) releaseOrphans() error {
+	if s.expecting > 0 || s.held == 0 {
+		return nil
+	}
+	for _, t := range s.tasks {
+		if t.heldAt == ptrace.Unknown {
+			continue
+		}
+		s.join(t, s.processOf(t.tid))
+		if err := s.release(t); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return nil
+}
+
+// processOf finds the process of a task that nobody announced. pidfd_open(2)
+// takes leaders only; a thread's leader is in proc(5).
+func (s *sandbox) processOf(tid int) *process {
+	if fd, err := unix.PidfdOpen(tid, 0); err == nil {
+		unix.Close(fd)
+		return &process{pid: tid}
+	}
+	pid := tid
+	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
+		pid = statusField(string(text), "Tgid:", tid)
+	}
+	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
+		return leader.process
+	}
+	return &process{pid: pid}
+}
+
+func statusField(status, name string, missing int) int {
+	for line := range strings.SplitSeq(status, "\n") {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if v, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil {
+				return v
+			}
+		}
+	}
+	return missing
+}
+
 // execed is the event stop at the end of a successful execve. The other threads
 // are dead, and the caller has the process's tid whatever it had before
 // (ptrace(2), "execve(2) under ptrace").
@@ -210,14 +265,13 @@ func (s *sandbox) execed(t *task) error {
 	if err != nil {
 		return err
 	}
-	if former != t.tid {
+	if caller := s.tasks[former]; caller != nil && caller != t {
 		delete(s.tasks, former)
 	}
-	t.rewrite = nil
-	if t.process == nil { // held when its process's leader died
-		s.join(t, s.strayProcess(t.tid))
+	if err := s.announced(t); err != nil { // the leader's own call died with it
+		return err
 	}
-	t.process.exe = s.readExe(t.tid)
+	t.rewrite, t.process.exe = nil, ""
 	if t.process.starting {
 		t.process.starting = false
 		s.tellStart(t)
@@ -233,16 +287,16 @@ func (s *sandbox) execed(t *task) error {
 func (s *sandbox) gone(stop ptrace.Stop) error {
 	t := s.tasks[stop.TID]
 	delete(s.tasks, stop.TID)
-	if t != nil && t.heldAt != ptrace.Unknown {
+	if t == nil { // killed before its first stop, or before an exec took its tid
+		return nil
+	}
+	if t.heldAt != ptrace.Unknown {
 		s.held--
 	}
-	if t != nil && t.process != nil && t.process.pid == t.tid {
+	if t.process != nil && t.process.pid == t.tid {
 		s.processGone(t.process, stop)
 	}
-	if s.held > 0 && !s.ending {
-		return s.releaseOrphans()
-	}
-	return nil
+	return s.announced(t)
 }
 
 func (s *sandbox) processGone(p *process, stop ptrace.Stop) {
@@ -266,48 +320,3 @@ func (s *sandbox) count(u *unix.Rusage) {
 }
 
 func seconds(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
-
-// releaseOrphans lets held tasks go whose parent may be the one that has just
-// died: then its event is lost, and nobody will announce them. While a
-// rewritten clone may still announce one, all wait: its child needs its
-// registers back.
-func (s *sandbox) releaseOrphans() error {
-	for _, t := range s.tasks {
-		if t.rewrite != nil && t.rewrite.expecting {
-			return nil
-		}
-	}
-	for _, t := range s.tasks {
-		if t.heldAt == ptrace.Unknown {
-			continue
-		}
-		s.join(t, s.strayProcess(t.tid))
-		if err := s.release(t); err != nil && err != unix.ESRCH {
-			return err
-		}
-	}
-	return nil
-}
-
-// strayProcess finds the process of a task that lost its parent, by proc(5).
-func (s *sandbox) strayProcess(tid int) *process {
-	pid := tid
-	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
-		pid = statusField(string(text), "Tgid:", tid)
-	}
-	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
-		return leader.process
-	}
-	return &process{pid: pid, exe: s.readExe(tid)}
-}
-
-func statusField(status, name string, missing int) int {
-	for line := range strings.SplitSeq(status, "\n") {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			if v, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil {
-				return v
-			}
-		}
-	}
-	return missing
-}

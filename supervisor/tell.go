@@ -103,7 +103,7 @@ func exitInfo(status int, sig unix.Signal) *audit.ExitInfo {
 }
 
 func (s *sandbox) event(kind audit.Kind, p *process, tid int) *audit.Event {
-	return &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: p.pid, TID: tid, Exe: p.exe, Kind: kind}
+	return &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, PID: p.pid, TID: tid, Exe: p.program(), Kind: kind}
 }
 
 func (s *sandbox) emit(e *audit.Event) {
@@ -114,13 +114,14 @@ func (s *sandbox) emit(e *audit.Event) {
 	}
 }
 
-// readExe is the file that tid executes, "" where proc(5) does not say.
-func (s *sandbox) readExe(tid int) string {
-	exe, err := os.Readlink("/proc/" + strconv.Itoa(tid) + "/exe")
-	if err != nil {
-		return ""
+// program is the file that p executes, "" where proc(5) does not say.
+func (p *process) program() string {
+	if p.exe == "" {
+		if exe, err := os.Readlink("/proc/" + strconv.Itoa(p.pid) + "/exe"); err == nil {
+			p.exe = exe
+		}
 	}
-	return exe
+	return p.exe
 }
 
 // argvOf is tid's argument vector as proc(5) has it, nil where it does not say.

@@ -14,6 +14,7 @@ type entry struct {
 	args   []string
 	argv   []string
 	names  []string
+	bytes  int    // size of the event that set copied
 	before uint64 // events lost between the entry before this one and this one
 }
 
@@ -33,6 +34,24 @@ func appendCut(dst, argv []string) []string {
 		dst = append(dst, s)
 	}
 	return dst
+}
+
+// size is about how many bytes e's text takes, which a tracee can make many.
+func size(e *Event) int {
+	n := len(e.Exe)
+	if e.CallInfo != nil {
+		n += len(e.Reason) + len(e.Permit)
+		for _, a := range e.Args {
+			n += len(a)
+		}
+	}
+	if e.ExecInfo != nil {
+		for _, a := range e.Argv {
+			n += len(a)
+		}
+		n = min(n, argvBytes)
+	}
+	return n
 }
 
 // set copies e. It allocates only where e's lists are longer than any that the

@@ -65,9 +65,23 @@ func appendCall(dst []byte, c *CallInfo, args []string) []byte {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		dst = append(dst, a...)
+		dst = appendArg(dst, a)
 	}
 	return append(dst, ')')
+}
+
+// argBytes is how much of one argument a line shows.
+const argBytes = 256
+
+func appendArg(dst []byte, arg string) []byte {
+	if len(arg) <= argBytes {
+		return append(dst, arg...)
+	}
+	n := argBytes
+	for n > 0 && !utf8.RuneStart(arg[n]) {
+		n--
+	}
+	return append(append(dst, arg[:n]...), "..."...)
 }
 
 // appendCarrier says what the call was made through, and as what its number

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	queueStart = 64   // entries of a new queue's ring, which doubles up to
-	queueMax   = 4096 // this many; what comes while it is full is lost
+	queueStart = 64      // entries of a new queue's ring, which doubles up to
+	queueMax   = 4096    // this many; what comes while it is full is lost
+	queueBytes = 4 << 20 // text that it holds at most, likewise
 	flushAt    = 32 << 10
 
 	// Close waits while the writer takes something every stallWait, and no
@@ -36,6 +37,7 @@ type queue struct {
 	mu      sync.Mutex
 	ring    []entry
 	head, n int
+	bytes   int    // text in the ring
 	dropped uint64 // since the last entry that found room
 	lost    uint64 // in all, dropped ones that were marked included
 	flying  uint64 // events that the writer holds
@@ -60,15 +62,17 @@ func newQueue(w io.Writer, enc encoder) *queue {
 
 // Put copies e into the ring, or counts it as lost where that is full.
 func (q *queue) Put(e *Event) {
+	text := size(e)
 	q.mu.Lock()
-	if q.closed || q.n == len(q.ring) && !q.grow() {
+	if q.closed || q.bytes+text > queueBytes || q.n == len(q.ring) && !q.grow() {
 		q.dropped++
 		q.mu.Unlock()
 		return
 	}
 	en := &q.ring[(q.head+q.n)%len(q.ring)]
 	en.set(e)
-	en.before = q.dropped
+	en.bytes, en.before = text, q.dropped
+	q.bytes += text
 	q.lost += q.dropped
 	q.dropped = 0
 	q.n++
@@ -106,6 +110,7 @@ func (q *queue) take(en *entry) bool {
 	q.ring[q.head], *en = *en, q.ring[q.head]
 	q.head = (q.head + 1) % len(q.ring)
 	q.n--
+	q.bytes -= en.bytes
 	q.flying++
 	q.moves++
 	en.point()

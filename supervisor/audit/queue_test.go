@@ -365,3 +365,33 @@ func TestNothingIsWrittenAfterClose(t *testing.T) {
 		t.Errorf("%d lines came after Close", n)
 	}
 }
+
+func TestQueuedTextIsBounded(t *testing.T) {
+	v := &valve{room: -1, block: make(chan struct{})}
+	s := NewJSON(v, JSONOptions{})
+	arg := strings.Repeat("x", 16<<10)
+	const all = 1000
+	for range all {
+		s.Put(&Event{Time: clock, Kind: Call, CallInfo: &CallInfo{Args: []string{arg}}})
+	}
+	q := s.(*queue)
+	q.mu.Lock()
+	if q.bytes > queueBytes || q.dropped+q.lost == 0 {
+		t.Errorf("%d bytes, %d dropped", q.bytes, q.dropped)
+	}
+	q.mu.Unlock()
+	close(v.block)
+	lost, _ := s.Close()
+	if n := strings.Count(v.out.String(), `"event":"call"`); n+int(lost) != all || q.bytes != 0 {
+		t.Errorf("%d written, %d lost, %d bytes left", n, lost, q.bytes)
+	}
+}
+
+func BenchmarkPut(b *testing.B) {
+	s := NewJSON(io.Discard, JSONOptions{})
+	e := denied(CallInfo{Syscall: "openat", Args: []string{"AT_FDCWD", `"/etc/shadow"`, "O_RDONLY"}, Permit: "- allow: openat"})
+	for b.Loop() {
+		s.Put(e)
+	}
+	s.Close()
+}

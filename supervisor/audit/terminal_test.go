@@ -66,6 +66,13 @@ func TestTerminalLines(t *testing.T) {
 	}
 }
 
+func TestTerminalCutsLongArguments(t *testing.T) {
+	e := denied(CallInfo{Syscall: "open", Args: []string{"\"" + strings.Repeat("é", 3000) + "\""}})
+	if got := shown(t, TerminalOptions{}, e); len(got) > 400 || !strings.Contains(got, "éé...) = EPERM") {
+		t.Error(got)
+	}
+}
+
 func TestTerminalTasks(t *testing.T) {
 	e := denied(CallInfo{Syscall: "x", Enforced: true})
 	e.TID, e.Exe = 125, "/tmp/a\x1b[31m"

@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"callgate/policy/abi"
 )
 
 func TestProbe(t *testing.T) {
@@ -62,6 +64,21 @@ func TestExecuteTellsFailure(t *testing.T) {
 	} {
 		if err := execute(elf64(code), &os.ProcAttr{}); err == nil {
 			t.Errorf("%s passed for yes", name)
+		}
+	}
+}
+
+func TestParseVersion(t *testing.T) {
+	for release, want := range map[string]abi.Version{
+		"6.18.44-generic": {Major: 6, Minor: 18},
+		"5.4":             {Major: 5, Minor: 4},
+		"5.10-rc1":        {Major: 5, Minor: 10},
+		"six":             {},
+		"6":               {},
+		"":                {},
+	} {
+		if got := parseVersion(release); got != want {
+			t.Errorf("parseVersion(%q) = %v, want %v", release, got, want)
 		}
 	}
 }

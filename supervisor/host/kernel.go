@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"callgate/policy/abi"
 	"callgate/supervisor/launch"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,25 @@ func kernel() Feature {
 	f.Status = Yes
 	f.Detail = unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
 	return f
+}
+
+// KernelVersion is the running kernel's, zero if it has no such form.
+func KernelVersion() abi.Version {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return abi.Version{}
+	}
+	return parseVersion(unix.ByteSliceToString(u.Release[:]))
+}
+
+// parseVersion reads the first two numbers of a release such as
+// "6.18.44-generic" (uname(2)).
+func parseVersion(release string) abi.Version {
+	var v abi.Version
+	if n, _ := fmt.Sscanf(release, "%d.%d", &v.Major, &v.Minor); n != 2 {
+		return abi.Version{}
+	}
+	return v
 }
 
 func landlock() Feature {
