@@ -43,26 +43,15 @@ func (g *Group) Calls() []string {
 	if g.members == known {
 		return Names()
 	}
-	names := sorted(g.collect(nil))
-	all := slices.Clone(names)
-	for _, v := range variantIndex {
-		if _, ok := slices.BinarySearch(names, v.canonical); ok {
-			all = append(all, v.name)
+	names := g.Members()
+	for _, name := range names {
+		if i, ok := findName(name); ok {
+			for _, v := range variantIndex[nameIndex[i].first:nameIndex[i].end] {
+				names = append(names, nameIndex[v].name)
+			}
 		}
 	}
-	return sorted(all)
-}
-
-// collect appends the calls that the group names, itself or through others.
-func (g *Group) collect(names []string) []string {
-	for name := range strings.FieldsSeq(g.members) {
-		if name[0] != '@' {
-			names = append(names, name)
-		} else if other, ok := FindGroup(name); ok {
-			names = other.collect(names)
-		}
-	}
-	return names
+	return sorted(names)
 }
 
 func sorted(names []string) []string {

@@ -3,7 +3,6 @@ package abi
 import (
 	"iter"
 	"slices"
-	"strings"
 )
 
 // nameEntry is a call's number in each ABI, in the order of the Arch
@@ -11,10 +10,10 @@ import (
 type nameEntry struct {
 	name string
 	nrs  [4]uint16
+	// first and end are the part of variantIndex with the indexes of the names
+	// whose Canonical this is.
+	first, end uint8
 }
-
-// variant is a name whose entries have another Canonical.
-type variant struct{ canonical, name string }
 
 func (a Arch) table() []Syscall {
 	switch a {
@@ -46,14 +45,18 @@ func (a Arch) Lookup(nr uint32) (*Syscall, bool) {
 // ByName is the entry with exactly this name in the ABI's table.
 func (a Arch) ByName(name string) (*Syscall, bool) {
 	i, ok := findName(name)
-	if !ok || !a.known() {
+	if !ok {
 		return nil, false
 	}
-	nr := nameIndex[i].nrs[a-X86_64]
-	if nr == 0 {
+	return a.indexed(i)
+}
+
+// indexed is the ABI's entry with the i-th name of nameIndex.
+func (a Arch) indexed(i int) (*Syscall, bool) {
+	if !a.known() || nameIndex[i].nrs[a-X86_64] == 0 {
 		return nil, false
 	}
-	return &a.table()[nr-1], true
+	return &a.table()[nameIndex[i].nrs[a-X86_64]-1], true
 }
 
 // Named gives the ABI's entries that a rule on name applies to, by number:
@@ -61,15 +64,20 @@ func (a Arch) ByName(name string) (*Syscall, bool) {
 // them lacks (waitpid has no rusage) cannot be tested there: a rule with
 // one must fail closed.
 func (a Arch) Named(name string) []*Syscall {
+	i, ok := findName(name)
+	if !ok {
+		return nil
+	}
 	var list []*Syscall
-	if s, ok := a.ByName(name); ok {
+	if s, ok := a.indexed(i); ok {
 		list = append(list, s)
 	}
-	i, _ := slices.BinarySearchFunc(variantIndex, name, func(v variant, name string) int {
-		return strings.Compare(v.canonical, name)
-	})
-	for ; i < len(variantIndex) && variantIndex[i].canonical == name; i++ {
-		if s, ok := a.ByName(variantIndex[i].name); ok && s.Canonical == name {
+	e := &nameIndex[i]
+	if e.first == e.end {
+		return list
+	}
+	for _, v := range variantIndex[e.first:e.end] {
+		if s, ok := a.indexed(int(v)); ok {
 			list = append(list, s)
 		}
 	}
@@ -104,8 +112,19 @@ func Names() []string {
 	return names
 }
 
+// findName is the index of a name in nameIndex. Resolving a policy's names is
+// most of what a start does with this package: hence no callback.
 func findName(name string) (int, bool) {
-	return slices.BinarySearchFunc(nameIndex, name, func(e nameEntry, name string) int {
-		return strings.Compare(e.name, name)
-	})
+	low, high := 0, len(nameIndex)
+	for low < high {
+		switch mid := int(uint(low+high) / 2); {
+		case nameIndex[mid].name == name:
+			return mid, true
+		case nameIndex[mid].name < name:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return low, false
 }

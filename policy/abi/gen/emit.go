@@ -15,7 +15,6 @@ func emitTables(b *bytes.Buffer, tables []map[string]entry, pool map[string]stri
 		emitTable(b, i, t, pool)
 	}
 	emitIndex(b, tables)
-	emitVariants(b, tables)
 }
 
 func emitTable(b *bytes.Buffer, abi int, table map[string]entry, pool map[string]string) {
@@ -97,40 +96,41 @@ func (f *family) emit(b *bytes.Buffer, variable, goarch string) {
 }
 
 // emitIndex writes each name's number in each ABI, plus 1 so that 0 is "has
-// no such call".
+// no such call", and the names that are variants of it.
 func emitIndex(b *bytes.Buffer, tables []map[string]entry) {
+	variants := map[string][]string{}
 	all := map[string]bool{}
 	for _, t := range tables {
-		for name := range t {
-			all[name] = true
-		}
-	}
-	b.WriteString("\nvar nameIndex = []nameEntry{\n")
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		var nrs []string
-		for _, t := range tables {
-			e, ok := t[name]
-			if ok {
-				e.nr++
+		for _, e := range t {
+			all[e.name] = true
+			if e.canonical != e.name && !slices.Contains(variants[e.canonical], e.name) {
+				variants[e.canonical] = append(variants[e.canonical], e.name)
 			}
-			nrs = append(nrs, fmt.Sprint(e.nr))
 		}
-		fmt.Fprintf(b, "{%q, [4]uint16{%s}},\n", name, strings.Join(nrs, ", "))
 	}
-	b.WriteString("}\n")
+	names := slices.Sorted(maps.Keys(all))
+	var indexes []string
+	b.WriteString("\nvar nameIndex = []nameEntry{\n")
+	for _, name := range names {
+		first := len(indexes)
+		slices.Sort(variants[name])
+		for _, v := range variants[name] {
+			i, _ := slices.BinarySearch(names, v)
+			indexes = append(indexes, fmt.Sprint(i))
+		}
+		fmt.Fprintf(b, "{%q, [4]uint16{%s}, %d, %d},\n", name, numbersOf(name, tables), first, len(indexes))
+	}
+	fmt.Fprintf(b, "}\n\nvar variantIndex = []uint16{%s}\n", strings.Join(indexes, ", "))
 }
 
-// emitVariants writes the names whose entries stand for another call, sorted
-// by that.
-func emitVariants(b *bytes.Buffer, tables []map[string]entry) {
-	var lines []string
+func numbersOf(name string, tables []map[string]entry) string {
+	var nrs []string
 	for _, t := range tables {
-		for _, e := range t {
-			if e.canonical != e.name {
-				lines = append(lines, fmt.Sprintf("{%q, %q},\n", e.canonical, e.name))
-			}
+		e, ok := t[name]
+		if ok {
+			e.nr++
 		}
+		nrs = append(nrs, fmt.Sprint(e.nr))
 	}
-	slices.Sort(lines)
-	fmt.Fprintf(b, "\nvar variantIndex = []variant{\n%s}\n", strings.Join(slices.Compact(lines), ""))
+	return strings.Join(nrs, ", ")
 }
