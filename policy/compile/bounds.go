@@ -15,23 +15,32 @@ type bounds struct {
 	values [6][]uint64 // by register
 }
 
-// boundsOf collects them from all policies' conditions on a number.
+// boundsOf collects them from all policies' conditions on a number; nil if
+// there are none.
 func boundsOf(set policy.Set, arch abi.Arch, nr uint32) *bounds {
-	b := &bounds{}
+	var b *bounds
 	for _, p := range set {
 		clauses := p.Clauses(arch, nr)
 		for i := range clauses {
 			for j := range clauses[i].Conds {
+				if b == nil {
+					b = &bounds{}
+				}
 				b.cond(&clauses[i].Conds[j])
 			}
 		}
 	}
 	if s, listed := arch.Lookup(nr); listed && s.Name == "clone" {
+		if b == nil {
+			b = &bounds{}
+		}
 		b.add(cloneFlags, cloneUntraced, cloneUntraced-1, cloneUntraced+1, 2*cloneUntraced, cloneUntraced<<32, ^uint64(cloneUntraced))
 	}
-	for _, r := range b.regs {
-		slices.Sort(b.values[r])
-		b.values[r] = slices.Compact(b.values[r])
+	if b != nil {
+		for _, r := range b.regs {
+			slices.Sort(b.values[r])
+			b.values[r] = slices.Compact(b.values[r])
+		}
 	}
 	return b
 }
@@ -90,8 +99,8 @@ func (b *bounds) add(reg int, values ...uint64) {
 // if they are at most depth, else so many that every value comes up, beside
 // ever other values of the other registers. Registers that no condition looks
 // at are all zeros and all ones in turn.
-func (b *bounds) each(depth int, bits uint8, f func(*[6]uint64) bool) {
-	ones := lowBits(int(bits))
+func (b *bounds) each(depth int, f func(*[6]uint64) bool) {
+	const ones = ^uint64(0) // on i386 too: the kernel gives whole registers at int $0x80
 	if len(b.regs) == 0 {
 		f(&[6]uint64{ones, ones, ones, ones, ones, ones})
 		return
@@ -110,7 +119,7 @@ func (b *bounds) each(depth int, bits uint8, f func(*[6]uint64) bool) {
 				at = rest % len(vs)
 				rest /= len(vs)
 			}
-			args[r] = vs[at] & ones
+			args[r] = vs[at]
 		}
 		if !f(&args) {
 			return

@@ -162,7 +162,7 @@ func TestConditionsOnEveryViewBecomeCubes(t *testing.T) {
 		}
 		b := &bounds{}
 		b.cond(&c)
-		b.each(200, 64, func(args *[6]uint64) bool {
+		b.each(200, func(args *[6]uint64) bool {
 			if got, want := in(cubes, args) > 0, c.Holds(args); got != want {
 				t.Fatalf("%s: %+v: %#x: cubes say %v, the condition %v", p.Name, c, args, got, want)
 			}

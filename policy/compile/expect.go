@@ -35,12 +35,18 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 		return retKill
 	}
 	c.Arch = arch
-	if s, listed := arch.Lookup(c.Nr); listed && !compatDecides(set, arch) {
-		if alwaysTraced(s) != "" || untraced(s, &c.Args) {
-			return retTrace
-		}
+	entry, _ := arch.Lookup(c.Nr)
+	return expect(set, opts, entry, compatDecides(set, arch), &c)
+}
+
+// expect is Expect for a call of an ABI of the host, given what depends on its
+// number and ABI alone: its entry in the table, nil if it has none, and whether
+// compat rules the ABI.
+func expect(set policy.Set, opts Options, entry *abi.Syscall, ruled bool, c *abi.Call) uint32 {
+	if entry != nil && !ruled && (alwaysTraced(entry) != "" || untraced(entry, &c.Args)) {
+		return retTrace
 	}
-	return kernelAnswer(set.Decide(c), opts)
+	return kernelAnswer(set.Decide(*c), opts)
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.
@@ -96,4 +102,21 @@ func compatDecides(set policy.Set, arch abi.Arch) bool {
 		}
 	}
 	return false
+}
+
+// blanketed says whether compat answers an ABI's every call alike: all policies
+// rule it, or one kills, which nothing outdoes.
+func blanketed(set policy.Set, arch abi.Arch) bool {
+	if !compatDecides(set, arch) {
+		return false
+	}
+	all := true
+	for _, p := range set {
+		one := policy.Set{p}
+		if compatDecides(one, arch) && p.DefaultFor(arch, unknownNr(arch)).Action == policy.Kill {
+			return true
+		}
+		all = all && compatDecides(one, arch)
+	}
+	return all
 }

@@ -17,7 +17,7 @@ type group struct {
 // part is what the kernel shall answer in one ABI.
 type part struct {
 	arch    abi.Arch
-	calls   []call // by number
+	calls   []call // by number; none where compat answers all of them
 	unknown uint32 // the answer to numbers that the table lacks
 	blanket bool   // all numbers get the same answer, unknown
 }
@@ -83,9 +83,12 @@ func unknownNr(a abi.Arch) uint32 {
 }
 
 func partOf(set policy.Set, opts Options, arch abi.Arch) *part {
-	p := &part{arch: arch, blanket: true, calls: make([]call, 0, 512)}
-	nr := unknownNr(arch)
-	p.unknown = Expect(set, opts, arch.Audit(), abi.Call{Arch: arch, Nr: nr})
+	p := &part{arch: arch, blanket: true}
+	p.unknown = Expect(set, opts, arch.Audit(), abi.Call{Nr: unknownNr(arch)})
+	if blanketed(set, arch) {
+		return p
+	}
+	p.calls = make([]call, 0, 512)
 	ruled := compatDecides(set, arch)
 	for s := range arch.All() {
 		c := callOf(set, opts, s, ruled)

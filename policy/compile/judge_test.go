@@ -220,7 +220,7 @@ func (g *generator) calls(p *Plan, n int) []rawCall {
 				c.int80 = 1
 			}
 			b := boundsOf(p.Set, arch, s.Nr)
-			if len(b.regs) == 0 {
+			if b == nil {
 				continue
 			}
 			for range 40 {

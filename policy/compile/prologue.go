@@ -112,11 +112,11 @@ func (p *part) gaps() []span {
 		next = abi.X32Bit
 	}
 	var out []span
-	for i := range p.calls {
-		if nr := p.calls[i].nr; nr > next {
-			out = append(out, span{next, nr - 1})
+	for s := range p.arch.All() {
+		if s.Nr > next {
+			out = append(out, span{next, s.Nr - 1})
 		}
-		next = p.calls[i].nr + 1
+		next = s.Nr + 1
 	}
 	return append(out, span{next, last})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // probesPerCall bounds the proof's combinations of arguments for one call.
-const probesPerCall = 512
+const probesPerCall = 256
 
 // Counterexample is a call that the programs answer otherwise than they
 // should: a bug in this package or in libseccomp, never a user's mistake.
@@ -43,7 +43,12 @@ type prover struct {
 	plan  *Plan
 	depth int
 	seen  [][]bool // the instructions executed, by program
-	loose bool     // the call at hand may be traced without need
+
+	// The number at hand.
+	arch  abi.Arch
+	entry *abi.Syscall // nil if its table lacks it
+	ruled bool         // compat rules its ABI
+	loose bool         // it may be traced without need
 }
 
 // prove runs the plan's programs on every number of every ABI's table, on
@@ -73,29 +78,36 @@ func prove(plan *Plan, groups []*group, depth int) (seen [][]bool, err error) {
 
 // table probes the numbers of one ABI.
 func (p *prover) table(audit uint32, part *part) error {
-	for i := range part.calls {
-		c := &part.calls[i]
-		p.loose = c.why != ""
-		if err := p.number(audit, part.arch, c.nr); err != nil {
+	p.arch, p.ruled = part.arch, compatDecides(p.plan.Set, part.arch)
+	i := 0
+	for s := range part.arch.All() {
+		for i < len(part.calls) && part.calls[i].nr < s.Nr {
+			i++
+		}
+		p.entry = s
+		p.loose = i < len(part.calls) && part.calls[i].nr == s.Nr && part.calls[i].why != ""
+		if err := p.number(audit, s.Nr); err != nil {
 			return err
 		}
 	}
-	p.loose = false
 	return nil
 }
 
 // number probes one number with all the arguments that could matter.
-func (p *prover) number(audit uint32, arch abi.Arch, nr uint32) error {
+func (p *prover) number(audit, nr uint32) error {
 	looked, err := p.probe(audit, nr, &[6]uint64{})
 	if err != nil {
 		return err
 	}
-	b := boundsOf(p.plan.Set, arch, nr)
-	if !looked && len(b.regs) == 0 {
-		return nil
+	b := boundsOf(p.plan.Set, p.arch, nr)
+	if b == nil {
+		if !looked {
+			return nil
+		}
+		b = &bounds{}
 	}
 	var failed error
-	b.each(p.depth, arch.RegisterBits(), func(args *[6]uint64) bool {
+	b.each(p.depth, func(args *[6]uint64) bool {
 		_, failed = p.probe(audit, nr, args)
 		return failed == nil
 	})
@@ -107,15 +119,17 @@ func (p *prover) number(audit uint32, arch abi.Arch, nr uint32) error {
 func (p *prover) probe(audit, nr uint32, args *[6]uint64) (looked bool, err error) {
 	d := seccompData(audit, nr, args)
 	got, looked := strongest(p.plan.machines, &d, p.seen)
-	arch, _ := abi.Of(audit, uint64(nr))
-	c := abi.Call{Arch: arch, Nr: nr, Args: *args}
-	want := Expect(p.plan.Set, p.plan.opts, audit, c)
+	want := uint32(retKill)
+	c := abi.Call{Arch: p.arch, Nr: nr, Args: *args}
+	if p.arch != 0 && nr != KillNr {
+		want = expect(p.plan.Set, p.plan.opts, p.entry, p.ruled, &c)
+	}
 	if got == want || got == retTrace && p.loose {
 		return looked, nil
 	}
 	bad := &Counterexample{Audit: audit, Call: c, Wanted: want, Got: got, By: p.decidedBy(c)}
-	if s, known := arch.Lookup(nr); known {
-		bad.Name = s.Name
+	if p.entry != nil {
+		bad.Name = p.entry.Name
 	}
 	return looked, bad
 }
@@ -143,36 +157,47 @@ func (p *prover) decidedBy(c abi.Call) string {
 
 // beside probes the numbers of an audit arch that its tables lack: those next
 // to every number that a program compares with, and so one of each range that
-// a program can tell apart; the runs between and after the tables'; the edges
-// of all there are.
+// a program can tell apart; the ends of the runs that the tables leave out; the
+// edges of all there are.
 func (p *prover) beside(g *group) error {
-	nrs := edgeNumbers[:len(edgeNumbers):len(edgeNumbers)]
+	p.loose = false
+	var nrs []uint32
+	add := func(list ...uint32) {
+		for _, nr := range list {
+			if p.unlisted(g.audit, nr) {
+				nrs = append(nrs, nr)
+			}
+		}
+	}
+	add(edgeNumbers...)
 	for _, part := range g.parts {
 		for _, gap := range part.gaps() {
-			for i := uint32(0); i <= min(gap.last-gap.first, 100); i++ {
-				nrs = append(nrs, gap.first+i)
-			}
+			add(gap.first, gap.first+1, gap.first+(gap.last-gap.first)/2, gap.last)
 		}
 	}
 	for _, m := range p.plan.machines {
 		for i := range m {
 			if m[i].op >= opJeqK && m[i].op <= opJgeK {
-				nrs = append(nrs, m[i].k-1, m[i].k, m[i].k+1)
+				add(m[i].k-1, m[i].k, m[i].k+1)
 			}
 		}
 	}
 	slices.Sort(nrs)
 	for _, nr := range slices.Compact(nrs) {
-		if arch, known := abi.Of(g.audit, uint64(nr)); known {
-			if _, listed := arch.Lookup(nr); listed {
-				continue
-			}
-		}
+		p.unlisted(g.audit, nr)
 		if err := p.anyArgs(g.audit, nr); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unlisted makes a number that no table has the one at hand.
+func (p *prover) unlisted(audit, nr uint32) bool {
+	p.arch, _ = abi.Of(audit, uint64(nr))
+	p.entry, p.ruled = nil, compatDecides(p.plan.Set, p.arch)
+	_, listed := p.arch.Lookup(nr)
+	return !listed
 }
 
 // edgeNumbers are where a comparison could go wrong by one, by the sign or by
@@ -198,6 +223,7 @@ func (p *prover) anyArgs(audit, nr uint32) error {
 
 // foreign probes audit archs that the host has not.
 func (p *prover) foreign(groups []*group) error {
+	p.arch, p.entry, p.loose = 0, nil, false
 	for _, audit := range foreignArchs(groups) {
 		for _, nr := range [...]uint32{0, 1, 59, 221, KillNr, abi.X32Bit, 1<<32 - 1} {
 			if err := p.anyArgs(audit, nr); err != nil {
