@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"callgate/policy/abi"
+)
+
+// seeds are the texts of all policies that the repository has, good and bad.
+func seeds(f *testing.F) (texts [][]byte) {
+	for _, glob := range []string{"../configs/*.yaml", "testdata/broken/*.yaml"} {
+		names, err := filepath.Glob(glob)
+		if err != nil || len(names) == 0 {
+			f.Fatalf("%s: %d files, %v", glob, len(names), err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			texts = append(texts, text)
+		}
+	}
+	return append(texts, []byte(`callgate: 1
+description: every form
+default: log
+errno: EIO
+kernel: 6.1
+syscalls:
+  - allow: read
+    args: { fd: [0, 0x1, {min: -5, max: 7}], count: {not: [{mask: 0xff, is: [1, 2]}, 3]} }
+  - skip: ["@chown", write]
+    value: -5000
+    reason: "text: with \"quotes\" and # signs"
+  - deny: openat
+    args: { flags: O_CREAT|O_WRONLY, dirfd: AT_FDCWD, arg3: {max: 0o777} }
+  - log: "@known"
+compat: {i386: same, x32: deny}
+environment:
+  keep: [PATH, "GO*"]
+  set: { CI: "true", EMPTY: "" }
+`))
+}
+
+// without reads nothing from disk, so that a text alone decides.
+var without = &Loader{ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
+
+// FuzzLoad: no text makes the loader panic, an error gives no policy, and a
+// printed policy loads as one that prints the same.
+func FuzzLoad(f *testing.F) {
+	for _, text := range seeds(f) {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := without.Parse("p.yaml", text)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("policy %v and error %v", p, err)
+		}
+		if err != nil {
+			if len(err.Error()) == 0 {
+				t.Fatal("an error without words")
+			}
+			return
+		}
+		printed := p.String()
+		q, err := without.Parse("q.yaml", []byte(printed))
+		if err != nil {
+			t.Fatalf("%v\nprinted as\n%s", err, printed)
+		}
+		if q.String() != printed {
+			t.Fatalf("first\n%sthen\n%s", printed, q)
+		}
+		_ = Lint(Set{p}, abi.Version{Major: 5, Minor: 10})
+	})
+}
+
+// FuzzDecide: every call of every ABI gets one of the five actions, the same
+// each time and from a policy loaded anew.
+func FuzzDecide(f *testing.F) {
+	for i, text := range seeds(f) {
+		f.Add(text, uint8(1+i%4), uint32(i*7), uint64(i), uint64(1)<<i, ^uint64(0))
+	}
+	f.Fuzz(func(t *testing.T, text []byte, arch uint8, nr uint32, a, b, c uint64) {
+		p, err := without.Parse("p.yaml", text)
+		if err != nil {
+			return
+		}
+		q, err := without.Parse("q.yaml", []byte(p.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := abi.Call{Arch: abi.Arch(arch), Nr: nr, Args: [6]uint64{a, b, c, a ^ b, b ^ c, a + c}}
+		v := p.Decide(call)
+		if v != p.Decide(call) {
+			t.Fatal("two answers")
+		}
+		if v.Action < Allow || v.Action > Kill || (v.Action == Deny) != (v.Errno != 0) || v.Policy != p || (v.Rule != nil) != (v.Cause == ByRule) {
+			t.Fatalf("no verdict: %+v", v)
+		}
+		w := q.Decide(call)
+		if v.Action != w.Action || v.Errno != w.Errno || v.Value != w.Value || v.Cause != w.Cause {
+			t.Fatalf("as loaded %v, as printed and loaded %v", v, w)
+		}
+		if s := (Set{p, q}).Decide(call); s != v {
+			t.Fatalf("alone %v, beside its equal %v", v, s)
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"callgate/policy/abi"
+)
+
+// Warning is something that a policy's author may not have meant. It keeps
+// nothing from running.
+type Warning struct {
+	Pos     Position // Line is 0 where the whole policy is meant
+	Message string
+	Hint    string // may be empty
+}
+
+// String is "file:line:column: message; hint".
+func (w Warning) String() string {
+	m := Mistake{Pos: w.Pos, Message: w.Message, Hint: w.Hint}
+	return m.String()
+}
+
+// Lint says what a set of policies leaves unrestricted, which rules decide
+// nothing, and which calls a kernel of that version does not have (the zero
+// Version: any kernel). Only what a policy's own file says is looked at, not
+// what it extends; policies that come with callgate are taken as they are, but
+// heeded where they overrule the others.
+func Lint(s Set, kernel abi.Version) []Warning {
+	var all []Warning
+	for _, p := range s {
+		if strings.HasPrefix(p.Name, builtinPrefix) && len(s) > 1 {
+			continue
+		}
+		l := &linter{policy: p, set: s, kernel: kernel}
+		l.sections()
+		l.reach()
+		l.names()
+		l.dangers()
+		slices.SortStableFunc(l.found, func(a, b Warning) int {
+			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+		})
+		all = append(all, l.found...)
+	}
+	return all
+}
+
+type linter struct {
+	policy *Policy
+	set    Set
+	kernel abi.Version
+	found  []Warning
+}
+
+func (l *linter) warn(pos Position, hint, format string, args ...any) {
+	l.found = append(l.found, Warning{pos, fmt.Sprintf(format, args...), hint})
+}
+
+// own says whether the rule stands in the policy's own file.
+func (l *linter) own(r *Rule) bool { return r.Pos.File == l.policy.Name }
+
+// sections names what the policy does not restrict at all.
+func (l *linter) sections() {
+	p, whole := l.policy, Position{File: l.policy.Name}
+	if p.Open {
+		l.warn(whole, "", "there is no syscalls section: system calls are not restricted")
+	} else if p.Default.Permits() {
+		l.warn(whole, "", "default: %s permits every system call that no rule names", p.Default)
+	}
+	if !p.Environment.Limited {
+		l.warn(whole, "", "environment keeps everything: the command sees all of the caller's variables")
+	}
+}
+
+// shadow is what became of a rule's calls, or of one name of it.
+type shadow struct {
+	reached bool  // somewhere it may decide
+	by      *Rule // a rule without conditions that decides before it
+}
+
+// reach finds rules, and names in them, that can never decide because rules
+// before them in the same file already have. Rules over those of an extended
+// file are what `extends` is for.
+func (l *linter) reach() {
+	rules := map[*Rule]*shadow{}
+	names := map[*Rule]map[string]*shadow{}
+	for _, a := range abi.Arches() {
+		for s := range a.All() {
+			l.reachEntry(s, rules, names)
+		}
+	}
+	for _, r := range l.policy.Rules {
+		if sh := rules[r]; l.own(r) && sh != nil && !sh.reached {
+			l.warn(r.Pos, "move it up, or leave it out", "this rule never decides: %s decides before it", l.where(sh.by))
+			continue
+		}
+		for _, n := range r.Calls {
+			if sh := names[r][n.Text]; l.own(r) && sh != nil && !sh.reached {
+				l.warn(n.Pos, "", "%s is decided before, by %s", n.Text, l.where(sh.by))
+			}
+		}
+	}
+}
+
+func (l *linter) where(r *Rule) string {
+	if r == nil {
+		return "another rule"
+	}
+	return fmt.Sprintf("%s: %s", r.Pos, r.Action)
+}
+
+// reachEntry follows the rules on one entry in their order.
+func (l *linter) reachEntry(s *abi.Syscall, rules map[*Rule]*shadow, names map[*Rule]map[string]*shadow) {
+	p := l.policy
+	p.nameOnce.Do(p.indexNames)
+	var by *Rule
+	for i := range p.rulesOn(s) {
+		r := p.Rules[i]
+		c, ok := r.clause(s)
+		if !ok || by != nil && by.Pos.File != r.Pos.File {
+			continue
+		}
+		note(rules, r, by)
+		if names[r] == nil {
+			names[r] = map[string]*shadow{}
+		}
+		for _, n := range r.Calls {
+			if n.Text == s.Name || n.Text == s.Canonical {
+				note(names[r], n.Text, by)
+			}
+		}
+		if by == nil && len(c.Conds) == 0 {
+			by = r
+		}
+	}
+}
+
+func note[K comparable](m map[K]*shadow, key K, by *Rule) {
+	sh := m[key]
+	if sh == nil {
+		sh = &shadow{}
+		m[key] = sh
+	}
+	if by == nil {
+		sh.reached = true
+	} else if sh.by == nil {
+		sh.by = by
+	}
+}
+
+// names looks at the calls that rules name one by one: calls that the kernel
+// lacks, and permissions that another policy of the set takes back.
+func (l *linter) names() {
+	for _, r := range l.policy.Rules {
+		if !l.own(r) {
+			continue
+		}
+		for _, n := range r.Calls {
+			if isGroup(n.Text) {
+				continue
+			}
+			s := exemplar(n.Text)
+			if l.kernel != (abi.Version{}) && l.kernel.Before(s.Since) {
+				l.warn(n.Pos, "", "%s needs Linux %s; this is %s", n.Text, versionText(s.Since), versionText(l.kernel))
+			}
+			if other := l.overruled(s); other != nil && r.Action.Permits() {
+				l.warn(n.Pos, "", "%s stays forbidden: %s says %s", n.Text, other.Pos, other.Action)
+			}
+		}
+	}
+}
+
+// overruled gives another policy's rule that forbids the call whatever its
+// arguments, nil if there is none.
+func (l *linter) overruled(s *abi.Syscall) *Rule {
+	for _, p := range l.set {
+		if p == l.policy {
+			continue
+		}
+		if c := p.Clauses(s.Arch, s.Nr); len(c) > 0 && len(c[0].Conds) == 0 && !c[0].Rule.Action.Permits() {
+			return c[0].Rule
+		}
+	}
+	return nil
+}
+
+// dangerous lists, by what they do, calls that few programs need and that lead
+// out of a sandbox or deep into the kernel. A policy that permits one should
+// name it.
+var dangerous = []struct{ what, calls string }{
+	{"reaches into other processes", "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd"},
+	{"makes or enters namespaces", "setns unshare"},
+	{"mounts file systems", "mount umount2 move_mount fsopen open_tree pivot_root chroot"},
+	{"runs code in the kernel", "bpf init_module finit_module kexec_load kexec_file_load"},
+	{"goes around file permissions", "open_by_handle_at"},
+	{"goes around system-call rules", "io_uring_setup userfaultfd"},
+	{"measures or reads the kernel", "perf_event_open syslog"},
+	{"uses the kernel's keyrings", "keyctl add_key request_key"},
+}
+
+// dangers reports dangerous calls that are permitted without being named: by a
+// group of the file's own, or by the default.
+func (l *linter) dangers() {
+	if l.policy.Open {
+		return
+	}
+	type cause struct {
+		rule *Rule
+		what string
+	}
+	permitted := map[cause][]string{}
+	var order []cause
+	for _, d := range dangerous {
+		for name := range strings.FieldsSeq(d.calls) {
+			r, unnamed := l.permits(name)
+			if !unnamed {
+				continue
+			}
+			c := cause{r, d.what}
+			if permitted[c] == nil {
+				order = append(order, c)
+			}
+			permitted[c] = append(permitted[c], name)
+		}
+	}
+	for _, c := range order {
+		calls := strings.Join(permitted[c], ", ")
+		if c.rule == nil {
+			l.warn(Position{File: l.policy.Name}, "deny what the command does not need", "default: %s permits %s, which %s", l.policy.Default, calls, c.what)
+		} else {
+			l.warn(c.rule.Pos, "name it if that is meant", "a group of this rule permits %s, which %s", calls, c.what)
+		}
+	}
+}
+
+// permits gives the rule of the policy's own file that permits a call through
+// a group, whatever its arguments, or nil and true if the default does.
+func (l *linter) permits(name string) (*Rule, bool) {
+	s := exemplar(name)
+	if s == nil || l.overruled(s) != nil {
+		return nil, false
+	}
+	clauses := l.policy.Clauses(s.Arch, s.Nr)
+	if len(clauses) == 0 {
+		return nil, l.policy.DefaultFor(s.Arch, s.Nr).Action.Permits()
+	}
+	r := clauses[0].Rule
+	named := slices.ContainsFunc(r.Calls, func(n Name) bool { return n.Text == name })
+	return r, r.Action.Permits() && !named && l.own(r)
+}

@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"callgate/policy/abi"
+)
+
+// files is a loader over texts by path; "builtin:NAME" keys are shipped ones.
+func files(texts map[string]string) *Loader {
+	shipped := fstest.MapFS{}
+	for name, text := range texts {
+		if b, ok := strings.CutPrefix(name, builtinPrefix); ok {
+			shipped[b+".yaml"] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	return &Loader{Builtin: shipped, ReadFile: func(path string) ([]byte, error) {
+		text, ok := texts[path]
+		if !ok {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}
+		return []byte(text), nil
+	}}
+}
+
+func TestExtends(t *testing.T) {
+	loader := files(map[string]string{
+		"dir/a.yaml":     "callgate: 1\nextends: [sub/b.yaml, builtin:base]\nerrno: EACCES\nsyscalls: [{allow: read}]\nenvironment: {keep: [A], set: {X: a}}\n",
+		"dir/sub/b.yaml": "callgate: 1\nextends: ../c.yaml\ndescription: from b\nerrno: EIO\nkernel: 5.10\ncompat: {x32: deny}\nsyscalls: [{deny: read}, {deny: write}]\n",
+		"dir/c.yaml":     "callgate: 1\ndefault: kill\ncompat: {i386: same, x32: same}\nenvironment: {keep: [C], set: {X: c, Y: c}}\n",
+		"builtin:base":   "callgate: 1\nextends: builtin:more\ndefault: allow\nsyscalls: [{skip: close}]\n",
+		"builtin:more":   "callgate: 1\nsyscalls: [{log: close}]\n",
+	})
+	p, err := loader.Load("dir/a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `callgate: 1
+description: "from b"
+default: kill
+errno: EACCES
+kernel: 5.10
+syscalls:
+  - {allow: read}
+  - {deny: read, errno: EACCES}
+  - {deny: write, errno: EACCES}
+  - {skip: close}
+  - {log: close}
+compat: {i386: same, x32: deny}
+environment:
+  keep: ["A", "C"]
+  set:
+    "X": "a"
+    "Y": "c"
+`
+	if p.String() != want {
+		t.Errorf("got\n%swant\n%s", p, want)
+	}
+	if got := p.Decide(call(t, abi.X86_64, "close")).String(); got != "skip 0 (builtin:base:4:13)" {
+		t.Error(got)
+	}
+	if got := p.Decide(call(t, abi.X86_64, "write")).String(); got != "deny EACCES (dir/sub/b.yaml:7:27)" {
+		t.Error(got)
+	}
+}
+
+// TestExtendsOnce: a file reached by two ways counts once, and is no cycle.
+func TestExtendsOnce(t *testing.T) {
+	texts := map[string]string{"end.yaml": "callgate: 1\nsyscalls: [{allow: read}]\n"}
+	for i := range 10 {
+		next := fmt.Sprintf("%d.yaml", i+1)
+		if i == 9 {
+			next = "end.yaml"
+		}
+		texts[fmt.Sprintf("%d.yaml", i)] = "callgate: 1\nextends: [" + next + ", ./" + next + ", end.yaml]\n"
+	}
+	p, err := files(texts).Load("0.yaml")
+	if err != nil || len(p.Rules) != 1 {
+		t.Errorf("%v %v", p, err)
+	}
+}
+
+func TestExtendsTooMuch(t *testing.T) {
+	deep, wide := map[string]string{}, map[string]string{}
+	var all []string
+	for i := range 100 {
+		deep[fmt.Sprintf("%d.yaml", i)] = fmt.Sprintf("callgate: 1\nextends: %d.yaml\n", i+1)
+		wide[fmt.Sprintf("%d.yaml", i+1)] = "callgate: 1\n"
+		all = append(all, fmt.Sprintf("%d.yaml", i+1))
+	}
+	wide["0.yaml"] = "callgate: 1\nextends: [" + strings.Join(all, ", ") + "]\n"
+	for _, texts := range []map[string]string{deep, wide} {
+		p, err := files(texts).Load("0.yaml")
+		if p != nil || err == nil || !strings.Contains(err.Error(), "too many policies extend one another") {
+			t.Errorf("%v %v", p, err)
+		}
+	}
+}
+
+func TestLoadAll(t *testing.T) {
+	loader := files(map[string]string{
+		"good.yaml": "callgate: 1\n", "bad.yaml": "callgate: 1\nx: 1\n", "worse.yaml": "y: 1\n", "builtin:only": "callgate: 1\n",
+	})
+	if set, err := loader.LoadAll("good.yaml", "builtin:only"); err != nil || len(set) != 2 || set[1].Name != "builtin:only" {
+		t.Errorf("%v %v", set, err)
+	}
+	if set, err := loader.LoadAll(); err == nil {
+		t.Error(set)
+	}
+	set, err := loader.LoadAll("bad.yaml", "good.yaml", "worse.yaml", "none.yaml", "builtin:onyl", "only")
+	want := `bad.yaml:2:1: unknown key "x"; expected callgate, description, extends, default, errno, kernel, syscalls, compat or environment
+worse.yaml:1:1: unknown key "y"; expected callgate, description, extends, default, errno, kernel, syscalls, compat or environment
+worse.yaml:1:1: the line ` + "`callgate: 1`" + ` is missing; a policy begins with ` + "`callgate: 1`" + `
+none.yaml: cannot read the policy: file does not exist
+builtin:onyl: there is no policy "builtin:onyl"; did you mean "builtin:only"?
+only: cannot read the policy: file does not exist; did you mean "builtin:only"?`
+	if set != nil || err == nil || err.Error() != want {
+		t.Errorf("%v\ngot\n%v\nwant\n%s", set, err, want)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the cause of the unreadable file is lost")
+	}
+}
+
+func TestLoadFromDisk(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("base.yaml", "callgate: 1\nsyscalls: [{allow: read}]\n")
+	p, err := (&Loader{}).Load(write("a.yaml", "callgate: 1\nextends: ./base.yaml\n"))
+	if err != nil || len(p.Rules) != 1 {
+		t.Errorf("%v %v", p, err)
+	}
+	for name, want := range map[string]string{
+		dir: "is a directory",
+		write("big.yaml", "callgate: 1\n"+strings.Repeat("# padding\n", maxText/10)): "the file is greater than 1 MiB",
+	} {
+		if p, err := (&Loader{}).Load(name); p != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v %v", p, err)
+		}
+	}
+}
+
+// TestHostileTextsEndSoon loads texts of the greatest size that are built to
+// cost time or to give mistakes without end.
+func TestHostileTextsEndSoon(t *testing.T) {
+	fill := func(s string) string { return strings.Repeat(s, (maxText-100)/len(s)) }
+	for name, text := range map[string]string{
+		"calls":    "callgate: 1\nsyscalls:\n  - allow: [" + fill("zzzz, ") + "]\n",
+		"rules":    "callgate: 1\nsyscalls: [" + fill("{a: b}, ") + "]\n",
+		"many":     "callgate: 1\nsyscalls: [" + fill("{deny: \"@known\"}, ") + "]\n",
+		"most":     "callgate: 1\nsyscalls: [" + strings.Repeat("{deny: \"@known\"}, ", maxRules) + "]\n",
+		"args":     "callgate: 1\nsyscalls: [{deny: read, args: {fd: [" + fill("1, ") + "]}}]\n",
+		"keys":     fill("a: 1\n"),
+		"brackets": fill("["),
+		"dashes":   fill("- "),
+		"quotes":   fill("\""),
+		"deep":     fill(" a:\n"),
+		"comments": fill("#\n"),
+		"spaces":   fill(" "),
+	} {
+		start := time.Now()
+		p, err := (&Loader{}).Parse(name, []byte(text))
+		if err == nil {
+			p.Decide(abi.Call{Arch: abi.X86_64})
+			_ = Lint(Set{p}, abi.Version{})
+		}
+		var m Mistakes
+		if errors.As(err, &m) && len(m) > maxMistakes+1 {
+			t.Errorf("%s: %d mistakes", name, len(m))
+		}
+		if d := time.Since(start); d > 20*time.Second {
+			t.Errorf("%s: %v", name, d)
+		} else {
+			t.Logf("%s: %v", name, d)
+		}
+	}
+}
