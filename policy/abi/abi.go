@@ -14,20 +14,20 @@
 // # Limits
 //
 //   - Calls 335 (uretprobe) and 336 (uprobe) of x86_64 bypass seccomp on recent
-//     kernels: no filter and no tracer sees them. They only work from the
-//     kernel's own trampolines and kill whoever else calls them.
+//     kernels: no filter and no tracer sees them. They do something only
+//     where the kernel's own trampolines call them.
 //   - Kernels before 5.4 ran x86_64's 64-bit-only calls under X32Bit and x32's
 //     512 to 547 without it (split by commit 6365b842aae4). To the tables both
 //     are unknown numbers.
 //   - Arguments whose meaning hangs on another (fcntl's arg, prctl's arg2,
 //     keyctl's) are whole registers here, though some commands take only an
 //     int of them: rules on them should mask.
-//   - A wide system call's high half is looked at only where the kernel looks:
-//     preadv's pos_h means nothing on a 64-bit ABI.
+//   - preadv's and pwritev's pos_h is no parameter on 64-bit ABIs: the kernel
+//     ignores it there.
 //   - i386 has no accept, semop or semtimedop of its own. socketcall and ipc
 //     carry them; whoever decodes these says as what.
-//   - x32's widths past 511 are those of the kernel's compat entry points since
-//     5.16.
+//   - x32's widths past 511 are those of the kernel's compat entry points of
+//     Linux 6.
 //   - Constants are those that x/sys and consts.txt have: drivers' own ioctl
 //     requests are numbers.
 package abi

@@ -31,7 +31,7 @@ func TestValuesAsXSys(t *testing.T) {
 		{"socket", "type", "SOCK_CLOEXEC", unix.SOCK_CLOEXEC}, {"socket", "protocol", "IPPROTO_TCP", unix.IPPROTO_TCP},
 		{"setsockopt", "optname", "SO_REUSEPORT", unix.SO_REUSEPORT}, {"setsockopt", "level", "SOL_SOCKET", unix.SOL_SOCKET},
 		{"openat", "flags", "O_TMPFILE", unix.O_TMPFILE}, {"openat", "flags", "O_DIRECTORY", unix.O_DIRECTORY},
-		{"openat", "flags", "O_ACCMODE", unix.O_ACCMODE}, {"mmap", "flags", "MAP_FIXED_NOREPLACE", unix.MAP_FIXED_NOREPLACE},
+		{"openat", "flags", "O_ACCMODE", unix.O_ACCMODE}, {"remap_file_pages", "flags", "MAP_FIXED_NOREPLACE", unix.MAP_FIXED_NOREPLACE},
 		{"mprotect", "prot", "PROT_EXEC", unix.PROT_EXEC}, {"clone", "flags", "CLONE_NEWUSER", unix.CLONE_NEWUSER},
 		{"clone", "flags", "CSIGNAL", unix.CSIGNAL}, {"unshare", "flags", "CLONE_NEWTIME", unix.CLONE_NEWTIME},
 		{"prctl", "option", "PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE}, {"prctl", "option", "PR_SET_PTRACER", unix.PR_SET_PTRACER},
