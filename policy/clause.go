@@ -120,13 +120,17 @@ type link struct{ rule, next int32 }
 func (p *Policy) indexNames() {
 	p.byName = make(map[string]int32)
 	p.links = make([]link, 1, 512)
+	groups := map[string][]string{}
 	for i, rule := range slices.Backward(p.Rules) {
 		for _, name := range rule.Calls {
 			if !isGroup(name.Text) {
 				p.link(name.Text, int32(i))
 				continue
 			}
-			for _, call := range groupCalls(name.Text) {
+			if groups[name.Text] == nil {
+				groups[name.Text] = groupCalls(name.Text)
+			}
+			for _, call := range groups[name.Text] {
 				if call != "socketcall" && call != "ipc" {
 					p.link(call, int32(i))
 				}

@@ -225,6 +225,9 @@ func merge(name string, parts []*part, led *ledger) *Policy {
 			speaks = part
 		}
 	}
+	if len(p.Rules) > maxRules {
+		led.add(Mistake{Pos: p.Rules[maxRules].Pos, Message: "more than 10000 rules", Hint: "one rule takes a list of calls, and one condition a list of values"})
+	}
 	for _, r := range p.Rules {
 		if r.Action == Deny && r.Errno == 0 {
 			r.Errno = p.Errno

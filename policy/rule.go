@@ -13,6 +13,9 @@ var (
 	ruleKeys   = append(slices.Clip(actionKeys), "args", "errno", "value", "reason")
 )
 
+// maxRules is how many rules a policy may have, with all that it extends.
+const maxRules = 10000
+
 // rules reads the section `syscalls`.
 func (r *reader) rules(n *node) {
 	if n.kind != listNode {
