@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"callgate/policy"
-	"callgate/policy/abi"
 )
 
 func TestShippedPoliciesLoad(t *testing.T) {
@@ -24,5 +23,3 @@ func TestShippedPoliciesLoad(t *testing.T) {
 		}
 	}
 }
-
-var _ = abi.X86_64
