@@ -25,12 +25,13 @@ func fits(v uint64, minus bool, bits uint8) (uint64, bool) {
 // paramOf finds the parameter that a rule calls by that name. arg0 to arg5
 // count parameters, so that they mean the same in every ABI and compare at the
 // kernel's width; a call whose parameters the tables do not list has whole
-// registers there.
+// registers there. The man page's own name comes first: prctl(2) and keyctl(2)
+// call their second parameter arg2.
 func paramOf(s *abi.Syscall, name string) (*abi.Param, bool) {
 	p, ok := s.Param(name)
 	n, numbered := argNumber(name)
 	switch {
-	case !numbered || len(s.Params) == 0:
+	case !numbered || len(s.Params) == 0 || s.Declares(p):
 		return p, ok
 	case n < len(s.Params):
 		return &s.Params[n], true

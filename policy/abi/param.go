@@ -18,6 +18,17 @@ func (s *Syscall) Param(name string) (*Param, bool) {
 	return rawParam(&raw64, name)
 }
 
+// Declares says whether p is one of the call's own parameters, not a raw
+// register: prctl's arg2 is, the second register, and read's is not.
+func (s *Syscall) Declares(p *Param) bool {
+	for i := range s.Params {
+		if p == &s.Params[i] {
+			return true
+		}
+	}
+	return false
+}
+
 func rawParam(raw *[6]Param, name string) (*Param, bool) {
 	for i := range raw {
 		if raw[i].Name == name {

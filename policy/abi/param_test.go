@@ -180,3 +180,15 @@ func TestNoSuchParam(t *testing.T) {
 		}
 	}
 }
+
+// TestArg2 holds that the man page's arg2, prctl's second parameter, is not
+// the third register.
+func TestArg2(t *testing.T) {
+	for call, register := range map[string]int8{"prctl": 1, "keyctl": 1, "read": 2} {
+		s, _ := X86_64.ByName(call)
+		p, ok := s.Param("arg2")
+		if !ok || p.Lo != register || s.Declares(p) != (register == 1) {
+			t.Errorf("%s: %+v", call, p)
+		}
+	}
+}
