@@ -53,7 +53,7 @@ cost; callgate, tracing the command, enforces the rest.`,
 	root.SetHelpFunc(showHelp)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newRun(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+	root.AddCommand(newRun(), newCheck(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
 	return root
 }
 

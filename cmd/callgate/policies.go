@@ -20,7 +20,7 @@ func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin} }
 
 // loadOrFind loads the named policies or, where none is named, the one that
 // this folder falls under, and says so: a policy that was found comes from
-// whoever wrote the folder. To what restricts anything, the guard is added.
+// whoever wrote the folder.
 func loadOrFind(names []string, quiet bool) (policy.Set, error) {
 	if len(names) == 0 {
 		name, err := found(quiet)
@@ -30,8 +30,17 @@ func loadOrFind(names []string, quiet bool) (policy.Set, error) {
 		names = []string{name}
 	}
 	set, err := loader().LoadAll(names...)
-	if err != nil || !set.Restricts() {
-		return set, err
+	if err != nil {
+		return nil, err
+	}
+	return guarded(set)
+}
+
+// guarded adds the policy that closes the ways around the others, unless they
+// restrict nothing.
+func guarded(set policy.Set) (policy.Set, error) {
+	if !set.Restricts() {
+		return set, nil
 	}
 	guard, err := loader().Load(guardPolicy)
 	if err != nil {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+	"callgate/policy/compile"
+	"callgate/supervisor/host"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheck() *cobra.Command {
+	strict := false
+	cmd := &cobra.Command{
+		Use:   "check [flags] POLICY...",
+		Short: "Find a policy's mistakes, and say what it leaves open",
+		Long: `Validate policies: files or builtin:NAME. Every mistake is printed with its
+place, then what a policy leaves unrestricted, rules that never decide, and
+calls that this kernel lacks. Each policy is compiled and its filters are
+proven, as for a run.
+
+The exit status is 0 if all is well, 1 if not: a mistake, or with --strict a
+warning.`,
+		Example: `  callgate check --strict .callgate.yaml`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("no policy named")
+			}
+			return nil
+		},
+		ValidArgsFunction: completePolicies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return check(cmd.OutOrStdout(), args, strict)
+		},
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings too")
+	return cmd
+}
+
+// check goes through all policies, whatever is wrong with one.
+func check(out io.Writer, names []string, strict bool) error {
+	w := bufio.NewWriter(out)
+	bad := false
+	for _, name := range names {
+		warnings, err := checkOne(w, name)
+		bad = bad || err != nil || strict && warnings > 0
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if bad {
+		return &failure{status: exitFindings}
+	}
+	return nil
+}
+
+// checkOne prints what is wrong with a policy, else what it does. An error has
+// been printed.
+func checkOne(w io.Writer, name string) (warnings int, err error) {
+	p, err := loader().Load(name)
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return 0, err
+	}
+	set, err := guarded(policy.Set{p})
+	var told, quiet *compile.Plan
+	if err == nil {
+		told, err = compile.Compile(set, compile.Options{Report: true})
+	}
+	if err == nil {
+		quiet, err = compile.Compile(set, compile.Options{})
+	}
+	if err != nil {
+		fmt.Fprintf(w, "%s: %v\n", printable(name), err)
+		return 0, err
+	}
+	fmt.Fprintf(w, "%s: ok: %s\n", printable(name), summary(p))
+	fmt.Fprintf(w, "  %-17v %v\n  %-17s %v\n", abi.Native(), countTiers(told), "with run --quiet", countTiers(quiet))
+	found := policy.Lint(policy.Set{p}, host.KernelVersion())
+	for _, warning := range found {
+		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
+	}
+	return len(found), nil
+}
+
+func withHint(w policy.Warning) string {
+	if w.Hint == "" {
+		return w.Message
+	}
+	return w.Message + "; " + w.Hint
+}
+
+// summary is a policy in some words.
+func summary(p *policy.Policy) string {
+	if p.Open {
+		return fmt.Sprintf("system calls are not restricted; i386 %v, x32 %v", p.Compat.I386, p.Compat.X32)
+	}
+	rules := fmt.Sprintf("%d rules", len(p.Rules))
+	if len(p.Rules) == 1 {
+		rules = "1 rule"
+	}
+	return fmt.Sprintf("%s, default %v; i386 %v, x32 %v", rules, p.Default, p.Compat.I386, p.Compat.X32)
+}
+
+// tierCounts says how many of an ABI's calls are decided where.
+type tierCounts struct{ filter, traced, either int }
+
+func countTiers(plan *compile.Plan) tierCounts {
+	var n tierCounts
+	for s := range abi.Native().All() {
+		filter, traced := false, false
+		for _, c := range plan.Cases(s.Arch, s.Nr) {
+			filter = filter || c.Tier == compile.Filter
+			traced = traced || c.Tier == compile.Traced
+		}
+		switch {
+		case filter && traced:
+			n.either++
+		case traced:
+			n.traced++
+		default:
+			n.filter++
+		}
+	}
+	return n
+}
+
+func (n tierCounts) String() string {
+	return fmt.Sprintf("%3d calls without a stop, %3d with one, %3d by their arguments", n.filter, n.traced, n.either)
+}
