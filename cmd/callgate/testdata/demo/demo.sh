@@ -7,6 +7,7 @@ here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+exec 2>&1 # in the order of what happens
 
 title() { printf '\n== %s\n' "$1"; }
 
