@@ -26,6 +26,7 @@ type valve struct {
 	out   bytes.Buffer
 	room  int   // bytes taken before err; negative: no end
 	err   error // what comes then
+	calls int
 	block chan struct{}
 }
 
@@ -35,6 +36,7 @@ func (v *valve) Write(p []byte) (int, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.calls++
 	if v.room < 0 || len(p) <= v.room {
 		if v.room >= 0 {
 			v.room -= len(p)
@@ -52,16 +54,35 @@ func (v *valve) set(room int) {
 	v.room = room
 }
 
-// settled waits until the writer holds nothing but a torn line.
+func (v *valve) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.calls
+}
+
+// tried puts an event and waits until the writer has tried to write it.
+func tried(t *testing.T, s Sink, v *valve, e *Event) {
+	t.Helper()
+	before := v.count()
+	s.Put(e)
+	for range 5000 {
+		if v.count() > before {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("nothing is written")
+}
+
+// settled waits until the writer holds nothing.
 func settled(t *testing.T, s Sink) {
 	t.Helper()
 	q := s.(*queue)
-	for range 2000 {
+	for range 5000 {
 		q.mu.Lock()
-		idle := q.n == 0 && q.flying <= 1
+		idle := q.n == 0 && q.flying == 0
 		q.mu.Unlock()
 		if idle {
-			time.Sleep(2 * time.Millisecond)
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -129,14 +150,11 @@ func TestPutCopies(t *testing.T) {
 func TestFullDiskIsCountedAndMarked(t *testing.T) {
 	v := &valve{room: -1, err: syscall.ENOSPC}
 	s := NewJSON(v, JSONOptions{})
-	s.Put(exited(1))
-	settled(t, s)
+	tried(t, s, v, exited(1))
 	v.set(30) // tears the next line
-	s.Put(exited(2))
-	settled(t, s)
+	tried(t, s, v, exited(2))
 	for n := range 5 {
-		s.Put(exited(n + 3))
-		settled(t, s)
+		tried(t, s, v, exited(n+3))
 	}
 	v.set(-1)
 	s.Put(exited(8))
@@ -260,9 +278,7 @@ func TestDropsAtTheEndAreMarked(t *testing.T) {
 func TestEndSaysWhatIsMissing(t *testing.T) {
 	v := &valve{room: 0, err: syscall.ENOSPC}
 	s := NewJSON(v, JSONOptions{})
-	s.Put(exited(1))
-	settled(t, s)
-	time.Sleep(20 * time.Millisecond)
+	tried(t, s, v, exited(1))
 	v.set(-1)
 	s.Put(&Event{Time: clock, Kind: End, ExitInfo: &ExitInfo{}, Totals: &Totals{}})
 	s.Close()
