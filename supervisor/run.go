@@ -5,34 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
-	"callgate/policy/compile"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
 
 	"golang.org/x/sys/unix"
 )
-
-// run gives the sandbox an operating-system thread of its own. The thread is
-// not unlocked, so it ends with its goroutine, and with it whatever it still
-// traces (PTRACE_O_EXITKILL).
-func run(ctx context.Context, plan *compile.Plan, cmd Command, opt Options) (*Result, error) {
-	type outcome struct {
-		result *Result
-		err    error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		runtime.LockOSThread()
-		s := newSandbox(plan, cmd, opt)
-		result, err := s.run(ctx, cmd)
-		done <- outcome{result, err}
-	}()
-	o := <-done
-	return o.result, o.err
-}
 
 func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	began := time.Now()

@@ -4,7 +4,7 @@
 //
 // # Limits
 //
-// One Run takes one operating-system thread, which is the tracer of all the
+// A Run takes its caller's operating-system thread while it lasts, which is the tracer of all the
 // sandbox's tasks; Runs do not share anything and may go on side by side. A
 // sandbox cannot be traced by anyone else meanwhile (ptrace(2): one tracer a
 // task). Calls 335 and 336 (uretprobe, uprobe) never reach a filter on kernels
@@ -14,6 +14,7 @@ package supervisor
 import (
 	"context"
 	"os"
+	"runtime"
 	"time"
 
 	"callgate/policy/compile"
@@ -82,5 +83,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 //
 // The caller's environment and descriptors reach the command only as cmd says.
 func Run(ctx context.Context, plan *compile.Plan, cmd Command, opt Options) (*Result, error) {
-	return run(ctx, plan, cmd, opt)
+	runtime.LockOSThread() // ptrace(2) takes requests from the tracer's thread alone
+	defer runtime.UnlockOSThread()
+	return newSandbox(plan, cmd, opt).run(ctx, cmd)
 }
