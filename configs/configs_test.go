@@ -1,18 +1,21 @@
 package configs
 
 import (
+	"slices"
 	"testing"
 
 	"callgate/policy"
+	"callgate/policy/abi"
 )
+
+var shipped = []string{"builtin:build", "builtin:compute", "builtin:default", "builtin:guard", "builtin:trace-all"}
 
 func TestShippedPoliciesLoad(t *testing.T) {
 	loader := &policy.Loader{Builtin: Builtin}
-	names := loader.Builtins()
-	if len(names) != 5 {
+	if names := loader.Builtins(); !slices.Equal(names, shipped) {
 		t.Errorf("shipped policies: %v", names)
 	}
-	for _, name := range names {
+	for _, name := range shipped {
 		p, err := loader.Load(name)
 		if err != nil {
 			t.Errorf("%s:\n%v", name, err)
@@ -20,6 +23,75 @@ func TestShippedPoliciesLoad(t *testing.T) {
 		}
 		if p.Description == "" {
 			t.Errorf("%s has no description", name)
+		}
+		if got, want := (policy.Set{p}).Restricts(), name != "builtin:trace-all"; got != want {
+			t.Errorf("%s restricts: %v", name, got)
+		}
+	}
+}
+
+// TestShippedPoliciesHoldNoDeadRules: of their warnings only those about what
+// trace-all and guard permit on purpose are expected.
+func TestShippedPoliciesHoldNoDeadRules(t *testing.T) {
+	loader := &policy.Loader{Builtin: Builtin}
+	for _, name := range shipped {
+		p, err := loader.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range policy.Lint(policy.Set{p}, abi.Version{}) {
+			if w.Pos.Line > 0 || p.Default == policy.Deny {
+				t.Error(w)
+			}
+		}
+	}
+}
+
+// TestShippedVerdicts has, for each policy, calls that tell it from a weaker
+// one and from one that is of no use.
+func TestShippedVerdicts(t *testing.T) {
+	loader := &policy.Loader{Builtin: Builtin}
+	for _, tt := range []struct {
+		name  string
+		allow []string
+		deny  []string // all else than permitted
+	}{
+		{"default", []string{"read(0)", "execve(0)", "fork()", "clone(SIGCHLD)", "clone(CLONE_VM|CLONE_VFORK|SIGCHLD)", "clone3(0, 0)", "rseq()", "prlimit64(0, 7)",
+			"socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC)", "openat(AT_FDCWD, \"/x\", O_RDWR|O_CREAT)", "ioctl(0, TCGETS)", "kill(1, 15)", "mknod(\"fifo\", 0x11a4)",
+			"seccomp(SECCOMP_SET_MODE_FILTER, 0, 0)", "personality(0xffffffff)", "getrandom()", "statx()", "faccessat2()", "sched_getaffinity()", "memfd_create()", "sendmsg()"},
+			[]string{"socket(AF_UNIX)", "socket(AF_INET)", "socket(AF_NETLINK)", "socketpair(AF_UNIX, SOCK_DGRAM)", "connect(3)", "bind(3)", "clone(CLONE_NEWUSER|SIGCHLD)", "clone(CLONE_NEWNET)",
+				"unshare(CLONE_NEWNS)", "setns()", "mount()", "umount2()", "pivot_root()", "chroot()", "init_module()", "kexec_load()", "bpf()", "ptrace()", "process_vm_writev()", "pidfd_getfd()",
+				"perf_event_open()", "reboot()", "swapon()", "clock_settime()", "settimeofday()", "keyctl()", "iopl()", "io_uring_setup()", "ioctl(0, TIOCSTI)", "ioctl(0, TIOCLINUX)",
+				"mknod(\"disk\", 0x61a4)", "open_by_handle_at()", "userfaultfd()", "personality(0x400000)", "syslog()", "shmget()", "mq_open()", "quotactl()", "acct()"}},
+		{"build", []string{"personality(ADDR_NO_RANDOMIZE)", "shmget()", "msgget()", "mbind()", "socketpair(AF_UNIX, SOCK_STREAM)", "clone(SIGCHLD)"},
+			[]string{"socket(AF_UNIX)", "socket(AF_INET)", "ptrace()", "mount()", "process_vm_readv()", "unshare(CLONE_NEWUSER)"}},
+		{"compute", []string{"read(0)", "write(1)", "openat(AT_FDCWD, \"lib\", O_RDONLY|O_CLOEXEC)", "mmap()", "clone(CLONE_VM|CLONE_THREAD|CLONE_SIGHAND|CLONE_FS)", "exit_group()", "prlimit64(0)", "tgkill(1, 1, SIGURG)"},
+			[]string{"openat(AT_FDCWD, \"f\", O_WRONLY)", "openat(AT_FDCWD, \"f\", O_RDWR)", "openat(AT_FDCWD, \"f\", O_CREAT)", "openat(AT_FDCWD, \"f\", O_TRUNC)", "openat(AT_FDCWD, \"f\", O_TMPFILE)", "openat2()", "creat()",
+				"fork()", "vfork()", "clone(SIGCHLD)", "clone(CLONE_VM|CLONE_VFORK|SIGCHLD)", "execve()", "execveat()", "kill()", "tgkill(1, 1, SIGKILL)", "socket(AF_UNIX)", "socketpair(AF_UNIX, SOCK_STREAM)",
+				"unlink()", "rename()", "mkdir()", "ptrace()", "prlimit64(1)", "ioctl(0, TIOCSTI)", "prctl(PR_SET_DUMPABLE)", "truncate()", "setxattr()"}},
+		{"guard", []string{"read(0)", "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, 0)", "ioctl(0, TCGETS)", "mount()"},
+			[]string{"seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER|SECCOMP_FILTER_FLAG_TSYNC, 0)", "io_uring_enter()", "ioctl(0, TIOCSTI)"}},
+		{"trace-all", []string{"read(0)", "mount()", "i386:read(0)", "x32:read(0)"}, nil},
+	} {
+		p, err := loader.Load("builtin:" + tt.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(text string, permitted bool) {
+			c, err := policy.ParseCall(text, abi.X86_64)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if v := p.Decide(c.Call); v.Action.Permits() != permitted {
+				t.Errorf("%s: %s is %s", tt.name, text, v)
+			}
+		}
+		for _, text := range tt.allow {
+			check(text, true)
+		}
+		for _, text := range tt.deny {
+			check(text, false)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func isNumber(s string) bool {
 	if t = strings.TrimPrefix(t, "."); t == "" || t[0] < '0' || t[0] > '9' {
 		return false
 	}
-	return strings.Trim(t, "0123456789abcdefABCDEFoxX_.+-") == ""
+	return strings.Trim(t, "0123456789abcdefABCDEFoOxX_.+-") == ""
 }
 
 // checkText finds what no policy file may hold, so that the parser meets only

@@ -20,7 +20,7 @@ var yamlTexts = []string{
 	"a: |\n  one\n\n  two\n   three\nb: >\n  one\n  two\n\n  three\nc: |-\n  x\nd: >-\n  y\n\n", "a: |\n  # text\n  b\n# comment\nc: 1\n",
 	"\"k 1\": x\n'k2' : y\nk 3: z\n", "a: -1\nb: - x\n"[:6], "a: b: c"[:4], "- |\n  x\n- >\n y\n", "a: '#'\nb: \"#\" # c\n",
 	"a:\n\n\n  b: 1\n\n", "  a: 1\n  b: 2\n", "a: ?x\nb: :y\nc: -z\nd: [-a, b]\n", "é: ü\nb: \"ü\"\n",
-	"a: x, y\nb: [a b, c  d]\n", "a: \"\\\"\\\\ \\_\\N\\L\\P\\e\\0\\a\\b\\v\\f\\r\\ \\U0001F600\"\n",
+	"a: x, y\nb: [a b, c  d]\n", "a: 0O7\nb: 1e3\nc: 0b1\n", "a: \"\\\"\\\\ \\_\\N\\L\\P\\e\\0\\a\\b\\v\\f\\r\\ \\U0001F600\"\n",
 }
 
 func TestYAMLMeansWhatItMeansElsewhere(t *testing.T) {

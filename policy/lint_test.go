@@ -1,0 +1,59 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"callgate/policy/abi"
+)
+
+func TestLint(t *testing.T) {
+	const quiet = "environment: {keep: [PATH]}\n"
+	guard := "callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\nsyscalls:\n  - deny: io_uring_setup\n"
+	base := "callgate: 1\nsyscalls:\n  - allow: [read, mount]\n"
+	tests := []struct {
+		name, text, kernel string
+		want               string
+	}{
+		{"nothing to say", quiet + "syscalls: [{allow: [read, ptrace]}]", "", ""},
+		{"nothing restricted", "", "", `p.yaml: there is no syscalls section: system calls are not restricted
+p.yaml: environment keeps everything: the command sees all of the caller's variables`},
+		{"default allow", quiet + "default: allow\nsyscalls:\n  - deny: ['@debug', '@mount', '@module', bpf, kexec_load, kexec_file_load, setns, unshare]\n", "",
+			`p.yaml: default: allow permits every system call that no rule names
+p.yaml: default: allow permits process_vm_readv, process_vm_writev, process_madvise, which reaches into other processes; deny what the command does not need
+p.yaml: default: allow permits open_by_handle_at, which goes around file permissions; deny what the command does not need
+p.yaml: default: allow permits userfaultfd, which goes around system-call rules; deny what the command does not need
+p.yaml: default: allow permits syslog, which measures or reads the kernel; deny what the command does not need
+p.yaml: default: allow permits keyctl, add_key, request_key, which uses the kernel's keyrings; deny what the command does not need`},
+		{"unreachable rule", quiet + "syscalls:\n  - allow: [read, write]\n  - deny: read\n  - deny: [write, close]\n  - log: '@basic-io'\n", "",
+			`p.yaml:5:5: this rule never decides: p.yaml:4:5: allow decides before it; move it up, or leave it out
+p.yaml:6:12: write is decided before, by p.yaml:4:5: allow`},
+		{"conditions do not shadow", quiet + "syscalls:\n  - allow: read\n    args: {fd: 0}\n  - deny: read\n", "", ""},
+		{"extended rules are there to be overruled", quiet + "extends: base.yaml\nsyscalls:\n  - deny: mount\n", "", ""},
+		{"forbidden by the guard", quiet + "syscalls:\n  - allow: [io_uring_setup, read]\n", "", "p.yaml:4:13: io_uring_setup stays forbidden: builtin:guard:5:5 says deny"},
+		{"dangerous by group", quiet + "syscalls:\n  - allow: ['@debug', ptrace]\n", "",
+			`p.yaml:4:5: a group of this rule permits pidfd_getfd, which reaches into other processes; name it if that is meant
+p.yaml:4:5: a group of this rule permits perf_event_open, which measures or reads the kernel; name it if that is meant`},
+		{"newer than the kernel", quiet + "syscalls:\n  - allow: [openat2, read, '@file-system']\n", "5.4", "p.yaml:4:13: openat2 needs Linux 5.6; this is 5.4"},
+		{"as new as the kernel", quiet + "syscalls:\n  - allow: [openat2, read]\n", "5.6", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			set, err := files(map[string]string{"p.yaml": "callgate: 1\n" + tt.text, "base.yaml": base, "builtin:guard": guard}).LoadAll("p.yaml", "builtin:guard")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kernel abi.Version
+			if major, minor, ok := strings.Cut(tt.kernel, "."); ok {
+				kernel = abi.Version{Major: uint16(major[0] - '0'), Minor: uint16(minor[0] - '0')}
+			}
+			var lines []string
+			for _, w := range Lint(set, kernel) {
+				lines = append(lines, w.String())
+			}
+			if got := strings.Join(lines, "\n"); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
