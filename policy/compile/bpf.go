@@ -75,11 +75,14 @@ const (
 	filterPenalty = 4
 )
 
+// errTooLong is a plan that the kernel would not take for its length.
+var errTooLong = errors.New("program length")
+
 // decode checks a program as bpf_check_classic, check_load_and_stores and
 // seccomp_check_filter do, and refuses what they would.
 func decode(p Program) (machine, error) {
 	if len(p) == 0 || len(p) > maxInsns {
-		return nil, fmt.Errorf("%d instructions, the kernel takes 1 to %d", len(p), maxInsns)
+		return nil, fmt.Errorf("%w: %d instructions, the kernel takes 1 to %d", errTooLong, len(p), maxInsns)
 	}
 	m := make(machine, len(p))
 	for i, f := range p {

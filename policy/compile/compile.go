@@ -22,6 +22,7 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 
 	"callgate/policy"
@@ -80,19 +81,30 @@ func build(set policy.Set, opts Options) (*Plan, []*group, error) {
 		return nil, nil, fmt.Errorf("no policy")
 	}
 	groups := groupsOf(set, opts)
+	plan, err := assemble(set, opts, groups)
+	if errors.Is(err, errTooLong) {
+		for _, g := range groups {
+			g.coarsen()
+		}
+		plan, err = assemble(set, opts, groups)
+	}
+	return plan, groups, err
+}
+
+func assemble(set policy.Set, opts Options, groups []*group) (*Plan, error) {
 	plan := &Plan{Set: set, opts: opts}
 	e, err := newExporter()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer e.close()
 	for i, g := range groups {
 		if err := plan.addGroup(e, groups, i, g.stack()); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		plan.mark(g)
 	}
-	return plan, groups, plan.decode()
+	return plan, plan.decode()
 }
 
 // addGroup compiles the layers of one audit arch. The host's own group has a
@@ -143,7 +155,7 @@ func (p *Plan) decode() error {
 		total += len(f) + filterPenalty
 	}
 	if total > maxTotalInsns {
-		return fmt.Errorf("the filters have %d instructions in all, the kernel takes %d", total, maxTotalInsns)
+		return fmt.Errorf("%w: %d instructions in all filters, the kernel takes %d", errTooLong, total, maxTotalInsns)
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package compile
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // cube is a set of calls' arguments: in each of the six registers some bits
 // are fixed and the rest are free. mask has a one for each fixed bit, value
@@ -92,3 +95,46 @@ func intersectAll(a, b []cube, limit int) ([]cube, bool) {
 
 // everything is the union that leaves nothing out.
 func everything() []cube { return []cube{{}} }
+
+// covers says whether all of d lies in c.
+func (c *cube) covers(d *cube) bool {
+	for i := range c.mask {
+		if c.mask[i]&^d.mask[i] != 0 || d.value[i]&c.mask[i] != c.value[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// tidy leaves out cubes that lie in another, and puts those that fix the most
+// registers first. The order is for libseccomp's sake: it merges each rule of a
+// call into a tree, and takes seconds instead of microseconds where rules on
+// several arguments follow dozens on one of them.
+func tidy(cubes []cube) []cube {
+	var out []cube
+	for i := range cubes {
+		spare := false
+		for j := range cubes {
+			same := cubes[i] == cubes[j]
+			if i != j && cubes[j].covers(&cubes[i]) && (!same || j < i) {
+				spare = true
+				break
+			}
+		}
+		if !spare {
+			out = append(out, cubes[i])
+		}
+	}
+	slices.SortStableFunc(out, func(a, b cube) int { return b.registers() - a.registers() })
+	return out
+}
+
+// registers is how many registers have fixed bits.
+func (c *cube) registers() (n int) {
+	for _, m := range c.mask {
+		if m != 0 {
+			n++
+		}
+	}
+	return n
+}

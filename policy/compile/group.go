@@ -73,6 +73,17 @@ func hostABIs() [][]abi.Arch {
 	return [][]abi.Arch{{abi.Native()}}
 }
 
+// coarsen traces all calls that have conditions.
+func (g *group) coarsen() {
+	for _, p := range g.parts {
+		for i := range p.calls {
+			if c := &p.calls[i]; len(c.sets) > 0 {
+				c.sets, c.whole, c.why = nil, retTrace, tooMany
+			}
+		}
+	}
+}
+
 // unknownNr is a number that no table will have, to ask for the verdict on
 // unknown ones.
 func unknownNr(a abi.Arch) uint32 {
@@ -221,10 +232,12 @@ func (a *answered) set(action uint32) actionSet {
 		}
 	}
 	const short = 2
+	told = tidy(told)
 	var other []cube
 	if len(told) > short {
 		other, _ = subtractAll(everything(), told, maxCubes)
 	}
+	other = tidy(other)
 	if a.rest == action {
 		s.in, s.out = other, told
 	} else {

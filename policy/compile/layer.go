@@ -14,7 +14,7 @@ type layer struct {
 	def    uint32
 	rules  []rule
 	direct []rule // answered by the prologue, without libseccomp
-	cubes  int
+	tests  int
 }
 
 // rule is one call's action in a layer: for the arguments in cubes, or for all
@@ -30,9 +30,12 @@ const (
 	// maxLayers is how many filters may be stacked for one group; an action
 	// that needs more is traced.
 	maxLayers = 6
-	// maxLayerCubes keeps a program below the kernel's 4096 instructions.
-	maxLayerCubes = 400
-	// layerCost is what a filter more costs, in rules that take as long.
+	// maxLayerTests keeps a program below the kernel's 4096 instructions, and
+	// maxCallTests a start below some milliseconds, in comparisons of a register:
+	// each takes up to six instructions, more where libseccomp repeats some.
+	maxLayerTests = 256
+	maxCallTests  = 128
+	// layerCost is what a filter more costs, in comparisons that take as long.
 	layerCost = 8
 )
 
@@ -136,57 +139,77 @@ func (b *builder) direct(c *call) {
 	}
 }
 
-// place puts one answer of a call where it takes the fewest rules, and says
-// whether it found a place. Tracing always finds one: it comes last.
+// place puts one answer of a call where it takes the fewest tests, and says
+// whether it found a place. Tracing always finds one: it may trace more of the
+// call than is meant.
 func (b *builder) place(c *call, t token, s *actionSet) bool {
-	must := s.action == retTrace
+	if b.put(c, t, s, maxLayers) {
+		return true
+	}
+	if s.action != retTrace {
+		return false
+	}
+	c.why = tooMany
+	s.in, s.out = everything(), nil
+	return b.put(c, t, s, 1<<30)
+}
+
+// put tries every layer that there is, and a new one unless there are too many.
+func (b *builder) put(c *call, t token, s *actionSet, most int) bool {
 	best, cost := -1, 0
 	var bestRule rule
-	try := func(at, extra int, r rule, cubes []cube) {
-		if len(cubes) == 0 || best >= 0 && len(cubes)+extra >= cost {
+	try := func(at, room, extra int, action uint32, cubes []cube) {
+		n := tests(cubes)
+		if len(cubes) == 0 || n > min(room, maxCallTests) || best >= 0 && n+extra >= cost {
 			return
 		}
-		best, cost = at, len(cubes)+extra
-		r.cubes = cubes
-		bestRule = r
+		best, cost = at, n+extra
+		bestRule = rule{nr: c.nr, token: t, action: action, cubes: cubes}
 	}
-	in := rule{nr: c.nr, token: t, action: s.action}
-	out := rule{nr: c.nr, token: t, action: retAllow}
 	for i, l := range b.layers {
-		if l.names(c.nr) || l.cubes > maxLayerCubes-maxCubes {
+		if l.names(c.nr) {
 			continue
 		}
 		switch l.def {
 		case retAllow:
-			try(i, 0, in, s.in)
+			try(i, maxLayerTests-l.tests, 0, s.action, s.in)
 		case s.action:
-			try(i, 0, out, s.out)
+			try(i, maxLayerTests-l.tests, 0, retAllow, s.out)
 		}
 	}
-	if len(b.layers) < maxLayers || must {
-		try(len(b.layers), layerCost, in, s.in)
-		try(len(b.layers)+1, layerCost, out, s.out)
+	if len(b.layers) < most {
+		try(len(b.layers), maxLayerTests, layerCost, s.action, s.in)
+		try(len(b.layers), maxLayerTests, layerCost, retAllow, s.out)
 	}
-	switch {
-	case best < 0:
+	if best < 0 {
 		return false
-	case best == len(b.layers):
-		b.layers = append(b.layers, &layer{group: b.group, def: retAllow})
-	case best > len(b.layers):
-		best = len(b.layers)
-		b.layers = append(b.layers, &layer{group: b.group, def: s.action})
+	}
+	if best == len(b.layers) {
+		def := uint32(retAllow)
+		if bestRule.action == retAllow {
+			def = s.action
+		}
+		b.layers = append(b.layers, &layer{group: b.group, def: def})
 	}
 	l := b.layers[best]
 	l.rules = append(l.rules, bestRule)
-	l.cubes += len(bestRule.cubes)
+	l.tests += tests(bestRule.cubes)
 	return true
+}
+
+// tests is how many registers a union of cubes compares.
+func tests(cubes []cube) (n int) {
+	for i := range cubes {
+		n += cubes[i].registers()
+	}
+	return n
 }
 
 // trace gives up the i-th answer of a call, which found no place: its
 // arguments are traced.
 func (c *call) trace(i int) {
 	s := &c.sets[i]
-	c.why = "its answers take too many filters"
+	c.why = tooMany
 	last := &c.sets[len(c.sets)-1]
 	if last.action != retTrace {
 		s.action = retTrace

@@ -128,8 +128,6 @@ func newFilter(l *layer) (*seccomp.ScmpFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp_init: %w", err)
 	}
-	// The prologue keeps other archs out; with the default's action libseccomp
-	// needs no return instruction of its own for them.
 	// A binary tree of numbers: an ioctl that conditions speak of is found in 8
 	// comparisons rather than 100, and the proof runs through fewer. A library
 	// before 2.5 has none, and its list is as right.
