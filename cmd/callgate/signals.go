@@ -86,14 +86,7 @@ func (r *relay) stopped(s unix.Signal) {
 	if !hasTerminal() {
 		return
 	}
-	if s != unix.SIGSTOP {
-		signal.Reset(s)
-	}
-	// To this thread, so that it is stopped before the call returns.
-	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), s)
-	if s != unix.SIGSTOP {
-		signal.Notify(make(chan os.Signal, 1), s)
-	}
+	stopSelf(s)
 	r.wake()
 }
 
