@@ -89,6 +89,9 @@ func TestDecide(t *testing.T) {
 		// 64-bit values in two registers on i386.
 		{same + "syscalls: [{allow: pread64, args: {offset: 0x200000001}}]", abi.I386, "pread64", []uint64{0, 0, 0, 1, 2}, "allow (p.yaml:3:13)"},
 		{same + "syscalls: [{allow: pread64, args: {arg3: 0x200000001}}]", abi.I386, "pread64", []uint64{0, 0, 0, 1, 2}, "allow (p.yaml:3:13)"},
+		// i386's old mmap has its arguments in memory: closed, whatever the pointer.
+		{same + "syscalls: [{allow: mmap, args: {arg0: 0}}]", abi.I386, "mmap", nil, "deny EPERM (default)"},
+		{same + "default: allow\nsyscalls: [{deny: mmap, args: {prot: {mask: PROT_EXEC, is: PROT_EXEC}}}]", abi.I386, "mmap", nil, "deny EPERM (p.yaml:4:13)"},
 		// What an ABI cannot hold matches nothing there.
 		{same + "syscalls: [{deny: read, args: {count: 0x100000000}}, {allow: read}]", abi.I386, "read", []uint64{0, 0, 0}, "allow (p.yaml:3:55)"},
 		{same + "syscalls: [{deny: read, args: {count: {not: 0x100000000}}}]", abi.I386, "read", []uint64{0, 0, 0}, "deny EPERM (p.yaml:3:13)"},

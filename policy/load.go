@@ -33,7 +33,7 @@ type Loader struct {
 // it extends. The error is Mistakes, with every mistake of every file.
 func (l *Loader) Load(name string) (*Policy, error) {
 	var led ledger
-	p := l.load(name, nil, &led)
+	p := l.load(reference{name: name, pos: Position{File: name}}, &led)
 	if err := led.err(); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 	var led ledger
 	set := make(Set, len(names))
 	for i, name := range names {
-		set[i] = l.load(name, nil, &led)
+		set[i] = l.load(reference{name: name, pos: Position{File: name}}, &led)
 	}
 	if err := led.err(); err != nil {
 		return nil, err
@@ -62,25 +62,19 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 // its extends are relative to.
 func (l *Loader) Parse(name string, text []byte) (*Policy, error) {
 	var led ledger
-	p := l.load(name, text, &led)
+	j := &joiner{loader: l, led: &led}
+	j.take(name, text)
+	p := merge(name, j.parts, &led)
 	if err := led.err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func (l *Loader) load(name string, text []byte, led *ledger) *Policy {
+func (l *Loader) load(ref reference, led *ledger) *Policy {
 	j := &joiner{loader: l, led: led}
-	if text != nil {
-		j.take(name, text)
-	} else {
-		j.visit(reference{name: name, pos: Position{File: name}})
-	}
-	p := merge(name, j.parts, led)
-	if len(led.list) > 0 {
-		return nil
-	}
-	return p
+	j.visit(ref)
+	return merge(ref.name, j.parts, led)
 }
 
 // reference is one name under `extends`.
@@ -100,10 +94,7 @@ type joiner struct {
 }
 
 func (j *joiner) visit(ref reference) {
-	name := ref.name
-	if !strings.HasPrefix(name, builtinPrefix) {
-		name = filepath.Clean(name)
-	}
+	name := identity(ref.name)
 	if i := slices.Index(j.path, name); i >= 0 {
 		j.led.add(Mistake{Pos: ref.pos, Message: "the policy extends itself: " + strings.Join(append(j.path[i:], name), " -> ")})
 		return
@@ -115,17 +106,25 @@ func (j *joiner) visit(ref reference) {
 		j.led.add(Mistake{Pos: ref.pos, Message: "too many policies extend one another", Hint: "at most 16 deep and 64 files"})
 		return
 	}
-	text, err := j.loader.read(name)
+	text, err := j.loader.read(ref.name)
 	if err != nil {
 		j.led.add(j.loader.unreadable(ref, err))
 		return
 	}
-	j.take(name, text)
+	j.take(ref.name, text)
+}
+
+// identity is one spelling for all of a file's names.
+func identity(name string) string {
+	if strings.HasPrefix(name, builtinPrefix) {
+		return name
+	}
+	return filepath.Clean(name)
 }
 
 func (j *joiner) take(name string, text []byte) {
-	j.seen = append(j.seen, name)
-	j.path = append(j.path, name)
+	j.seen = append(j.seen, identity(name))
+	j.path = append(j.path, identity(name))
 	p := readPart(name, text, j.led)
 	j.parts = append(j.parts, p)
 	for _, ref := range p.extends {

@@ -189,3 +189,52 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		}
 	}
 }
+
+// TestPositionsNameFilesAsTheUserDid also holds what Lint rests on: a rule of
+// the policy's own file has the policy's name.
+func TestPositionsNameFilesAsTheUserDid(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte("callgate: 1\nextends: ./b.yaml\nsyscalls: [{allow: read}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b.yaml"), []byte("callgate: 1\nsyscalls: [{deny: read}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	p, err := (&Loader{}).Load(".//a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Name != ".//a.yaml" || p.Rules[0].Pos.File != p.Name || p.Rules[1].Pos.File != "b.yaml" {
+		t.Errorf("%s: rules of %s and %s", p.Name, p.Rules[0].Pos.File, p.Rules[1].Pos.File)
+	}
+}
+
+// TestDecideFromManyGoroutines is for the race detector: the tables are built
+// at the first question, whoever asks.
+func TestDecideFromManyGoroutines(t *testing.T) {
+	p := parse(t, "compat: {i386: same, x32: same}\nsyscalls: [{allow: \"@known\"}]")
+	done := make(chan Verdict)
+	for i := range 8 {
+		go func() { done <- p.Decide(abi.Call{Arch: abi.Arch(1 + i%4), Nr: uint32(i)}) }()
+	}
+	for range 8 {
+		if v := <-done; v.Policy != p {
+			t.Error(v)
+		}
+	}
+}
+
+// TestReferenceExampleLoads takes the example that begins the reference.
+func TestReferenceExampleLoads(t *testing.T) {
+	page, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	loader := files(map[string]string{"p.yaml": example, "base.yaml": "callgate: 1\n", "builtin:build": "callgate: 1\n"})
+	if _, err := loader.Load("p.yaml"); err != nil || !found {
+		t.Errorf("%v in\n%s", err, example)
+	}
+}
