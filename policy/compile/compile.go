@@ -16,8 +16,8 @@
 // ABI, calls that libseccomp has no name for, and those that it would turn into
 // rules on socketcall and ipc, are told apart by number only. Numbers 335
 // (uretprobe) and 336 (uprobe) go around seccomp on recent x86-64 kernels
-// (seccomp_uprobe_exception in arch/x86/kernel and kernel/seccomp.c): no filter can hold
-// them, and none needs to, since they fail outside of the kernel's own
+// (seccomp_uprobe_exception in kernel/seccomp.c): no filter can hold
+// them, and none needs to, since they raise SIGILL outside of the kernel's own
 // trampolines.
 package compile
 

@@ -138,3 +138,43 @@ func (c *cube) registers() (n int) {
 	}
 	return n
 }
+
+// fixedBits is how many bits all the cubes fix.
+func fixedBits(cubes []cube) (n int) {
+	for i := range cubes {
+		for _, m := range cubes[i].mask {
+			n += bits.OnesCount64(m)
+		}
+	}
+	return n
+}
+
+// corners calls f, until it says false, with the arguments in c that have the
+// free bits all zero or all one, and with some that differ from one of these in
+// a single fixed bit: every step-th, the first being number from.
+func (c *cube) corners(from, step int, f func(*[6]uint64) bool) bool {
+	low, high := c.value, c.value
+	for r := range high {
+		high[r] |= ^c.mask[r]
+	}
+	if !f(&low) || !f(&high) {
+		return false
+	}
+	n := 0
+	for r, mask := range c.mask {
+		for ; mask != 0; mask &= mask - 1 {
+			if n++; (n-1)%step != from {
+				continue
+			}
+			args := low
+			if n&1 == 0 {
+				args = high
+			}
+			args[r] ^= mask & -mask
+			if !f(&args) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -84,6 +84,8 @@ func alwaysTraced(s *abi.Syscall) string {
 		return "it carries other calls, which only the tracee's memory tells"
 	case s.Block:
 		return "its arguments lie in the tracee's memory"
+	case s.Name == "sched_getaffinity" || s.Name == "sched_setaffinity":
+		return "the supervisor borrows the affinity of a task that stops often, and gives it back first"
 	}
 	return ""
 }

@@ -58,7 +58,7 @@ func (g *generator) rule(few []string) string {
 	case action == "deny" && g.IntN(2) == 0:
 		text += fmt.Sprintf("    errno: %s\n", g.pick("ENOSYS", "EINVAL", "EPERM"))
 	case action == "skip" && g.IntN(2) == 0:
-		text += fmt.Sprintf("    value: %d\n", []int{0, -1, -38, -4095, -4096, 7}[g.IntN(6)])
+		text += fmt.Sprintf("    value: %d\n", []int{0, -4096, 7}[g.IntN(3)])
 	}
 	if s, ok := abi.Native().ByName(name); ok && g.IntN(5) > 0 {
 		text += "    args: {" + g.conditions(s) + "}\n"

@@ -68,15 +68,19 @@ func newKernel(t *testing.T) *kernel {
 	return &kernel{in: bufio.NewWriterSize(in, 1<<16), out: bufio.NewReaderSize(out, 1<<16)}
 }
 
-// returns is what each call returns under a filter whose answers are all ERRNO.
-func (k *kernel) returns(t *testing.T, p Program, calls []rawCall) []int32 {
+// returns is what each call returns under filters installed in this order,
+// whose answers are all ERRNO or harmless; killed where a filter killed.
+func (k *kernel) returns(t *testing.T, filters []Program, calls []rawCall) []int32 {
 	t.Helper()
-	b := binary.NativeEndian.AppendUint32(nil, uint32(len(p)))
+	b := binary.NativeEndian.AppendUint32(nil, uint32(len(filters)))
 	b = binary.NativeEndian.AppendUint32(b, uint32(len(calls)))
-	for _, f := range p {
-		b = binary.NativeEndian.AppendUint16(b, f.Code)
-		b = append(b, f.Jt, f.Jf)
-		b = binary.NativeEndian.AppendUint32(b, f.K)
+	for _, p := range filters {
+		b = binary.NativeEndian.AppendUint32(b, uint32(len(p)))
+		for _, f := range p {
+			b = binary.NativeEndian.AppendUint16(b, f.Code)
+			b = append(b, f.Jt, f.Jf)
+			b = binary.NativeEndian.AppendUint32(b, f.K)
+		}
 	}
 	for i := range calls {
 		c := &calls[i]
@@ -99,6 +103,9 @@ func (k *kernel) returns(t *testing.T, p Program, calls []rawCall) []int32 {
 	}
 	return out
 }
+
+// killed is KILLED of testdata/judge.c.
+const killed = 1
 
 const firstTag = 1000 // an errno that no call returns by itself
 
@@ -128,7 +135,7 @@ func (k *kernel) answers(t *testing.T, p Program, calls []rawCall) []uint32 {
 	t.Helper()
 	prog, byTag := tagged(p)
 	out := make([]uint32, len(calls))
-	for i, r := range k.returns(t, prog, calls) {
+	for i, r := range k.returns(t, []Program{prog}, calls) {
 		tag := int(-r) - firstTag
 		if tag < 0 || tag >= len(byTag) {
 			t.Fatalf("call %+v returned %d, which is no tag", calls[i], r)
@@ -283,7 +290,7 @@ func TestKernelRunsEveryInstructionAsWeDo(t *testing.T) {
 		for i := range calls {
 			calls[i] = (&generator{Rand: r}).anyCall()
 		}
-		for i, got := range k.returns(t, p, calls) {
+		for i, got := range k.returns(t, []Program{p}, calls) {
 			d := seccompData(calls[i].audit(), calls[i].nr, &calls[i].args)
 			want, _ := m.run(&d, nil)
 			if uint32(-got) != want&unix.SECCOMP_RET_DATA {
@@ -321,4 +328,45 @@ func errnoProgram(r *rand.Rand) Program {
 		unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 2047},
 		unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_OR | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | 1},
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_A})
+}
+
+// TestKernelStacksFiltersAsWeDo: the most restrictive answer wins, of equal
+// ones the last installed filter's.
+func TestKernelStacksFiltersAsWeDo(t *testing.T) {
+	const getppid = 110
+	k := newKernel(t)
+	all := []uint32{retAllow, retTrace, unix.SECCOMP_RET_ERRNO | 1001, unix.SECCOMP_RET_ERRNO | 1002, retKill}
+	for _, first := range all {
+		for _, last := range all {
+			var filters []Program
+			var machines []machine
+			for _, a := range []uint32{first, last} {
+				p := Program{load(wordNr), unless(unix.BPF_JEQ, getppid, 1), ret(a), ret(retAllow)}
+				m, err := decode(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				filters, machines = append(filters, p), append(machines, m)
+			}
+			got := k.returns(t, filters, []rawCall{{nr: getppid}})[0]
+			want, _ := strongest(machines, &words{wordNr: getppid}, nil)
+			if !looksLike(got, want) {
+				t.Errorf("%s, then %s: the call returned %d, we say %s", actionName(first), actionName(last), got, actionName(want))
+			}
+		}
+	}
+}
+
+// looksLike says whether getppid's return value tells of an answer. Without a
+// tracer TRACE fails with ENOSYS (seccomp(2)).
+func looksLike(returned int32, answer uint32) bool {
+	switch answer & unix.SECCOMP_RET_ACTION_FULL {
+	case unix.SECCOMP_RET_ALLOW:
+		return returned > killed
+	case unix.SECCOMP_RET_TRACE:
+		return returned == -int32(unix.ENOSYS)
+	case unix.SECCOMP_RET_ERRNO:
+		return returned == -int32(answer&unix.SECCOMP_RET_DATA)
+	}
+	return returned == killed
 }

@@ -79,14 +79,20 @@ func prove(plan *Plan, groups []*group, depth int) (seen [][]bool, err error) {
 // table probes the numbers of one ABI.
 func (p *prover) table(audit uint32, part *part) error {
 	p.arch, p.ruled = part.arch, compatDecides(p.plan.Set, part.arch)
-	i := 0
+	rest := part.calls
 	for s := range part.arch.All() {
-		for i < len(part.calls) && part.calls[i].nr < s.Nr {
-			i++
+		for len(rest) > 0 && rest[0].nr < s.Nr {
+			rest = rest[1:]
 		}
-		p.entry = s
-		p.loose = i < len(part.calls) && part.calls[i].nr == s.Nr && part.calls[i].why != ""
+		p.entry, p.loose = s, false
+		var sets []actionSet
+		if len(rest) > 0 && rest[0].nr == s.Nr {
+			p.loose, sets = rest[0].why != "", rest[0].sets
+		}
 		if err := p.number(audit, s.Nr); err != nil {
+			return err
+		}
+		if err := p.cubes(audit, s.Nr, sets); err != nil {
 			return err
 		}
 	}
@@ -112,6 +118,32 @@ func (p *prover) number(audit, nr uint32) error {
 		return failed == nil
 	})
 	return failed
+}
+
+// cubes probes inside and just outside of every cube that the rules on a number
+// were made from: with its free bits all zero and all one, and with each fixed
+// bit flipped while all others are right, at most depth of these.
+func (p *prover) cubes(audit, nr uint32, sets []actionSet) error {
+	var failed error
+	try := func(args *[6]uint64) bool {
+		_, failed = p.probe(audit, nr, args)
+		return failed == nil
+	}
+	all := 0
+	for i := range sets {
+		all += fixedBits(sets[i].in) + fixedBits(sets[i].out)
+	}
+	step := 1 + all/p.depth
+	for i := range sets {
+		for _, cubes := range [][]cube{sets[i].in, sets[i].out} {
+			for j := range cubes {
+				if !cubes[j].corners(j%step, step, try) {
+					return failed
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // probe compares one call, and says whether the programs looked at its
