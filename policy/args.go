@@ -153,8 +153,9 @@ func (r *reader) end(f *field) *operand {
 
 func (r *reader) askMask(a *arg, mask, is *node) {
 	m := r.operand(mask)
-	for _, item := range r.list(is, "a number or constant") {
-		if v := r.operand(&item); m != nil && v != nil {
+	items := r.list(is, "a number or constant")
+	for i := range items {
+		if v := r.operand(&items[i]); m != nil && v != nil {
 			a.asks = append(a.asks, ask{isMasked, m, v})
 		}
 	}

@@ -118,8 +118,15 @@ type link struct{ rule, next int32 }
 // calls of a group do not include socketcall and ipc: a rule on a group speaks
 // of the calls that these stand for.
 func (p *Policy) indexNames() {
-	p.byName = make(map[string]int32)
-	p.links = make([]link, 1, 512)
+	names := 0
+	for _, rule := range p.Rules {
+		names += len(rule.Calls)
+		if slices.ContainsFunc(rule.Calls, func(n Name) bool { return isGroup(n.Text) }) {
+			names += 32 // roughly a group's size; saves growing
+		}
+	}
+	p.byName = make(map[string]int32, min(names, 512))
+	p.links = make([]link, 1, min(names, 512)+1)
 	groups := map[string][]string{}
 	for i, rule := range slices.Backward(p.Rules) {
 		for _, name := range rule.Calls {

@@ -32,10 +32,12 @@ func (r *reader) keep(n *node) []string {
 		return nil
 	}
 	var globs []string
-	for _, item := range r.list(n, "the names of variables") {
-		glob := r.text(&item)
+	items := r.list(n, "the names of variables")
+	for i := range items {
+		item := &items[i]
+		glob := r.text(item)
 		if _, err := path.Match(glob, ""); err != nil || strings.ContainsAny(glob, "=\x00") {
-			r.fail(&item, "globs have *, ? and [a-z]", "%s is no glob for variables' names", quote(glob))
+			r.fail(item, "globs have *, ? and [a-z]", "%s is no glob for variables' names", quote(glob))
 			continue
 		}
 		globs = append(globs, glob)

@@ -8,12 +8,12 @@ import (
 // node is one value of a policy's text: the tree that YAML makes of it, with
 // positions.
 type node struct {
-	kind      nodeKind
-	line, col int    // from 1, columns in characters
 	text      string // of a scalar, unquoted
-	quoted    bool   // a scalar in quotes or a block of text: never a number
 	fields    []field
 	items     []node
+	line, col int // from 1, columns in characters
+	kind      nodeKind
+	quoted    bool // a scalar in quotes or a block of text: never a number
 }
 
 type field struct{ key, value node }
@@ -67,6 +67,36 @@ func (n *node) describe() string {
 // older one takes for a truth value must be quoted.
 func (n *node) isText() bool {
 	return n.kind == scalarNode && (n.quoted || !n.empty() && !isBool(n.text) && !isNumber(n.text))
+}
+
+// repeated gives, for each field whose key stands before, the index of the
+// first field that has it.
+func (n *node) repeated() map[int]int {
+	const few = 12
+	var twice map[int]int
+	var seen map[string]int
+	if len(n.fields) > few {
+		seen = make(map[string]int, len(n.fields))
+	}
+	for i := range n.fields {
+		first := i
+		if seen == nil {
+			for first = 0; n.fields[first].key.text != n.fields[i].key.text; first++ {
+			}
+		} else if j, ok := seen[n.fields[i].key.text]; ok {
+			first = j
+		} else {
+			seen[n.fields[i].key.text] = i
+		}
+		if first == i {
+			continue
+		}
+		if twice == nil {
+			twice = map[int]int{}
+		}
+		twice[i] = first
+	}
+	return twice
 }
 
 func isBool(s string) bool {

@@ -117,12 +117,12 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 		r.fail(n, "", "expected a mapping with "+oneOf(known)+", found %s", n.describe())
 		return
 	}
-	seen := make(map[string]int, len(n.fields))
+	twice := n.repeated()
 	for i := range n.fields {
 		f := &n.fields[i]
-		switch line, twice := seen[f.key.text]; {
-		case twice:
-			r.fail(&f.key, "", "the key %s stands twice, first in line %d", quote(f.key.text), line)
+		switch first, again := twice[i]; {
+		case again:
+			r.fail(&f.key, "", "the key %s stands twice, first in line %d", quote(f.key.text), n.fields[first].key.line)
 		case f.key.text == "<<" && !f.key.quoted:
 			r.fail(&f.key, "use extends to share rules", "merge keys are not supported")
 		case known == nil || contains(known, f.key.text):
@@ -132,7 +132,6 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 		default:
 			r.fail(&f.key, didYouMean(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
 		}
-		seen[f.key.text] = f.key.line
 	}
 }
 
@@ -184,12 +183,14 @@ func (r *reader) version(n *node) {
 }
 
 func (r *reader) extends(n *node) {
-	for _, item := range r.list(n, "a policy's path or builtin:NAME") {
-		if item.kind != scalarNode || !item.isText() {
-			r.fail(&item, "", "expected a policy's path or builtin:NAME, found %s", item.describe())
+	items := r.list(n, "a policy's path or builtin:NAME")
+	for i := range items {
+		item := &items[i]
+		if !item.isText() {
+			r.fail(item, "", "expected a policy's path or builtin:NAME, found %s", item.describe())
 			continue
 		}
-		r.part.extends = append(r.part.extends, reference{item.text, r.pos(&item)})
+		r.part.extends = append(r.part.extends, reference{item.text, r.pos(item)})
 	}
 }
 

@@ -77,11 +77,13 @@ func (r *reader) action(rule *Rule, key string, f *field) {
 	}
 	rule.Action, _ = parseAction(key)
 	rule.Pos = r.pos(&f.key)
-	for _, item := range r.list(&f.value, "the name of a system call or @group") {
+	items := r.list(&f.value, "the name of a system call or @group")
+	rule.Calls = make([]Name, 0, len(items))
+	for i := range items {
 		if r.led.full() {
 			return
 		}
-		r.name(rule, &item)
+		r.name(rule, &items[i])
 	}
 }
 
