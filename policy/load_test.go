@@ -162,7 +162,7 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		"calls":    "callgate: 1\nsyscalls:\n  - allow: [" + fill("zzzz, ") + "]\n",
 		"rules":    "callgate: 1\nsyscalls: [" + fill("{a: b}, ") + "]\n",
 		"many":     "callgate: 1\nsyscalls: [" + fill("{deny: \"@known\"}, ") + "]\n",
-		"most":     "callgate: 1\nsyscalls: [" + strings.Repeat("{deny: \"@known\"}, ", maxRules) + "]\n",
+		"most":     "callgate: 1\nsyscalls: [" + strings.Repeat("{deny: \"@known\"}, ", maxRules/10) + "]\n",
 		"args":     "callgate: 1\nsyscalls: [{deny: read, args: {fd: [" + fill("1, ") + "]}}]\n",
 		"keys":     fill("a: 1\n"),
 		"brackets": fill("["),
