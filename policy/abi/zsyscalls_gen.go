@@ -855,7 +855,7 @@ var i386Table = []Syscall{
 }
 
 var x32Table = []Syscall{
-	0:   {Arch: X32, Nr: X32Bit | 0, Name: "read", Canonical: "read", Params: params_X86_64_read},
+	0:   {Arch: X32, Nr: X32Bit, Name: "read", Canonical: "read", Params: params_X86_64_read},
 	1:   {Arch: X32, Nr: X32Bit | 1, Name: "write", Canonical: "write", Params: params_X86_64_write},
 	2:   {Arch: X32, Nr: X32Bit | 2, Name: "open", Canonical: "open", Params: params_X86_64_open},
 	3:   {Arch: X32, Nr: X32Bit | 3, Name: "close", Canonical: "close", Params: params_X86_64_close},

@@ -33,7 +33,7 @@ func byNumber(table map[string]entry) []entry {
 func (e *entry) text(pool map[string]string) string {
 	nr := fmt.Sprint(e.nr)
 	if e.abi == x32 {
-		nr = "X32Bit | " + nr
+		nr = strings.TrimSuffix("X32Bit | "+nr, " | 0") // staticcheck: or-ing 0 does nothing
 	}
 	text := fmt.Sprintf("Arch: %s, Nr: %s, Name: %q, Canonical: %q", abis[e.abi].id, nr, e.name, e.canonical)
 	if e.params != "" {
