@@ -102,8 +102,8 @@ func (tr trial) prepare(t *testing.T, ctx context.Context, argv ...string) *runn
 		r.cmd.Stdin = strings.NewReader(tr.stdin)
 	}
 	attr := tr.attr
-	if tr.user && os.Getuid() == 0 {
-		attr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	if u := asUser(tr.user); u != nil {
+		attr.Credential = u.Credential
 	}
 	r.cmd.SysProcAttr = &attr
 	t.Cleanup(r.killLeft)

@@ -26,9 +26,14 @@
 static int run_untraced(int argc, char **argv)
 {
 	long pid;
+	sigset_t set;
 
 	if (argc < 2)
 		return 99;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (!strcmp(argv[0], "clone3")) {
 		uint64_t args[11] = {CLONE_UNTRACED, 0, 0, 0, SIGCHLD};
 		pid = raw(SYS_clone3, (long)args, sizeof args, 0, 0, 0, 0);
@@ -44,19 +49,12 @@ static int run_untraced(int argc, char **argv)
 	}
 	if (pid == 0) {
 		say("child's mkdir = %s", show(mkdir_result(argv[1])));
-		raise(SIGCONT); /* tell nothing, but go through the kernel once more */
 		kill(getppid(), SIGUSR1);
 		for (;;)
 			pause();
 	}
-	sigset_t set;
-	int sig;
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	struct timespec limit = {10, 0};
-	sig = sigtimedwait(&set, NULL, &limit);
+	struct timespec limit = {30, 0};
+	int sig = sigtimedwait(&set, NULL, &limit);
 	say("parent ends%s", sig < 0 ? " without a word from its child" : "");
 	return 0;
 }

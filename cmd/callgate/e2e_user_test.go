@@ -1,0 +1,92 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// asUser makes a process an ordinary user's where the tests run as root.
+func asUser(user bool) *syscall.SysProcAttr {
+	if !user || os.Getuid() != 0 {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// An ordinary user's tracer cannot read the memory of a tracee that is not
+// dumpable. Rules on numbers and integers hold as ever; what needs the memory is
+// denied, and says why.
+const undumpablePolicy = `callgate: 1
+default: allow
+compat: {i386: same, x32: same}
+syscalls:
+  - deny: mkdir
+    errno: EACCES
+  - deny: socket
+    args: { family: AF_INET }
+`
+
+// TestUndumpable: a tracee that clears its dumpable flag.
+func TestUndumpable(t *testing.T) {
+	dir := openFolder(t)
+	got := trial{policy: undumpablePolicy, user: true, dir: dir}.run(t, traceeCommand("undumpable PATH")(t, dir)...)
+	got.want(t, 0, "prctl = 0\nmkdir = -EACCES\ngetpid = pid\nsocketcall(socket) = -ENOSYS\nchild: exit 2\n")
+	if exists(filepath.Join(dir, "new")) {
+		t.Error("the denied folder is there")
+	}
+	checkUnreadable(t, got)
+}
+
+// TestExecuteOnly: a program that its user may execute and not read, which makes
+// it undumpable from its first instruction (fs/exec.c, would_dump).
+func TestExecuteOnly(t *testing.T) {
+	dir := openFolder(t)
+	program := filepath.Join(dir, "secret")
+	text, err := os.ReadFile(tracee(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Root's file is another's for the user that root becomes; an ordinary
+	// user's own may be executed and not read as well.
+	mode := os.FileMode(0o711)
+	if os.Getuid() != 0 {
+		mode = 0o111
+	}
+	if err := os.Chmod(program, mode); err != nil {
+		t.Fatal(err)
+	}
+	tr := trial{policy: undumpablePolicy, user: true, dir: dir}
+	path := filepath.Join(dir, "new")
+	tr.run(t, program, "native", "83", "s:"+path, "0700").want(t, 0, "native 83 = -EACCES\n")
+	got := tr.run(t, program, "int80", "102", "1", "w:1,1,0")
+	got.want(t, 0, "int80 102 = -ENOSYS\n")
+	checkUnreadable(t, got)
+	tr.run(t, program, "native", "41", "2", "1", "0").want(t, 0, "native 41 = -EPERM\n")
+	tr.run(t, program, "threads", "16", "100").want(t, 0, "16 threads, 0 wrong answers\n")
+	tr.run(t, program, "processes", "100").want(t, 0, "100 processes, 0 wrong, statuses as given\n")
+	tr.run(t, program, "exit", "7").want(t, 7, "")
+	if exists(path) {
+		t.Error("the denied folder is there")
+	}
+	for _, policy := range []string{traceAll, "builtin:default"} {
+		trial{policy: policy, user: true, dir: dir, flags: []string{"--quiet"}}.
+			run(t, program, "native", "39").want(t, 0, "native 39 = pid\n")
+	}
+}
+
+// checkUnreadable wants a denied socketcall that names the memory as the reason.
+func checkUnreadable(t *testing.T, got outcome) {
+	t.Helper()
+	for _, e := range got.calls("") {
+		if e.ABI == "i386" && e.Verdict == "deny" && strings.Contains(e.Reason, "memory") {
+			return
+		}
+	}
+	t.Errorf("no denial says that the memory cannot be read: %q\n%v", describe(got.calls("")), got)
+}
