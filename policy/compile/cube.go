@@ -150,15 +150,20 @@ func fixedBits(cubes []cube) (n int) {
 }
 
 // corners calls f, until it says false, with the arguments in c that have the
-// free bits all zero or all one, and with some that differ from one of these in
-// a single fixed bit: every step-th, the first being number from.
+// free bits all zero or all one, and with some that differ from arguments in c
+// in a single fixed bit: every step-th, the first being number from.
 func (c *cube) corners(from, step int, f func(*[6]uint64) bool) bool {
-	low, high := c.value, c.value
-	for r := range high {
-		high[r] |= ^c.mask[r]
+	bases := [3][6]uint64{c.value, c.value, c.value}
+	for r, mask := range c.mask {
+		bases[1][r] |= ^mask
+		if mask == 0 {
+			bases[2][r] = c.likely() // for a program that loads the wrong register
+		}
 	}
-	if !f(&low) || !f(&high) {
-		return false
+	for i := range bases {
+		if !f(&bases[i]) {
+			return false
+		}
 	}
 	n := 0
 	for r, mask := range c.mask {
@@ -166,10 +171,7 @@ func (c *cube) corners(from, step int, f func(*[6]uint64) bool) bool {
 			if n++; (n-1)%step != from {
 				continue
 			}
-			args := low
-			if n&1 == 0 {
-				args = high
-			}
+			args := bases[n%len(bases)]
 			args[r] ^= mask & -mask
 			if !f(&args) {
 				return false
@@ -177,4 +179,14 @@ func (c *cube) corners(from, step int, f func(*[6]uint64) bool) bool {
 		}
 	}
 	return true
+}
+
+// likely is a value of the first register with fixed bits.
+func (c *cube) likely() uint64 {
+	for r, mask := range c.mask {
+		if mask != 0 {
+			return c.value[r]
+		}
+	}
+	return 0
 }

@@ -39,6 +39,14 @@ type actionSet struct {
 	in, out []cube
 }
 
+// shorter is the side of the set that takes fewer cubes.
+func (s *actionSet) shorter() []cube {
+	if len(s.in) == 0 || len(s.out) > 0 && len(s.out) < len(s.in) {
+		return s.out
+	}
+	return s.in
+}
+
 // answered is a partition by kernel answers.
 type answered struct {
 	pieces []answeredPiece
