@@ -47,6 +47,7 @@ func (s *sandbox) seccompStop(t *task) error {
 		return s.tracer.Resume(t.tid, 0)
 	}
 	s.totals.Stops++
+	s.place.stop(t.tid)
 	j := s.judge(t)
 	s.tell(t, &j)
 	return s.effect(t, &j)
@@ -59,19 +60,28 @@ func (s *sandbox) judge(t *task) judged {
 	if call.Arch == 0 {
 		return j
 	}
-	entry, known := call.Arch.Lookup(call.Nr)
-	if !known {
-		return j
+	if entry, ok := call.Arch.Lookup(call.Nr); ok {
+		s.special(t, entry, &j)
+	}
+	return j
+}
+
+// special does what some calls need whatever the policy says of them.
+func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
+	switch entry.Name {
+	case "sched_getaffinity":
+		s.place.giveBack()
+	case "sched_setaffinity":
+		s.place.foreign()
 	}
 	if entry.Block || entry.Multiplexer {
-		s.unfold(t, &j)
+		s.unfold(t, j)
 	}
 	// The flags are clone's first argument in every ABI that callgate knows.
 	if j.isClone() && j.direct.Args[0]&cloneUntraced != 0 {
 		j.direct.Args[0] &^= cloneUntraced
 		j.rewrite = true
 	}
-	return j
 }
 
 // isClone says whether j is or stands for a clone.

@@ -24,6 +24,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		s.abort(err)
 	}
 	err = s.loop()
+	s.place.end()
 	cancel()
 	failed := stage.Err()
 	stage.Close()
@@ -71,6 +72,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 		return nil, fmt.Errorf("cannot trace the command: %w", err)
 	}
 	s.adoptFirst(stage.PID)
+	s.place.take(stage.PID)
 	stage.Go()
 	return stage, nil
 }

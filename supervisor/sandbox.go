@@ -21,6 +21,7 @@ type sandbox struct {
 	argv   []string
 	tracer ptrace.Tracer
 	info   ptrace.SyscallInfo
+	place  placement
 
 	tasks map[int]*task
 	first *process // the command's
@@ -45,8 +46,8 @@ type task struct {
 	// rewrite is the call that was put in another's place, between the seccomp
 	// stop and the syscall-exit-stop.
 	rewrite *rewrite
-	// born is what the task's birth put in its registers, until its first stop.
-	born *rewrite
+	fresh   bool     // until its first stop
+	born    *rewrite // what its birth put in its registers, while it is fresh
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
 	condemned bool
@@ -82,8 +83,8 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
 		return errors.New("the filter did not kill the process")
 	}
-	if t.born != nil {
-		if err := s.restoreChild(t); err != nil {
+	if t.fresh {
+		if err := s.prepare(t); err != nil {
 			return err
 		}
 	}
@@ -133,7 +134,7 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	if stop.Kind != ptrace.EventStop && stop.Kind != ptrace.GroupStop {
 		return errors.New("of a task that nobody announced")
 	}
-	t := &task{tid: stop.TID, heldAt: stop.Kind}
+	t := &task{tid: stop.TID, heldAt: stop.Kind, fresh: true}
 	s.tasks[t.tid] = t
 	s.held++
 	return s.releaseOrphans()
@@ -147,7 +148,7 @@ func (s *sandbox) cloned(t *task) error {
 	}
 	child := s.tasks[tid]
 	if child == nil {
-		child = &task{tid: tid}
+		child = &task{tid: tid, fresh: true}
 		s.tasks[tid] = child
 	}
 	if child.process == nil {
@@ -200,15 +201,24 @@ func (s *sandbox) release(t *task) error {
 	kind := t.heldAt
 	t.heldAt = ptrace.Unknown
 	s.held--
-	if t.born != nil {
-		if err := s.restoreChild(t); err != nil {
-			return err
-		}
+	if err := s.prepare(t); err != nil {
+		return err
 	}
 	if kind == ptrace.GroupStop {
 		return s.tracer.Listen(t.tid)
 	}
 	return s.tracer.Resume(t.tid, 0)
+}
+
+// prepare is for a task at its first stop: it takes from it what its parent's
+// birth-giving left.
+func (s *sandbox) prepare(t *task) error {
+	t.fresh = false
+	s.place.born(t.tid)
+	if t.born == nil {
+		return nil
+	}
+	return s.restoreChild(t)
 }
 
 // releaseOrphans lets all held tasks go, unless a rewritten clone may still
@@ -273,6 +283,7 @@ func (s *sandbox) execed(t *task) error {
 	}
 	t.rewrite, t.process.exe = nil, ""
 	if t.process.starting {
+		s.place.giveBack()
 		t.process.starting = false
 		s.tellStart(t)
 		if s.opt.Started != nil {

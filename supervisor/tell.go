@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 	"time"
@@ -124,14 +125,22 @@ func (p *process) program() string {
 	return p.exe
 }
 
+// argvMax bounds what is read of an argument vector, which can be megabytes.
+const argvMax = 64 << 10
+
 // argvOf is tid's argument vector as proc(5) has it, nil where it does not say.
 func argvOf(tid int) []string {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/cmdline")
+	f, err := os.Open("/proc/" + strconv.Itoa(tid) + "/cmdline")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, argvMax))
 	if err != nil {
 		return nil
 	}
 	var argv []string
-	for _, arg := range bytes.Split(bytes.TrimSuffix(text, []byte{0}), []byte{0}) {
+	for arg := range bytes.SplitSeq(bytes.TrimSuffix(text, []byte{0}), []byte{0}) {
 		argv = append(argv, string(arg))
 	}
 	return argv
