@@ -133,7 +133,7 @@ func TestNamed(t *testing.T) {
 	}{
 		{I386, "fcntl", "fcntl fcntl64"}, {I386, "fcntl64", "fcntl64"}, {I386, "newfstatat", "fstatat64"},
 		{I386, "stat", "oldstat stat stat64"}, {I386, "mmap", "mmap mmap2"}, {I386, "wait4", "waitpid wait4"},
-		{I386, "uname", "oldolduname olduname uname"}, {I386, "umount2", "umount umount2"}, {I386, "accept", ""},
+		{I386, "uname", "oldolduname olduname uname"}, {I386, "umount2", "umount umount2"}, {I386, "accept", "accept4"},
 		{I386, "rt_sigaction", "signal sigaction rt_sigaction"}, {I386, "lseek", "lseek _llseek"},
 		{I386, "chown", "chown chown32"}, {I386, "fchownat", "fchownat"}, {I386, "futex", "futex futex_time64"},
 		{X86_64, "fcntl64", ""}, {X86_64, "chown", "chown"}, {X32, "ioctl", "ioctl"}, {AArch64, "open", ""},
