@@ -1,0 +1,113 @@
+package main
+
+// How often the loop goes round: long enough for a round to be far above the
+// clock and a start, short enough for many rounds.
+const (
+	untracedTimes = "200000"
+	tracedTimes   = "20000"
+	startTimes    = "20"
+)
+
+// comparisons is all that there is to measure; a new one is a function below.
+func comparisons(t *tools) []comparison {
+	return []comparison{filtered(t), traced(t), startup(t), memory(t)}
+}
+
+// filtered is the loop where the filter alone decides.
+func filtered(t *tools) comparison {
+	loop := []string{t.file("loop"), untracedTimes}
+	return comparison{
+		name:  "loop",
+		title: "openat and close of /dev/null, allowed by the filter",
+		unit:  "us",
+		subjects: []subject{
+			{"bare", prints(1e-3, loop...)},
+			{"callgate", prints(1e-3, t.run(t.file("loop.yaml"), loop)...)},
+			{"bubblewrap", prints(1e-3, bubblewrap(loop)...)},
+		},
+		goals: []goal{{"callgate", "bare", 1.05}},
+	}
+}
+
+// traced is the loop where every openat stops for a tracer, which allows it.
+func traced(t *tools) comparison {
+	const held = "C tracer, held on the tracee's CPU"
+	loop := []string{t.file("loop"), tracedTimes}
+	strace := []string{"strace", "--seccomp-bpf", "-f", "-e", "trace=openat", "-o", "/dev/null"}
+	return comparison{
+		name:  "traced",
+		title: "openat and close of /dev/null, every openat traced and allowed",
+		unit:  "us",
+		subjects: []subject{
+			{held, prints(1e-3, join([]string{t.file("tracer"), "-held"}, loop)...)},
+			{"C tracer, placed by the scheduler", prints(1e-3, join([]string{t.file("tracer")}, loop)...)},
+			{"callgate", prints(1e-3, t.run(t.file("traced.yaml"), loop)...)},
+			{"strace --seccomp-bpf", prints(1e-3, join(strace, loop)...)},
+			{"bare", prints(1e-3, loop...)},
+		},
+		goals: []goal{{"callgate", held, 1.15}, {"callgate", "strace --seccomp-bpf", 1}},
+	}
+}
+
+// startup is /bin/true from its start to its end.
+func startup(t *tools) comparison {
+	program := []string{"/bin/true"}
+	// -T static: the filter is installed before the execve, without a preloaded library.
+	minijail := []string{"minijail0", "-T", "static", "-n", "-S", t.file("minijail.policy"), "--"}
+	return comparison{
+		name:  "startup",
+		title: "/bin/true, from start to end",
+		unit:  "ms",
+		subjects: []subject{
+			{"bare", t.spawns(program)},
+			{"callgate, builtin:default", t.spawns(t.run("builtin:default", program))},
+			{"callgate, builtin:trace-all", t.spawns(t.run("builtin:trace-all", program))},
+			{"bubblewrap --unshare-all", t.spawns(bubblewrap(program))},
+			{"minijail0", t.spawns(join(minijail, program))},
+		},
+		goals: []goal{
+			{"callgate, builtin:default", "bubblewrap --unshare-all", 1},
+			{"callgate, builtin:default", "minijail0", 1},
+		},
+	}
+}
+
+// memory is what the supervisor takes, the command not counted.
+func memory(t *tools) comparison {
+	work := []string{"/bin/sh", "-c", `"$1" "$2"; cat`, "sh", t.file("loop"), tracedTimes}
+	return comparison{
+		name:  "memory",
+		title: "peak resident memory of the supervisor",
+		unit:  "MiB",
+		subjects: []subject{
+			{"callgate, builtin:trace-all", peakMemory(t.run("builtin:trace-all", work)...)},
+			{"callgate, builtin:default", peakMemory(t.run("builtin:default", work)...)},
+		},
+		goals: []goal{{"callgate, builtin:trace-all", "", 20}, {"callgate, builtin:default", "", 20}},
+	}
+}
+
+// run is words under callgate and a policy.
+func (t *tools) run(policy string, words []string) []string {
+	return join([]string{t.callgate, "run", "--quiet", "-p", policy, "--"}, words)
+}
+
+// bubblewrap is words in namespaces of their own.
+func bubblewrap(words []string) []string {
+	return join([]string{"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev"}, words)
+}
+
+// spawns measures a start in ms.
+func (t *tools) spawns(words []string) func() (float64, error) {
+	measure := prints(1e-6, join([]string{t.file("spawn"), startTimes}, words)...)
+	return func() (float64, error) {
+		if _, err := command(words); err != nil {
+			return 0, err
+		}
+		return measure()
+	}
+}
+
+func join(words, more []string) []string {
+	return append(words[:len(words):len(words)], more...)
+}
