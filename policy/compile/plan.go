@@ -119,7 +119,7 @@ func actionName(a uint32) string {
 	case unix.SECCOMP_RET_TRACE:
 		return "TRACE"
 	case unix.SECCOMP_RET_ERRNO:
-		return "ERRNO " + errnoName(a&unix.SECCOMP_RET_DATA)
+		return "ERRNO " + policy.ErrnoName(uint16(a&unix.SECCOMP_RET_DATA))
 	case unix.SECCOMP_RET_KILL_PROCESS:
 		return "KILL_PROCESS"
 	}

@@ -3,6 +3,7 @@ package compile
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 
 	"callgate/policy/abi"
@@ -26,13 +27,16 @@ type token = seccomp.ScmpSyscall
 // tokenOf is the token of a call in the filter of an audit arch; false if
 // libseccomp has none that means exactly this number.
 func tokenOf(audit uint32, c *call) (token, bool) {
+	if audit == abi.AuditI386 && multiplexed(c.name) {
+		return 0, false
+	}
 	if audit == abi.Native().Audit() {
 		// A native filter takes raw numbers, also those that the library has no
 		// name for. x32's need no translation: see addX32.
 		return token(c.nr), true
 	}
 	arch, ok := foreign(audit)
-	if !ok || multiplexed(c.name) {
+	if !ok {
 		return 0, false
 	}
 	if nr, err := seccomp.GetSyscallFromNameByArch(c.name, arch); err != nil || uint32(nr) != c.nr {
@@ -192,7 +196,7 @@ func (e *exporter) export(f *seccomp.ScmpFilter) (Program, error) {
 	if err := f.ExportBPF(e.file); err != nil {
 		return nil, fmt.Errorf("seccomp_export_bpf: %w", err)
 	}
-	end, err := e.file.Seek(0, 2)
+	end, err := e.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err
 	}
