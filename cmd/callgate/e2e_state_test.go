@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,10 +34,20 @@ func TestState(t *testing.T) {
 			run := func(tr trial) outcome { return tr.runIn(t, script, self, "state") }
 			dir := openFolder(t)
 			bare, traced := run(trial{bare: true, dir: dir}), run(trial{policy: traceAll, flags: []string{"--quiet"}, dir: dir})
+			bare.stdout = strayFD.ReplaceAllString(bare.stdout, "")
+			traced.stdout = testMark.ReplaceAllString(traced.stdout, "")
+			bare.stdout = testMark.ReplaceAllString(bare.stdout, "")
 			compare(t, bare, traced, dir, dir)
 		})
 	}
 }
+
+// strayFD is a descriptor beyond standard error, which the tests' own caller may
+// have left open and callgate closes; testMark the tests' own variable.
+var (
+	strayFD  = regexp.MustCompile(`(?m)^fd ([3-9]|\d\d+):.*\n`)
+	testMark = regexp.MustCompile(`(?m)^environment: CALLGATE_TEST_MARK=.*\n`)
+)
 
 // runIn has a shell run the command where script has %s.
 func (tr trial) runIn(t *testing.T, script string, argv ...string) outcome {
@@ -137,28 +147,5 @@ func TestEnvironment(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("missing %v", want)
-	}
-}
-
-// TestStopped: a stop of the command is one of callgate too, as a shell with job
-// control expects it, and both go on together.
-func TestStopped(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
-	defer cancel()
-	r := trial{policy: traceAll, attr: syscall.SysProcAttr{Setpgid: true}}.prepare(t, ctx, tracee(t), "stop-me")
-	var out strings.Builder
-	r.cmd.Stdout = &out
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer r.killLeft()
-	var ws syscall.WaitStatus
-	if _, err := syscall.Wait4(r.cmd.Process.Pid, &ws, syscall.WUNTRACED, nil); err != nil || !ws.Stopped() {
-		t.Fatalf("wait4: %v, status %#x", err, ws)
-	}
-	syscall.Kill(-r.cmd.Process.Pid, syscall.SIGCONT)
-	err := r.cmd.Wait()
-	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 4 || out.String() != "continued\n" {
-		t.Errorf("%v, %q", err, out.String())
 	}
 }

@@ -139,8 +139,10 @@ static int run_state(int argc, char **argv)
 	    prctl(PR_GET_KEEPCAPS), prctl(PR_GET_CHILD_SUBREAPER, &signal) || signal ? "yes" : "no");
 	say("timer slack %d, thp disabled %d, securebits %#x", prctl(PR_GET_TIMERSLACK), prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0),
 	    prctl(PR_GET_SECUREBITS));
-	for (int i = 0; i < 3; i++)
-		say("timer %d: %d, %ld", i, getitimer(i, &timer), (long)timer.it_value.tv_sec);
+	for (int i = 0; i < 3; i++) {
+		int r = getitimer(i, &timer);
+		say("timer %d: %d, %ld", i, r, (long)timer.it_value.tv_sec);
+	}
 	sigaltstack(NULL, &stack);
 	say("alternative stack: %s", stack.ss_flags & SS_DISABLE ? "none" : "there");
 	say("secure %lu", getauxval(AT_SECURE));

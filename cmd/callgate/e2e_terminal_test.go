@@ -1,0 +1,37 @@
+package main
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+)
+
+// waitFor polls until done; it gives up when nothing can come any more.
+func waitFor(t *testing.T, what string, done func() bool, state func() string) {
+	t.Helper()
+	for end := time.Now().Add(hangAfter); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for %s; there is %q", what, state())
+}
+
+// TestInterruptBomb: Ctrl-C ends a fork bomb, all of it.
+func TestInterruptBomb(t *testing.T) {
+	tracee(t)
+	for _, policy := range []string{traceAll, "builtin:default"} {
+		r := &running{mark: "CALLGATE_TEST_MARK=" + rand.Text()}
+		t.Cleanup(r.killLeft)
+		term := newTerminal(t)
+		term.typed("env " + r.mark + " callgate run -q -p " + policy + " -- tracee bomb 150\n")
+		term.expect("full\r\n")
+		term.typed(ctrlC)
+		term.expect("ready> ")
+		if left := r.left(); len(left) > 0 {
+			t.Errorf("left running: %q", left)
+		}
+		term.typed("echo status $?\n")
+		term.expect("status 130")
+	}
+}
