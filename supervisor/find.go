@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"errors"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -32,7 +30,7 @@ func Find(name, path, dir string) (string, error) {
 		if err == nil {
 			return file, nil
 		}
-		if denied == nil && !errors.Is(err, fs.ErrNotExist) {
+		if denied == nil && there(in(dir, file)) {
 			denied = err
 		}
 	}
@@ -40,6 +38,13 @@ func Find(name, path, dir string) (string, error) {
 		return "", denied
 	}
 	return "", &StartError{Op: "execve", Path: name, Err: unix.ENOENT}
+}
+
+// there says whether a file exists for all that its caller can see: a folder of
+// PATH that may not be searched says nothing about the name.
+func there(file string) bool {
+	var st unix.Stat_t
+	return unix.Stat(file, &st) == nil
 }
 
 func in(dir, name string) string {

@@ -79,7 +79,7 @@ func (f *runFlags) run(args []string) error {
 		Path:  path,
 		Args:  args,
 		Env:   set.Environ(os.Environ()),
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
 	relay := startRelay()

@@ -44,11 +44,13 @@ struct limit {
 };
 
 /* What the caller of callgate left. Go changes all of it before main: its
- * runtime takes every signal, and package os raises RLIMIT_NOFILE's soft limit
+ * runtime takes every signal and opens /dev/null where 0, 1 or 2 is closed
+ * (runtime/fds_unix.go), and package os raises RLIMIT_NOFILE's soft limit
  * (os/rlimit.go). */
 static uint64_t inherited_mask;
 static uint64_t inherited_ignored;
 static struct limit inherited_files;
+static int inherited_closed; /* bit N: descriptor N, of 0 to 2 */
 
 __attribute__((constructor)) static void remember_inherited(void)
 {
@@ -59,6 +61,14 @@ __attribute__((constructor)) static void remember_inherited(void)
 		if (raw4(SYS_rt_sigaction, sig, 0, (long)&act, SIGSET_SIZE) == 0 && act.handler == SIG_IGN)
 			inherited_ignored |= 1UL << (sig - 1);
 	}
+	for (int fd = 0; fd <= 2; fd++)
+		if (raw3(SYS_fcntl, fd, F_GETFD, 0) == -EBADF)
+			inherited_closed |= 1 << fd;
+}
+
+int launch_was_closed(int fd)
+{
+	return inherited_closed >> fd & 1;
 }
 
 static void restore_signals(void)

@@ -47,6 +47,10 @@ int launch_stage(struct launch *l);
 /* launch_go lets the first stage go on. */
 void launch_go(struct launch *l);
 
+/* launch_was_closed says whether descriptor fd, 0 to 2, was closed when the
+ * program was started. */
+int launch_was_closed(int fd);
+
 /* launch_end gives back what launch_stage took, once the stage has executed the
  * command or is dead. */
 void launch_end(struct launch *l);

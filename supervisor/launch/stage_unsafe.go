@@ -71,6 +71,10 @@ func (s *Stage) Err() error {
 	return &Error{Op: op, Path: path, Errno: unix.Errno(s.l.err)}
 }
 
+// WasClosed says whether descriptor fd, 0 to 2, was closed when this program was
+// started. Go has opened /dev/null in its place.
+func WasClosed(fd int) bool { return C.launch_was_closed(C.int(fd)) != 0 }
+
 // Close gives back the stage's memory.
 func (s *Stage) Close() {
 	if s.l != nil {
