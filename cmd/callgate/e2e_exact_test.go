@@ -72,6 +72,7 @@ var exactCases = []string{
 	"stop-sleep",
 	"stop-many 100",
 	"close-all PATH",
+	"affinity",
 }
 
 // TestExact runs every command bare and traced: not one line may differ.

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static void status(void)
 	static const char *const kept[] = {"Name:",   "Umask:",  "State:",  "Uid:",	  "Gid:",    "Groups:",
 					   "NStgid:", "Threads:", "SigPnd:", "ShdPnd:",	  "SigBlk:", "SigIgn:",
 					   "SigCgt:", "CapInh:", "CapPrm:", "CapEff:",	  "CapBnd:", "CapAmb:",
-					   "Cpus_allowed:", "Mems_allowed:", "THP_enabled:", "CoreDumping:", NULL};
+					   "Mems_allowed:", "THP_enabled:", "CoreDumping:", NULL};
 	char line[1024];
 	FILE *f = fopen("/proc/self/status", "r");
 
@@ -116,6 +117,14 @@ static void dispositions(void)
 	}
 }
 
+static void affinity_of(const char *what, int tid)
+{
+	uint64_t mask[128] = {0};
+	long r = raw(SYS_sched_getaffinity, tid, sizeof mask, (long)mask, 0, 0, 0);
+
+	say("%s: %s, %llx", what, show(r), (unsigned long long)mask[0]);
+}
+
 /* state: the whole of it. */
 static int run_state(int argc, char **argv)
 {
@@ -146,6 +155,7 @@ static int run_state(int argc, char **argv)
 	sigaltstack(NULL, &stack);
 	say("alternative stack: %s", stack.ss_flags & SS_DISABLE ? "none" : "there");
 	say("secure %lu", getauxval(AT_SECURE));
+	affinity_of("processors", 0);
 	status();
 	dispositions();
 	limits();
@@ -153,6 +163,60 @@ static int run_state(int argc, char **argv)
 	file_line("/proc/self/coredump_filter");
 	file_line("/proc/self/cgroup");
 	file_line("/proc/self/loginuid");
+	return 0;
+}
+
+static volatile int hot_tid, done;
+
+static void *call_often(void *unused)
+{
+	hot_tid = raw(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	while (!done)
+		raw(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	return unused;
+}
+
+/*
+ * affinity: the processors that a task may use, asked in every way, while it
+ * makes calls as fast as it can; and a change of them, which must hold.
+ */
+static int run_affinity(int argc, char **argv)
+{
+	pthread_t thread;
+	uint32_t *mask = low_memory(4096);
+	uint64_t one = 1;
+
+	(void)argc;
+	(void)argv;
+	for (int i = 0; i < 1000; i++)
+		raw(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	affinity_of("own", 0);
+	for (int i = 0; i < 1000; i++)
+		raw(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	uint32_t args[6] = {0, 1024, (uint32_t)(uintptr_t)mask};
+	say("int80: %s, %x", show(raw_int80(242, args)), mask[0]);
+	if (pthread_create(&thread, NULL, call_often, NULL))
+		die("pthread_create");
+	usleep(20000);
+	for (int i = 0; i < 5; i++) {
+		affinity_of("the other's", hot_tid);
+		usleep(20000);
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		affinity_of("a child's", 0);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	say("set: %s", show(raw(SYS_sched_setaffinity, hot_tid, sizeof one, (long)&one, 0, 0, 0)));
+	usleep(200000);
+	affinity_of("the other's", hot_tid);
+	say("set own: %s", show(raw(SYS_sched_setaffinity, 0, sizeof one, (long)&one, 0, 0, 0)));
+	for (int i = 0; i < 1000; i++)
+		raw(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	affinity_of("own", 0);
+	done = 1;
+	pthread_join(thread, NULL);
 	return 0;
 }
 
@@ -182,6 +246,7 @@ static int run_close_all(int argc, char **argv)
 
 const struct command state_commands[] = {
 	{"state", "ARG...", run_state},
+	{"affinity", "", run_affinity},
 	{"relatives", "", run_relatives},
 	{"close-all", "PATH", run_close_all},
 	{NULL, NULL, NULL},
