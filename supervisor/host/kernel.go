@@ -13,7 +13,7 @@ import (
 )
 
 func kernel() Feature {
-	f := Feature{Name: "kernel", Use: "callgate needs Linux 5.3 or newer"}
+	f := Feature{Name: "kernel", Use: "callgate needs Linux 5.13 or newer"}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		f.Detail = err.Error()
@@ -44,7 +44,7 @@ func parseVersion(release string) abi.Version {
 }
 
 func landlock() Feature {
-	f := Feature{Name: "Landlock", Use: "keeping the sandbox from the processes outside", Status: Yes}
+	f := Feature{Name: "Landlock", Use: "keeping the sandbox from other processes' memory", Status: Yes, Required: true}
 	version, err := launch.LandlockABI()
 	if err != nil {
 		f.Status, f.Detail = No, err.Error()
