@@ -11,6 +11,7 @@ commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 ldflags := -s -w -linkmode external -extldflags "-static" -X main.commit=$(commit)
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+.NOTPARALLEL:
 .PHONY: help build demo test test-go test-user fuzz race lint bench install clean setup-build setup-test setup-lint setup-bench
 
 help: ## say what the targets do
