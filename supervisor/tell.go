@@ -41,6 +41,9 @@ func (s *sandbox) tell(t *task, j *judged) {
 	}
 	e := s.event(audit.Call, t.process, t.tid)
 	e.CallInfo = audit.NewCall(f)
+	if j.reason != "" {
+		e.CallInfo.Permit = "" // it is not for want of a rule
+	}
 	s.emit(e)
 }
 
