@@ -65,6 +65,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	if err != nil {
 		return nil, startError(err)
 	}
+	ptrace.QuietStops() // where it is refused, stops only cost more
 	if err := s.tracer.Seize(stage.PID); err != nil {
 		unix.Kill(stage.PID, unix.SIGKILL)
 		s.tracer.Wait()
