@@ -50,9 +50,12 @@ func (s *sinks) close() {
 			err = closeErr
 		}
 	}
-	if lost > 0 {
+	switch {
+	case lost > 0 && err == nil:
+		say(os.Stderr, fmt.Sprintf("%d audit events were lost: they came faster than they could be written", lost))
+	case lost > 0:
 		say(os.Stderr, fmt.Sprintf("%d audit events were lost: %v", lost, err))
-	} else if err != nil {
+	case err != nil:
 		say(os.Stderr, fmt.Sprintf("audit: %v", err))
 	}
 }
