@@ -11,12 +11,11 @@ import (
 
 // Exit statuses of callgate itself; docs/exit-status.md is for people.
 const (
-	exitFindings    = 1   // check, doctor: what they looked for was found
-	exitUsage       = 2   // a subcommand other than run was used wrongly
-	exitCallgate    = 125 // run: callgate failed, a bad policy included
-	exitCannotExec  = 126 // run: the command was found but cannot be executed
-	exitNotFound    = 127 // run: the command was not found
-	exitRuntimeFail = 2   // other subcommands: callgate failed
+	exitFindings   = 1   // check, doctor: what they looked for was found
+	exitUsage      = 2   // a subcommand other than run was used wrongly, or failed
+	exitCallgate   = 125 // run: callgate failed, a bad policy included
+	exitCannotExec = 126 // run: the command was found but cannot be executed
+	exitNotFound   = 127 // run: the command was not found
 )
 
 // failure is an error with the exit status it leads to and, where something

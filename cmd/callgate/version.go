@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"callgate/policy/compile"
+
 	"github.com/spf13/cobra"
 )
 
@@ -34,9 +36,9 @@ func versionText() string {
 	}
 	text += "\n"
 	if ok {
-		text += info.GoVersion + "\n"
+		text += info.GoVersion + ", "
 	}
-	return text
+	return text + "libseccomp " + compile.LibraryVersion() + "\n"
 }
 
 // revision is the commit, as the Makefile or else the go command noted it.
