@@ -178,14 +178,48 @@ func (p *placement) widenTask(tid int) {
 	}
 }
 
-// born gives a new task, which has a copy of its parent's affinity, all CPUs.
-func (p *placement) born(tid int) {
+// cloned is for the event stop of a task with a new child, which may have been
+// copied while parent was narrowed: a child has its parent's affinity.
+func (p *placement) cloned(parent, child int) {
+	if !p.known {
+		return
+	}
+	p.giveBack()
+	var theirs, its unix.CPUSet
+	if unix.SchedGetaffinity(parent, &theirs) != nil || unix.SchedGetaffinity(child, &its) != nil || theirs == its {
+		return
+	}
+	if theirs == p.base {
+		theirs = p.wide
+	}
+	unix.SchedSetaffinity(child, &theirs) // it can be dead by now
+}
+
+// orphaned is for a new task whose parent died before it was announced.
+func (p *placement) orphaned(tid int) {
 	if !p.known || p.off.Load() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.widenTask(tid)
+}
+
+// execed is for the end of an execve. From a thread that is not the leader, the
+// caller has the leader's tid now and its own affinity still.
+func (p *placement) execed(former, tid int) {
+	if !p.known {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.narrowed == former {
+		p.narrowed = tid
+	}
+	p.widen()
+	if !p.off.Load() {
+		p.widenTask(tid) // the watch may have looked for it by its former tid
+	}
 }
 
 // foreign is for a sandbox that sets an affinity: it places itself.
@@ -210,15 +244,15 @@ func (p *placement) watchStops() {
 		for quiet := 0; quiet < idle; {
 			before := p.stops.Load()
 			time.Sleep(tick)
+			p.mu.Lock()
+			quiet++
 			if p.stops.Load() != before {
 				quiet = 0
-				continue
+			} else {
+				p.widen()
 			}
-			quiet++
-			p.giveBack()
+			p.watching = quiet < idle // told with the lease: take must not miss it
+			p.mu.Unlock()
 		}
-		p.mu.Lock()
-		p.watching = false
-		p.mu.Unlock()
 	}
 }

@@ -146,6 +146,7 @@ func (s *sandbox) cloned(t *task) error {
 	if err != nil {
 		return err
 	}
+	s.place.cloned(t.tid, tid)
 	child := s.tasks[tid]
 	if child == nil {
 		child = &task{tid: tid, fresh: true}
@@ -214,7 +215,6 @@ func (s *sandbox) release(t *task) error {
 // birth-giving left.
 func (s *sandbox) prepare(t *task) error {
 	t.fresh = false
-	s.place.born(t.tid)
 	if t.born == nil {
 		return nil
 	}
@@ -232,6 +232,7 @@ func (s *sandbox) releaseOrphans() error {
 			continue
 		}
 		s.join(t, s.processOf(t.tid))
+		s.place.orphaned(t.tid)
 		if err := s.release(t); err != nil && err != unix.ESRCH {
 			return err
 		}
@@ -275,6 +276,7 @@ func (s *sandbox) execed(t *task) error {
 	if err != nil {
 		return err
 	}
+	s.place.execed(former, t.tid)
 	if caller := s.tasks[former]; caller != nil && caller != t {
 		delete(s.tasks, former)
 	}
@@ -283,7 +285,6 @@ func (s *sandbox) execed(t *task) error {
 	}
 	t.rewrite, t.process.exe = nil, ""
 	if t.process.starting {
-		s.place.giveBack()
 		t.process.starting = false
 		s.tellStart(t)
 		if s.opt.Started != nil {
