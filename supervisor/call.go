@@ -34,7 +34,7 @@ const cloneUntraced = 0x00800000
 
 // seccompStop decides the call that t is stopped at.
 func (s *sandbox) seccompStop(t *task) error {
-	if err := s.tracer.SyscallInfo(t.tid, &s.info); err != nil {
+	if err := s.kernel.SyscallInfo(t.tid, &s.info); err != nil {
 		return err
 	}
 	if s.info.Op != ptrace.OpSeccomp {
@@ -44,7 +44,7 @@ func (s *sandbox) seccompStop(t *task) error {
 		return errors.New("of a task that nobody announced")
 	}
 	if t.process.starting {
-		return s.tracer.Resume(t.tid, 0)
+		return s.kernel.Resume(t.tid, 0)
 	}
 	s.totals.Stops++
 	s.place.stop(t.tid)
@@ -93,7 +93,7 @@ func (j *judged) isClone() bool {
 // unfold judges the call that a multiplexer, or a call with its arguments in
 // memory, stands for: the more restrictive verdict holds.
 func (s *sandbox) unfold(t *task, j *judged) {
-	direct, err := decode.Unfold(j.call, s.tracer.Memory(t.tid))
+	direct, err := decode.Unfold(j.call, s.kernel.Memory(t.tid))
 	var unfit *decode.Unfit
 	switch {
 	case errors.As(err, &unfit):
@@ -134,10 +134,10 @@ func (s *sandbox) effect(t *task, j *judged) error {
 		return s.skip(t, -int64(j.verdict.Errno))
 	case policy.Kill:
 		t.condemned = true
-		if err := s.tracer.SetNr(t.tid, compile.KillNr); err != nil {
+		if err := s.kernel.SetNr(t.tid, compile.KillNr); err != nil {
 			return err
 		}
-		return s.tracer.Resume(t.tid, 0)
+		return s.kernel.Resume(t.tid, 0)
 	}
 	return fmt.Errorf("a verdict of %v", j.verdict.Action)
 }
@@ -154,13 +154,13 @@ func (s *sandbox) allow(t *task, j *judged) error {
 	case j.rewrite:
 		return s.replace(t, j)
 	}
-	return s.tracer.Resume(t.tid, 0)
+	return s.kernel.Resume(t.tid, 0)
 }
 
 // skip has the call not executed; it returns value.
 func (s *sandbox) skip(t *task, value int64) error {
-	if err := s.tracer.Skip(t.tid, value); err != nil {
+	if err := s.kernel.Skip(t.tid, value); err != nil {
 		return err
 	}
-	return s.tracer.Resume(t.tid, 0)
+	return s.kernel.Resume(t.tid, 0)
 }

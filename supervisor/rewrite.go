@@ -20,12 +20,12 @@ type rewrite struct {
 // tracee's.
 func (s *sandbox) replace(t *task, j *judged) error {
 	r := &rewrite{arch: j.direct.Arch, expecting: j.isClone()}
-	if err := s.tracer.Registers(t.tid, &r.before); err != nil {
+	if err := s.kernel.Registers(t.tid, &r.before); err != nil {
 		return err
 	}
 	regs := r.before
 	regs.SetCall(j.direct)
-	if err := s.tracer.SetRegisters(t.tid, &regs); err != nil {
+	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
 		return err
 	}
 	t.rewrite = r
@@ -37,7 +37,7 @@ func (s *sandbox) replace(t *task, j *judged) error {
 
 // exitStop is the end of a rewritten call.
 func (s *sandbox) exitStop(t *task) error {
-	if err := s.tracer.SyscallInfo(t.tid, &s.info); err != nil {
+	if err := s.kernel.SyscallInfo(t.tid, &s.info); err != nil {
 		return err
 	}
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
@@ -69,9 +69,9 @@ func (s *sandbox) restoreChild(t *task) error {
 
 func (s *sandbox) restoreRegisters(tid int, r *rewrite) error {
 	var now ptrace.Registers
-	if err := s.tracer.Registers(tid, &now); err != nil {
+	if err := s.kernel.Registers(tid, &now); err != nil {
 		return err
 	}
 	now.RestoreCall(r.arch, &r.before)
-	return s.tracer.SetRegisters(tid, &now)
+	return s.kernel.SetRegisters(tid, &now)
 }

@@ -66,9 +66,9 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 		return nil, startError(err)
 	}
 	ptrace.QuietStops() // where it is refused, stops only cost more
-	if err := s.tracer.Seize(stage.PID); err != nil {
-		unix.Kill(stage.PID, unix.SIGKILL)
-		s.tracer.Wait()
+	if err := s.kernel.Seize(stage.PID); err != nil {
+		s.kill(stage.PID)
+		s.kernel.Wait()
 		stage.Close()
 		return nil, fmt.Errorf("cannot trace the command: %w", err)
 	}
@@ -120,7 +120,7 @@ func killOn(ctx context.Context, pid int) (cancel func(), err error) {
 // loop is the trace loop: it returns when no task of the sandbox is left.
 func (s *sandbox) loop() error {
 	for n := 1; ; n++ {
-		stop, err := s.tracer.Wait()
+		stop, err := s.kernel.Wait()
 		if err == unix.ECHILD {
 			return s.err
 		}
@@ -142,7 +142,7 @@ const fairness = 8
 func (s *sandbox) handleAll() {
 	s.batch = s.batch[:0]
 	for len(s.batch) < len(s.tasks) {
-		stop, ok := s.tracer.Poll()
+		stop, ok := s.kernel.Poll()
 		if !ok {
 			break
 		}
@@ -185,10 +185,9 @@ func (s *sandbox) end() {
 	}
 }
 
-// kill kills tid's process. A task that the tracer has not waited for keeps its
-// number, so this can hit no stranger.
+// kill kills tid's process.
 func (s *sandbox) kill(tid int) {
-	if err := unix.Kill(tid, unix.SIGKILL); err != nil && err != unix.ESRCH && s.err == nil {
-		s.err = fmt.Errorf("kill: %w", err)
+	if err := s.kernel.Kill(tid); err != nil && err != unix.ESRCH && s.err == nil {
+		s.err = err
 	}
 }

@@ -19,7 +19,7 @@ type sandbox struct {
 	plan   *compile.Plan
 	opt    Options
 	argv   []string
-	tracer ptrace.Tracer
+	kernel kernel
 	info   ptrace.SyscallInfo
 	place  placement
 
@@ -61,7 +61,7 @@ type process struct {
 }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
-	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}}
+	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer)}
 }
 
 func (s *sandbox) adoptFirst(pid int) {
@@ -110,15 +110,15 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 // resume lets t go on; a task whose call was rewritten only to the call's end.
 func (s *sandbox) resume(t *task, sig unix.Signal) error {
 	if t.rewrite != nil {
-		return s.tracer.ResumeToExit(t.tid, sig)
+		return s.kernel.ResumeToExit(t.tid, sig)
 	}
-	return s.tracer.Resume(t.tid, sig)
+	return s.kernel.Resume(t.tid, sig)
 }
 
 // groupStop leaves t stopped until SIGCONT, and tells that job control has
 // stopped the command.
 func (s *sandbox) groupStop(t *task, sig unix.Signal) error {
-	if err := s.tracer.Listen(t.tid); err != nil {
+	if err := s.kernel.Listen(t.tid); err != nil {
 		return err
 	}
 	if t.tid == s.first.pid && s.opt.Stopped != nil {
@@ -142,7 +142,7 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 
 // cloned is the event stop of a task that has a new child or thread.
 func (s *sandbox) cloned(t *task) error {
-	tid, err := s.tracer.Message(t.tid)
+	tid, err := s.kernel.Message(t.tid)
 	if err != nil {
 		return err
 	}
@@ -206,9 +206,9 @@ func (s *sandbox) release(t *task) error {
 		return err
 	}
 	if kind == ptrace.GroupStop {
-		return s.tracer.Listen(t.tid)
+		return s.kernel.Listen(t.tid)
 	}
-	return s.tracer.Resume(t.tid, 0)
+	return s.kernel.Resume(t.tid, 0)
 }
 
 // prepare is for a task at its first stop: it takes from it what its parent's
@@ -272,7 +272,7 @@ func statusField(status, name string, missing int) int {
 // are dead, and the caller has the process's tid whatever it had before
 // (ptrace(2), "execve(2) under ptrace").
 func (s *sandbox) execed(t *task) error {
-	former, err := s.tracer.Message(t.tid)
+	former, err := s.kernel.Message(t.tid)
 	if err != nil {
 		return err
 	}
@@ -321,7 +321,7 @@ func (s *sandbox) processGone(p *process, stop ptrace.Stop) {
 		return
 	}
 	s.result.Status, s.result.Signal = status, stop.Signal
-	s.count(s.tracer.Usage())
+	s.count(s.kernel.Usage())
 	s.end()
 }
 

@@ -49,14 +49,14 @@ func (s *sandbox) tell(t *task, j *judged) {
 
 func (s *sandbox) arguments(t *task, j *judged) []string {
 	entry, _ := j.direct.Arch.Lookup(j.direct.Nr)
-	return decode.Args(j.direct, entry, s.tracer.Memory(t.tid))
+	return decode.Args(j.direct, entry, s.kernel.Memory(t.tid))
 }
 
 // codeOf says from which code a call through the i386 ABI came; "" if the task
 // was killed meanwhile.
 func (s *sandbox) codeOf(t *task) string {
 	var regs ptrace.Registers
-	if err := s.tracer.Registers(t.tid, &regs); err != nil {
+	if err := s.kernel.Registers(t.tid, &regs); err != nil {
 		return ""
 	}
 	if regs.Code32() {

@@ -14,21 +14,21 @@ type remoteIovec struct {
 	size uintptr
 }
 
-// Memory is a tracee's memory, read with process_vm_readv(2). Offsets are
-// addresses. It is as writable to the tracee's other threads as ever: what a
-// verdict rests on must be copied once and used from the copy.
-type Memory struct {
+// memory is a tracee's.
+type memory struct {
 	tracer *Tracer
 	tid    int
 }
 
-// Memory gives tid's memory.
-func (t *Tracer) Memory(tid int) Memory { return Memory{t, tid} }
+// Memory is tid's memory, read with process_vm_readv(2). Offsets are addresses.
+// It is as writable to the tracee's other threads as ever: what a verdict rests
+// on must be copied once and used from the copy.
+func (t *Tracer) Memory(tid int) io.ReaderAt { return memory{t, tid} }
 
 // ReadAt reads from address off. It returns fewer bytes, with the error, where
 // the range runs into a hole; unix.EPERM says that the tracee keeps its memory
 // to itself (PR_SET_DUMPABLE in prctl(2)).
-func (m Memory) ReadAt(p []byte, off int64) (int, error) {
+func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -50,5 +50,3 @@ func (m Memory) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return int(n), nil
 }
-
-var _ io.ReaderAt = Memory{}

@@ -134,6 +134,16 @@ func (t *Tracer) Poll() (s Stop, ok bool) {
 // whole of it and of the children it waited for (getrusage(2)).
 func (t *Tracer) Usage() *unix.Rusage { return &t.usage }
 
+// Kill kills tid's process (kill(2) with SIGKILL). A task that its tracer has
+// not waited for keeps its number, so this hits no stranger.
+func (t *Tracer) Kill(tid int) error {
+	err := unix.Kill(tid, unix.SIGKILL)
+	if err == nil || err == unix.ESRCH {
+		return err
+	}
+	return fmt.Errorf("kill: %w", err)
+}
+
 func (t *Tracer) request(name string, request, tid int, addr, data uintptr) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
 	if errno != 0 {

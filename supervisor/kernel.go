@@ -1,0 +1,32 @@
+package supervisor
+
+import (
+	"io"
+
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernel is what the trace loop asks of the kernel: a ptrace.Tracer, or in
+// tests a recorded sequence of stops. Any request can answer unix.ESRCH.
+type kernel interface {
+	Seize(tid int) error
+	Wait() (ptrace.Stop, error)
+	Poll() (ptrace.Stop, bool)
+	Usage() *unix.Rusage
+	SyscallInfo(tid int, out *ptrace.SyscallInfo) error
+	Message(tid int) (int, error)
+	Memory(tid int) io.ReaderAt
+	Registers(tid int, out *ptrace.Registers) error
+
+	Resume(tid int, sig unix.Signal) error
+	ResumeToExit(tid int, sig unix.Signal) error
+	Listen(tid int) error
+	Skip(tid int, value int64) error
+	SetNr(tid int, nr uint32) error
+	SetRegisters(tid int, regs *ptrace.Registers) error
+	Kill(tid int) error
+}
+
+var _ kernel = (*ptrace.Tracer)(nil)
