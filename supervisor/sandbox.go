@@ -224,7 +224,7 @@ func (s *sandbox) prepare(t *task) error {
 // releaseOrphans lets all held tasks go, unless a rewritten clone may still
 // announce one of them.
 func (s *sandbox) releaseOrphans() error {
-	if s.expecting > 0 || s.held == 0 {
+	if s.expecting > 0 || s.held == 0 || s.ending {
 		return nil
 	}
 	for _, t := range s.tasks {
