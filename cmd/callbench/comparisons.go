@@ -5,12 +5,13 @@ package main
 const (
 	untracedTimes = "200000"
 	tracedTimes   = "20000"
+	parallelTimes = "1000"
 	startTimes    = "20"
 )
 
 // comparisons is all that there is to measure; a new one is a function below.
 func comparisons(t *tools) []comparison {
-	return []comparison{filtered(t), traced(t), startup(t), memory(t)}
+	return []comparison{filtered(t), traced(t), parallel(t), startup(t), memory(t)}
 }
 
 // filtered is the loop where the filter alone decides.
@@ -46,6 +47,25 @@ func traced(t *tools) comparison {
 			{"bare", prints(1e-3, loop...)},
 		},
 		goals: []goal{{"callgate", held, 1.15}, {"callgate", "strace --seccomp-bpf", 1}},
+	}
+}
+
+// parallel is two tasks that compute between their calls: bringing tracer and
+// tracee to one CPU must not cost them theirs.
+func parallel(t *tools) comparison {
+	const scheduler = "C tracer, placed by the scheduler"
+	loop := []string{t.file("loop"), parallelTimes, "2", "300"}
+	return comparison{
+		name:  "parallel",
+		title: "two tasks, 300 us of computing after each openat, every openat traced and allowed",
+		unit:  "us",
+		subjects: []subject{
+			{scheduler, prints(1e-3, join([]string{t.file("tracer")}, loop)...)},
+			{"C tracer, held on the tracees' CPU", prints(1e-3, join([]string{t.file("tracer"), "-held"}, loop)...)},
+			{"callgate", prints(1e-3, t.run(t.file("traced.yaml"), loop)...)},
+			{"bare", prints(1e-3, loop...)},
+		},
+		goals: []goal{{"callgate", scheduler, 1.15}},
 	}
 }
 

@@ -42,6 +42,7 @@ func TestTools(t *testing.T) {
 	loop := []string{tools.file("loop"), "100"}
 	for _, words := range [][]string{
 		loop,
+		join(loop, []string{"3", "1"}),
 		join([]string{tools.file("tracer")}, loop),
 		join([]string{tools.file("tracer"), "-held"}, loop),
 		{tools.file("spawn"), "3", "/bin/true"},
@@ -67,7 +68,7 @@ func TestArguments(t *testing.T) {
 		{"-runs 0", "usage: "},
 		{"more", "usage: "},
 		{"-callgate /nowhere/callgate", "no callgate to measure"},
-		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, traced, startup, memory`},
+		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, traced, parallel, startup, memory`},
 	} {
 		var out strings.Builder
 		err := bench(strings.Fields(c.args), &out, &out)
