@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 // TestScript runs testdata/script/*.txtar: each is a session at the command
 // line with its files, and what came of it.
 func TestScript(t *testing.T) {
+	tracee(t) // on PATH, as elf32 is
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

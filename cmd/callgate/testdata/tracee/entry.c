@@ -77,9 +77,13 @@ static long argument(const char *text, int width)
 	return number(text);
 }
 
+/* high is what int80 puts into the high halves of the registers. */
+static uint64_t high;
+
 long raw_int80(uint32_t nr, const uint32_t args[6])
 {
-	long result = nr;
+	uint64_t result = nr | high;
+	uint64_t b = args[0] | high, c = args[1] | high, d = args[2] | high, s = args[3] | high, di = args[4] | high;
 
 	/* rbp holds the sixth argument; push and pop keep the compiler's. */
 	__asm__ volatile("sub $128, %%rsp\n\t"
@@ -89,7 +93,7 @@ long raw_int80(uint32_t nr, const uint32_t args[6])
 			 "pop %%rbp\n\t"
 			 "add $128, %%rsp"
 			 : "+a"(result)
-			 : "b"(args[0]), "c"(args[1]), "d"(args[2]), "S"(args[3]), "D"(args[4]), [args] "r"(args)
+			 : "b"(b), "c"(c), "d"(d), "S"(s), "D"(di), [args] "r"(args)
 			 : "r8", "r9", "r10", "r11", "memory", "cc");
 	return (int32_t)result;
 }
@@ -113,6 +117,13 @@ static int run_int80(int argc, char **argv)
 		args[i] = wide[i];
 	say("int80 %s = %s", argv[0], show(raw_int80(number(argv[0]), args)));
 	return 0;
+}
+
+/* int80-high: the same with other bits in the registers' high halves, which i386 lacks. */
+static int run_int80_high(int argc, char **argv)
+{
+	high = 0xdeadbeefull << 32;
+	return run_int80(argc, argv);
 }
 
 static int run_native(int argc, char **argv)
@@ -297,7 +308,13 @@ static int run_vsyscall(int argc, char **argv)
 }
 
 const struct command entry_commands[] = {
-	{"int80", "NR ARG...", run_int80},   {"native", "NR ARG...", run_native}, {"x32", "NR ARG...", run_x32},
-	{"far", "NR ARG...", run_far},       {"sysenter", "PATH", run_sysenter},  {"numbers", "", run_numbers},
-	{"vsyscall", "", run_vsyscall},      {NULL, NULL, NULL},
+	{"int80", "NR ARG...", run_int80},
+	{"int80-high", "NR ARG...", run_int80_high},
+	{"native", "NR ARG...", run_native},
+	{"x32", "NR ARG...", run_x32},
+	{"far", "NR ARG...", run_far},
+	{"sysenter", "PATH", run_sysenter},
+	{"numbers", "", run_numbers},
+	{"vsyscall", "", run_vsyscall},
+	{NULL, NULL, NULL},
 };
