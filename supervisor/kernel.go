@@ -14,6 +14,9 @@ type kernel interface {
 	Seize(tid int) error
 	Wait() (ptrace.Stop, error)
 	Poll() (ptrace.Stop, bool)
+	Take(tid int)
+	Traced(tid int) bool
+	ThreadOf(pid, tid int) bool
 	Usage() *unix.Rusage
 	SyscallInfo(tid int, out *ptrace.SyscallInfo) error
 	Message(tid int) (int, error)

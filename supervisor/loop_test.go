@@ -81,6 +81,13 @@ func (m fakeMemory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// Traced is all tasks but other, a stranger to whom a dead child's number went.
+func (r *recording) Traced(tid int) bool { return tid != other }
+
+// ThreadOf: thread is the command's, child a process.
+func (r *recording) ThreadOf(pid, tid int) bool { return pid == root && tid == thread }
+
+func (r *recording) Take(int)                  {}
 func (r *recording) Seize(int) error           { return nil }
 func (r *recording) Poll() (ptrace.Stop, bool) { return ptrace.Stop{}, false }
 func (r *recording) Usage() *unix.Rusage       { return &unix.Rusage{} }
@@ -268,7 +275,13 @@ func TestLoop(t *testing.T) {
 			stops: []ptrace.Stop{at(ptrace.Cloned, root), at(ptrace.EventStop, child), {Kind: ptrace.Exited, TID: root, Status: 3},
 				at(ptrace.EventStop, other), {Kind: ptrace.Killed, TID: child, Signal: unix.SIGKILL}},
 			message: map[int]int{root: child}},
-			want: "resume root; resume child; kill child; kill other"},
+			want: "resume root; resume child; kill child"},
+		{name: "a child that died before it was announced", recording: recording{
+			stops: []ptrace.Stop{at(ptrace.Killed, other), at(ptrace.Cloned, root), at(ptrace.Exited, root)}, message: map[int]int{root: other}},
+			want: "resume root"},
+		{name: "a thread that died as its leader in execve", recording: recording{
+			stops: []ptrace.Stop{at(ptrace.Cloned, root), at(ptrace.EventStop, thread), at(ptrace.Exited, root)}, message: map[int]int{root: thread}},
+			want: "resume root; resume thread"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := replay(t, &c.recording)

@@ -146,10 +146,6 @@ func (s *sandbox) handleAll() {
 		if !ok {
 			break
 		}
-		if stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed {
-			s.handle(stop) // at once: Usage is the last wait's
-			continue
-		}
 		s.batch = append(s.batch, stop)
 	}
 	for _, stop := range s.batch {
@@ -161,6 +157,7 @@ func (s *sandbox) handleAll() {
 // ESRCH to whatever is asked of it, and its death is reported next.
 func (s *sandbox) handle(stop ptrace.Stop) {
 	if s.ending && stop.Kind != ptrace.Exited && stop.Kind != ptrace.Killed {
+		s.kernel.Take(stop.TID) // it has seen its last
 		s.kill(stop.TID)
 		return
 	}
@@ -185,8 +182,12 @@ func (s *sandbox) end() {
 	}
 }
 
-// kill kills tid's process.
+// kill kills tid's process, if tid is the sandbox's: a number that the kernel
+// has given to a stranger is not to be trusted to any bookkeeping.
 func (s *sandbox) kill(tid int) {
+	if !s.kernel.Traced(tid) {
+		return
+	}
 	if err := s.kernel.Kill(tid); err != nil && err != unix.ESRCH && s.err == nil {
 		s.err = err
 	}

@@ -57,6 +57,7 @@ type task struct {
 type process struct {
 	pid      int
 	exe      string // "" until somebody asks
+	tasks    int    // in sandbox.tasks
 	starting bool   // the first stage, up to its execve: none of the policy's business
 }
 
@@ -66,8 +67,9 @@ func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 
 func (s *sandbox) adoptFirst(pid int) {
 	s.first = &process{pid: pid, starting: true}
-	s.tasks[pid] = &task{tid: pid, process: s.first}
-	s.totals.Processes, s.totals.Threads = 1, 1
+	t := &task{tid: pid}
+	s.tasks[pid] = t
+	s.join(t, s.first)
 }
 
 // dispatch does what a stop asks for; the task goes on, or is left as a
@@ -137,6 +139,7 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	t := &task{tid: stop.TID, heldAt: stop.Kind, fresh: true}
 	s.tasks[t.tid] = t
 	s.held++
+	s.kernel.Take(t.tid)
 	return s.releaseOrphans()
 }
 
@@ -147,26 +150,36 @@ func (s *sandbox) cloned(t *task) error {
 		return err
 	}
 	s.place.cloned(t.tid, tid)
-	child := s.tasks[tid]
-	if child == nil {
-		child = &task{tid: tid, fresh: true}
-		s.tasks[tid] = child
-	}
-	if child.process == nil {
-		s.join(child, t.process.familyOf(tid))
-	}
-	if t.rewrite != nil {
-		child.born = t.rewrite
-	}
-	if child.heldAt != ptrace.Unknown {
-		if err := s.release(child); err != nil && err != unix.ESRCH {
-			return err
-		}
+	if err := s.welcome(t, tid); err != nil && err != unix.ESRCH {
+		return err
 	}
 	if err := s.announced(t); err != nil {
 		return err
 	}
 	return s.resume(t, 0)
+}
+
+// welcome takes in t's new child tid, which can have stopped already, and can
+// have died: then its number may be a stranger's by now.
+func (s *sandbox) welcome(t *task, tid int) error {
+	child := s.tasks[tid]
+	if child == nil {
+		if !s.kernel.Traced(tid) {
+			return nil
+		}
+		child = &task{tid: tid, fresh: true}
+		s.tasks[tid] = child
+	}
+	if child.process == nil {
+		s.join(child, s.familyOf(t.process, tid))
+	}
+	if child.fresh {
+		child.born = t.rewrite
+	}
+	if child.heldAt == ptrace.Unknown {
+		return nil
+	}
+	return s.release(child)
 }
 
 // announced settles t's rewritten clone, if it has one: its child is known, or
@@ -180,10 +193,9 @@ func (s *sandbox) announced(t *task) error {
 	return s.releaseOrphans()
 }
 
-// familyOf is the process of a new task that one of p's made: p itself if it is
-// a thread. tgkill(2) takes signal 0 only for a thread of the group it names.
-func (p *process) familyOf(tid int) *process {
-	if unix.Tgkill(p.pid, tid, 0) == nil {
+// familyOf is the process of p's new child tid: p itself if it is a thread.
+func (s *sandbox) familyOf(p *process, tid int) *process {
+	if s.kernel.ThreadOf(p.pid, tid) {
 		return p
 	}
 	return &process{pid: tid}
@@ -191,6 +203,7 @@ func (p *process) familyOf(tid int) *process {
 
 func (s *sandbox) join(t *task, p *process) {
 	t.process = p
+	p.tasks++
 	s.totals.Threads++
 	if p.pid == t.tid {
 		s.totals.Processes++
@@ -279,6 +292,7 @@ func (s *sandbox) execed(t *task) error {
 	s.place.execed(former, t.tid)
 	if caller := s.tasks[former]; caller != nil && caller != t {
 		delete(s.tasks, former)
+		t.process.tasks--
 	}
 	if err := s.announced(t); err != nil { // the leader's own call died with it
 		return err
@@ -305,10 +319,34 @@ func (s *sandbox) gone(stop ptrace.Stop) error {
 	if t.heldAt != ptrace.Unknown {
 		s.held--
 	}
-	if t.process != nil && t.process.pid == t.tid {
-		s.processGone(t.process, stop)
+	if p := t.process; p != nil {
+		p.tasks--
+		if p.pid == t.tid {
+			s.forget(p)
+			s.processGone(p, stop)
+		}
 	}
 	return s.announced(t)
+}
+
+// forget drops what is left of a process whose leader's death was reported,
+// which comes last (kernel/exit.c, delay_group_leader). A thread whose execve
+// fails beyond its point of no return dies as the leader, and nothing is ever
+// said of its own number.
+func (s *sandbox) forget(p *process) {
+	if p.tasks == 0 {
+		return
+	}
+	for tid, t := range s.tasks {
+		if t.process != p {
+			continue
+		}
+		delete(s.tasks, tid)
+		if t.rewrite != nil && t.rewrite.expecting {
+			s.expecting--
+		}
+	}
+	p.tasks = 0
 }
 
 func (s *sandbox) processGone(p *process, stop ptrace.Stop) {

@@ -49,13 +49,14 @@ const (
 // Tracer is one thread's side of ptrace, with the buffers that requests need,
 // so that a stop allocates nothing.
 type Tracer struct {
-	info   syscallInfo
-	msg    uint64
-	status uint32
-	usage  unix.Rusage
-	regs   Registers
-	local  unix.Iovec
-	remote remoteIovec
+	info     syscallInfo
+	msg      uint64
+	happened siginfo
+	status   uint32
+	usage    unix.Rusage
+	regs     Registers
+	local    unix.Iovec
+	remote   remoteIovec
 }
 
 // Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
@@ -105,37 +106,88 @@ func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
 	return nil
 }
 
-// Wait blocks until something happens to a task that this thread traces
-// (wait4(2) with __WALL and __WNOTHREAD). unix.ECHILD says that none is left.
+// siginfo is what waitid(2) fills in of siginfo_t, whose size is 128 bytes.
+type siginfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid, uid, status   int32
+	_                  [100]byte
+}
+
+// CLD_EXITED, CLD_KILLED and CLD_DUMPED of asm-generic/siginfo.h: the task is
+// gone. Above them are the stops.
+const codeDumped = 3
+
+// Wait blocks until something happens to a task that this thread traces. A
+// stop stays to be waited for until the task goes on, or Take takes it: then
+// it is not reported again. unix.ECHILD says that no task is left.
+//
+// It is waitid(2) with WNOWAIT, so that what a task has used is asked for at
+// its death only: that costs as much as the rest of a wait.
 func (t *Tracer) Wait() (Stop, error) {
 	for {
-		tid, _, errno := unix.Syscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&t.status)),
-			unix.WALL|unix.WNOTHREAD, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
-		if errno == 0 {
-			return Classify(int(tid), unix.WaitStatus(t.status)), nil
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&t.happened)),
+			unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, 0, 0)
+		if errno == unix.EINTR {
+			continue
 		}
-		if errno != unix.EINTR {
+		if errno != 0 {
 			return Stop{}, errno
 		}
+		if stop, ok := t.stop(); ok {
+			return stop, nil
+		}
 	}
 }
 
-// Poll is Wait without blocking; ok is false if nothing has happened.
+// Poll takes a stop, if there is one to take. It reports no deaths.
 func (t *Tracer) Poll() (s Stop, ok bool) {
-	tid, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&t.status)),
-		unix.WALL|unix.WNOTHREAD|unix.WNOHANG, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
-	if errno != 0 || tid == 0 {
+	t.happened.pid = 0
+	_, _, errno := unix.RawSyscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&t.happened)),
+		unix.WSTOPPED|unix.WNOHANG|unix.WALL|unix.WNOTHREAD, 0, 0)
+	if errno != 0 || t.happened.pid == 0 {
 		return Stop{}, false
 	}
-	return Classify(int(tid), unix.WaitStatus(t.status)), true
+	return t.stop()
 }
 
-// Usage is what the task of the last Wait has used: at a process's end, the
-// whole of it and of the children it waited for (getrusage(2)).
+// Take takes tid's present stop, which is to last.
+func (t *Tracer) Take(tid int) {
+	unix.RawSyscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid), uintptr(unsafe.Pointer(&t.happened)),
+		unix.WSTOPPED|unix.WNOHANG|unix.WALL|unix.WNOTHREAD, 0, 0)
+}
+
+// Traced says whether tid is a task that this thread traces, alive or not
+// waited for yet: as long as it is, its number is no other's.
+func (t *Tracer) Traced(tid int) bool {
+	_, _, errno := unix.RawSyscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid), uintptr(unsafe.Pointer(&t.happened)),
+		unix.WEXITED|unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, 0, 0)
+	return errno == 0
+}
+
+// ThreadOf says whether tid is a thread of process pid: tgkill(2) takes signal 0
+// only for one that is.
+func (t *Tracer) ThreadOf(pid, tid int) bool { return unix.Tgkill(pid, tid, 0) == nil }
+
+// stop is what waitid reported. A death is waited for once more, for the usage.
+func (t *Tracer) stop() (Stop, bool) {
+	tid := int(t.happened.pid)
+	if t.happened.code > codeDumped {
+		return Classify(tid, unix.WaitStatus(t.happened.status<<8|0x7f)), true
+	}
+	got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(tid), uintptr(unsafe.Pointer(&t.status)),
+		unix.WALL|unix.WNOTHREAD|unix.WNOHANG, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
+	if errno != 0 || int(got) != tid {
+		return Stop{}, false
+	}
+	return Classify(tid, unix.WaitStatus(t.status)), true
+}
+
+// Usage is what the task whose death Wait reported last has used: of a process,
+// the whole of it and of the children it waited for (getrusage(2)).
 func (t *Tracer) Usage() *unix.Rusage { return &t.usage }
 
-// Kill kills tid's process (kill(2) with SIGKILL). A task that its tracer has
-// not waited for keeps its number, so this hits no stranger.
+// Kill kills tid's process (kill(2) with SIGKILL). Precondition: Traced.
 func (t *Tracer) Kill(tid int) error {
 	err := unix.Kill(tid, unix.SIGKILL)
 	if err == nil || err == unix.ESRCH {
