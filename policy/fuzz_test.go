@@ -33,6 +33,7 @@ syscalls:
     args: { fd: [0, 0x1, {min: -5, max: 7}], count: {not: [{mask: 0xff, is: [1, 2]}, 3]} }
   - skip: ["@chown", write]
     value: -5000
+    quiet: true
     reason: "text: with \"quotes\" and # signs"
   - deny: openat
     args: { flags: O_CREAT|O_WRONLY, dirfd: AT_FDCWD, arg3: {max: 0o777} }

@@ -20,6 +20,9 @@ const (
 
 const builtinPrefix = "builtin:"
 
+// GuardName is the shipped policy that closes the ways around the others.
+const GuardName = "builtin:guard"
+
 // Loader finds the texts of policies.
 type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
@@ -56,6 +59,21 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 		return nil, err
 	}
 	return set, nil
+}
+
+// Guard gives the set to run a command under: with the policy of GuardName at
+// its end, unless the set restricts nothing and there is nothing to go around.
+// A set from LoadAll that is compiled without it leaves those ways open. The
+// error is that of Load.
+func (l *Loader) Guard(set Set) (Set, error) {
+	if !set.Restricts() {
+		return set, nil
+	}
+	guard, err := l.Load(GuardName)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clip(set), guard), nil
 }
 
 // Parse is Load of a text at hand; name is what positions call it and what

@@ -130,6 +130,24 @@ only: cannot read the policy: file does not exist; did you mean "builtin:only"?`
 	}
 }
 
+func TestGuard(t *testing.T) {
+	loader := files(map[string]string{"strict.yaml": "callgate: 1\nsyscalls: []\n", "open.yaml": "callgate: 1\ndefault: allow\nsyscalls: []\ncompat: {i386: same, x32: same}\n", GuardName: "callgate: 1\nsyscalls: [{deny: ptrace}]\n"})
+	for name, want := range map[string]int{"strict.yaml": 2, "open.yaml": 1} {
+		set, err := loader.LoadAll(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guarded, err := loader.Guard(set)
+		if err != nil || len(guarded) != want || guarded[0] != set[0] || len(set) != 1 {
+			t.Errorf("%s: %v, %v", name, guarded, err)
+		}
+	}
+	strict, _ := loader.Load("strict.yaml")
+	if set, err := (&Loader{}).Guard(Set{strict}); set != nil || err == nil {
+		t.Errorf("without the guard's text: %v, %v", set, err)
+	}
+}
+
 func TestLoadFromDisk(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

@@ -37,6 +37,7 @@ type Rule struct {
 	Errno  uint16 // Deny: what the call fails with
 	Value  int64  // Skip: what the call returns
 	Reason string // shown to people, may be empty
+	Quiet  bool   // Deny, Skip: recorded, but not told on the terminal
 	Calls  []Name // in the order written
 	Text   string // action, calls and conditions on one line, as a person would write them
 

@@ -82,6 +82,9 @@ func (r *Rule) String() string {
 	if r.Reason != "" {
 		s += ", reason: " + strconv.Quote(r.Reason)
 	}
+	if r.Quiet {
+		s += ", quiet: true"
+	}
 	return s
 }
 

@@ -10,7 +10,7 @@ import (
 // The keys of one rule, of which it has exactly one of the first five.
 var (
 	actionKeys = []string{"allow", "log", "deny", "skip", "kill"}
-	ruleKeys   = append(slices.Clip(actionKeys), "args", "errno", "value", "reason")
+	ruleKeys   = append(slices.Clip(actionKeys), "args", "errno", "value", "reason", "quiet")
 )
 
 // maxRules is how many rules a policy may have, with all that it extends.
@@ -40,7 +40,7 @@ func (r *reader) rule(n *node) *Rule {
 	}
 	rule := &Rule{Pos: r.pos(n)}
 	before := len(r.led.list)
-	var args, errno, value *field
+	var args, errno, value, quiet *field
 	r.fields(n, "rule key", ruleKeys, func(key string, f *field) {
 		switch key {
 		case "args":
@@ -51,6 +51,8 @@ func (r *reader) rule(n *node) *Rule {
 			value = f
 		case "reason":
 			rule.Reason = r.text(&f.value)
+		case "quiet":
+			quiet = f
 		default:
 			r.action(rule, key, f)
 		}
@@ -62,6 +64,9 @@ func (r *reader) rule(n *node) *Rule {
 		return nil
 	}
 	r.answer(rule, errno, value)
+	if quiet != nil {
+		r.quiet(rule, quiet)
+	}
 	if args != nil {
 		r.args(rule, &args.value)
 	}
@@ -122,6 +127,18 @@ func (r *reader) answer(rule *Rule, errno, value *field) {
 		if rule.Action != Skip {
 			r.fail(&value.key, "", "value belongs to skip rules; this one says %s", rule.Action)
 		}
+	}
+}
+
+// quiet reads whether the rule's denials are kept from the terminal. A death
+// always is told, and what is permitted never is.
+func (r *reader) quiet(rule *Rule, f *field) {
+	if v := &f.value; v.kind != scalarNode || v.quoted || v.text != "true" && v.text != "false" {
+		r.fail(v, "", "expected true or false, found %s", v.describe())
+	}
+	rule.Quiet = f.value.text == "true"
+	if rule.Action != Deny && rule.Action != Skip {
+		r.fail(&f.key, "", "quiet belongs to deny and skip rules; this one says %s", rule.Action)
 	}
 }
 

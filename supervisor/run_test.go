@@ -116,6 +116,36 @@ func TestSideBySide(t *testing.T) {
 	group.Wait()
 }
 
+// TestQuietDenials: a quiet rule's denials are counted and recorded, and not
+// told; another's are told.
+func TestQuietDenials(t *testing.T) {
+	plan := planOf(t, allowAll+"syscalls:\n  - {deny: mkdir, quiet: true}\n  - {skip: [rmdir, unlinkat], quiet: true}\n  - deny: [symlink, symlinkat]\n")
+	calls := func(r *recorder) (names []string) {
+		for _, e := range r.events {
+			if e.Kind == audit.Call {
+				names = append(names, e.CallInfo.Syscall)
+			}
+		}
+		return names
+	}
+	const script = "mkdir /nonexistent/x; rmdir /nonexistent/x; ln -s x /nonexistent/x"
+	recorded, told, alone := &recorder{}, &recorder{}, &recorder{}
+	for _, opt := range []supervisor.Options{{Audit: recorded, Terminal: told}, {Terminal: alone}} {
+		result, out, err := shell(t, context.Background(), plan, opt, script)
+		if err != nil || result.Totals.Denied != 3 {
+			t.Fatalf("%+v, %v\n%s", result, err, out)
+		}
+	}
+	if got := calls(recorded); len(got) != 3 {
+		t.Errorf("recorded: %v", got)
+	}
+	for _, r := range []*recorder{told, alone} {
+		if got := calls(r); len(got) != 1 || !strings.HasPrefix(got[0], "symlink") {
+			t.Errorf("told: %v", got)
+		}
+	}
+}
+
 // TestCancel ends a sandbox whose tasks ignore signals and have left the
 // session.
 func TestCancel(t *testing.T) {

@@ -31,7 +31,8 @@ func (s *sandbox) tell(t *task, j *judged) {
 	default:
 		s.totals.Denied++
 	}
-	if s.opt.Audit == nil && s.opt.Terminal == nil {
+	quiet := j.verdict.Rule != nil && j.verdict.Rule.Quiet && j.reason == ""
+	if s.opt.Audit == nil && (s.opt.Terminal == nil || quiet) {
 		return
 	}
 	f := audit.Facts{Call: j.call, Direct: j.direct, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
@@ -43,6 +44,10 @@ func (s *sandbox) tell(t *task, j *judged) {
 	e.CallInfo = audit.NewCall(f)
 	if j.reason != "" {
 		e.CallInfo.Permit = "" // it is not for want of a rule
+	}
+	if quiet {
+		s.opt.Audit.Put(e)
+		return
 	}
 	s.emit(e)
 }

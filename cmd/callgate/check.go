@@ -66,7 +66,7 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 		fmt.Fprintln(w, err)
 		return 0, err
 	}
-	set, err := guarded(policy.Set{p})
+	set, err := loader().Guard(policy.Set{p})
 	var told, quiet *compile.Plan
 	if err == nil {
 		told, err = compile.Compile(set, compile.Options{Report: true})

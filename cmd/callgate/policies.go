@@ -11,10 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const (
-	defaultPolicy = "builtin:default"
-	guardPolicy   = "builtin:guard"
-)
+const defaultPolicy = "builtin:default"
 
 func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin} }
 
@@ -29,24 +26,12 @@ func loadOrFind(names []string, quiet bool) (policy.Set, error) {
 		}
 		names = []string{name}
 	}
-	set, err := loader().LoadAll(names...)
+	l := loader()
+	set, err := l.LoadAll(names...)
 	if err != nil {
 		return nil, err
 	}
-	return guarded(set)
-}
-
-// guarded adds the policy that closes the ways around the others, unless they
-// restrict nothing.
-func guarded(set policy.Set) (policy.Set, error) {
-	if !set.Restricts() {
-		return set, nil
-	}
-	guard, err := loader().Load(guardPolicy)
-	if err != nil {
-		return nil, err
-	}
-	return append(set, guard), nil
+	return l.Guard(set)
 }
 
 // found is the policy to use where none was named.

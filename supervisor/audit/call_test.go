@@ -90,7 +90,7 @@ func TestPermitWhereNoRuleHelps(t *testing.T) {
 		{unknown, nil, p.Decide(unknown), "no rule can name call number 9999"},
 		{abi.Call{}, nil, p.Decide(abi.Call{}), "no rule can name the calls of this ABI"},
 		{unknown, s, policy.Verdict{Action: policy.Deny, Cause: policy.ByUnknown}, "no rule applies: the call is newer than the policy's `kernel:` line"},
-		{unknown, s, policy.Verdict{Action: policy.Deny, Policy: &policy.Policy{Name: guard}}, "never permitted: it would lead around the policy"},
+		{unknown, s, policy.Verdict{Action: policy.Deny, Policy: &policy.Policy{Name: policy.GuardName}}, "never permitted: it would lead around the policy"},
 		{unknown, s, policy.Verdict{Action: policy.Kill}, "- allow: mount"},
 	} {
 		if got := Permit(c.call, c.s, c.v); got != c.want {

@@ -9,10 +9,6 @@ import (
 	"callgate/policy/abi"
 )
 
-// guard is the policy that keeps the ways around a traced filter closed. It is
-// no part of what a user decides.
-const guard = "builtin:guard"
-
 // Permit is the least rule, on one line of a policy's syntax, that would
 // permit c, which v does not. s is c's entry in its ABI's table, nil if it has
 // none. Where no rule can permit it the text says so; it then starts with
@@ -23,7 +19,7 @@ const guard = "builtin:guard"
 // decided, if one did.
 func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
 	switch {
-	case v.Policy != nil && v.Policy.Name == guard:
+	case v.Policy != nil && v.Policy.Name == policy.GuardName: // no part of what a user decides
 		return "never permitted: it would lead around the policy"
 	case v.Cause == policy.ByForeign:
 		return "no rule can name the calls of this ABI"
