@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"callgate/configs/filters"
+	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor"
 
@@ -67,7 +69,7 @@ func (f *runFlags) run(args []string) error {
 	if err != nil {
 		return commandFailure(args[0], err)
 	}
-	plan, err := compile.Compile(set, compile.Options{Report: f.reports()})
+	plan, err := compile.Compile(set, compile.Options{Report: f.reports(), Ready: readyFilters(set, f.reports())})
 	if err != nil {
 		return ownFailure(err)
 	}
@@ -103,6 +105,19 @@ func (f *runFlags) run(args []string) error {
 
 // reports says whether anyone hears of what the filter could deny by itself.
 func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
+
+// readyFilters are the programs that come with a shipped policy, if that and
+// the guard are all there is; nil if they must be compiled.
+func readyFilters(set policy.Set, report bool) []compile.Program {
+	if len(set) > 2 || len(set) == 2 && set[1].Name != guardPolicy {
+		return nil
+	}
+	ready, err := compile.ReadPrograms(filters.For(set[0].Name, report))
+	if err != nil {
+		return nil
+	}
+	return ready
+}
 
 // ownFailure is an error that is callgate's, not the command's.
 func ownFailure(err error) error { return &failure{status: exitCallgate, err: err} }

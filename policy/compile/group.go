@@ -61,11 +61,17 @@ type answeredPiece struct {
 // groupsOf works out what the kernel shall answer to each call of each ABI of
 // the host.
 func groupsOf(set policy.Set, opts Options) []*group {
+	return groupsWith(set, opts, false)
+}
+
+// groupsWith is groupsOf with all calls, or with those only that are divided:
+// whose arguments get different answers.
+func groupsWith(set policy.Set, opts Options, divided bool) []*group {
 	var groups []*group
 	for _, arches := range hostABIs() {
 		g := &group{audit: arches[0].Audit()}
 		for _, a := range arches {
-			g.parts = append(g.parts, partOf(set, opts, a))
+			g.parts = append(g.parts, partOf(set, opts, a, divided))
 		}
 		groups = append(groups, g)
 	}
@@ -101,18 +107,22 @@ func unknownNr(a abi.Arch) uint32 {
 	return 0x3ffffffe
 }
 
-func partOf(set policy.Set, opts Options, arch abi.Arch) *part {
+func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 	p := &part{arch: arch, blanket: true}
 	p.unknown = Expect(set, opts, arch.Audit(), abi.Call{Nr: unknownNr(arch)})
 	if blanketed(set, arch) {
 		return p
 	}
-	p.calls = make([]call, 0, 512)
+	if !divided {
+		p.calls = make([]call, 0, 512)
+	}
 	ruled := compatDecides(set, arch)
 	for s := range arch.All() {
 		c := callOf(set, opts, s, ruled)
 		p.blanket = p.blanket && len(c.sets) == 0 && c.whole == p.unknown
-		p.calls = append(p.calls, c)
+		if !divided || len(c.sets) > 0 {
+			p.calls = append(p.calls, c)
+		}
 	}
 	return p
 }

@@ -1,0 +1,67 @@
+package compile
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"callgate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// AppendPrograms appends programs to dst in the form that ReadPrograms reads:
+// for each the number of its instructions as 16 bits, then these as the kernel
+// has them in struct sock_filter, 8 bytes each, all little-endian.
+func AppendPrograms(dst []byte, programs []Program) []byte {
+	for _, p := range programs {
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p)))
+		for _, f := range p {
+			dst = binary.LittleEndian.AppendUint16(dst, f.Code)
+			dst = append(dst, f.Jt, f.Jf)
+			dst = binary.LittleEndian.AppendUint32(dst, f.K)
+		}
+	}
+	return dst
+}
+
+// ReadPrograms reads what AppendPrograms wrote. An error says only that the
+// bytes are cut off: what the programs do is for Compile to prove.
+func ReadPrograms(data []byte) ([]Program, error) {
+	var out []Program
+	for len(data) > 0 {
+		if len(data) < 2 {
+			return nil, fmt.Errorf("a length is cut off")
+		}
+		n := int(binary.LittleEndian.Uint16(data))
+		data = data[2:]
+		if len(data) < 8*n {
+			return nil, fmt.Errorf("program %d is cut off: %d bytes for %d instructions", len(out)+1, len(data), n)
+		}
+		p := make(Program, n)
+		for i := range p {
+			b := data[8*i:]
+			p[i] = unix.SockFilter{
+				Code: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3],
+				K: binary.LittleEndian.Uint32(b[4:]),
+			}
+		}
+		out = append(out, p)
+		data = data[8*n:]
+	}
+	return out, nil
+}
+
+// fromReady is the plan with the programs of opts.Ready, if they pass the same
+// proof as compiled ones. It is a stricter one: programs that trace more than
+// they need are refused too, since which calls that may be is known only when
+// they are compiled.
+func fromReady(set policy.Set, opts Options) (*Plan, error) {
+	plan := &Plan{Set: set, Filters: opts.Ready, opts: opts}
+	if err := plan.decode(); err != nil {
+		return nil, err
+	}
+	if _, err := prove(plan, groupsWith(set, opts, true), probesPerCall); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
