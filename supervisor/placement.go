@@ -79,7 +79,7 @@ func (p *placement) stop(tid int) {
 		p.row = 1
 	default:
 		p.giveBack()
-		p.take(tid)
+		p.takeWatched(tid)
 	}
 }
 
@@ -117,10 +117,23 @@ func (p *placement) take(tid int) {
 		p.widen()
 		return
 	}
-	if !p.watching {
-		p.watching = true
-		p.watch <- struct{}{}
+}
+
+// takeWatched is take for a task that may run on for a while: the watch gives
+// the lease back if it does not stop any more.
+func (p *placement) takeWatched(tid int) {
+	p.take(tid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.narrowed == 0 || p.watching {
+		return
 	}
+	if p.watch == nil {
+		p.watch = make(chan struct{}, 1)
+		go p.watchStops()
+	}
+	p.watching = true
+	p.watch <- struct{}{}
 }
 
 // begin learns where everything may run. A mask of all CPUs is one that was
@@ -140,8 +153,6 @@ func (p *placement) begin() bool {
 			return false
 		}
 	}
-	p.watch = make(chan struct{}, 1)
-	go p.watchStops()
 	p.off.Store(false)
 	return true
 }

@@ -43,6 +43,7 @@ type queue struct {
 	flying  uint64 // events that the writer holds
 	moves   uint64 // entries taken and writes done: the writer's progress
 	err     error  // the first
+	started bool   // there is a writer
 	closed  bool
 	gone    bool // nobody waits for the writer any more: it is to write nothing else
 
@@ -56,7 +57,6 @@ type queue struct {
 func newQueue(w io.Writer, enc encoder) *queue {
 	q := &queue{wake: make(chan struct{}, 1), done: make(chan struct{})}
 	q.out = output{q: q, w: survivable(w), enc: enc}
-	go q.write()
 	return q
 }
 
@@ -64,6 +64,7 @@ func newQueue(w io.Writer, enc encoder) *queue {
 func (q *queue) Put(e *Event) {
 	text := size(e)
 	q.mu.Lock()
+	q.start()
 	if q.closed || q.bytes+text > queueBytes || q.n == len(q.ring) && !q.grow() {
 		q.dropped++
 		q.mu.Unlock()
@@ -78,6 +79,16 @@ func (q *queue) Put(e *Event) {
 	q.n++
 	q.mu.Unlock()
 	q.prod()
+}
+
+// start starts the writer: with the first event, since most runs have nothing to
+// tell a person, and a goroutine may take another thread. Precondition: mu is
+// held.
+func (q *queue) start() {
+	if !q.started && !q.closed {
+		q.started = true
+		go q.write()
+	}
 }
 
 func (q *queue) prod() {
@@ -148,9 +159,10 @@ func (q *queue) Close() (lost uint64, err error) {
 	q.closing.Do(func() {
 		q.mu.Lock()
 		q.closed = true
+		started := q.started
 		q.mu.Unlock()
 		q.prod()
-		if !q.wait() {
+		if started && !q.wait() {
 			q.abandon()
 		}
 	})

@@ -39,12 +39,19 @@ type terminal struct{ *queue }
 
 func (t terminal) Put(e *Event) {
 	switch {
-	case e.Kind == End:
+	case e.Kind == End && t.begun(): // else there is nothing to count up
 	case e.Kind == Call && e.CallInfo != nil && restricts(e.CallInfo):
 	default:
 		return
 	}
 	t.queue.Put(e)
+}
+
+// begun says whether anything was put in the queue, or lost on the way.
+func (q *queue) begun() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.started
 }
 
 func restricts(c *CallInfo) bool {
