@@ -74,6 +74,10 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	case "sched_setaffinity":
 		s.place.foreign()
 	}
+	if s.confined && s.strays(entry, &j.call) && j.verdict.Action < policy.Deny {
+		j.verdict.Action, j.verdict.Errno = policy.Deny, uint16(unix.EPERM)
+		j.reason = "its target is no task of the sandbox"
+	}
 	if entry.Block || entry.Multiplexer {
 		s.unfold(t, j)
 	}
@@ -82,6 +86,27 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 		j.direct.Args[0] &^= cloneUntraced
 		j.rewrite = true
 	}
+}
+
+// strays says whether a call that acts on a task by its number aims outside of
+// the sandbox. builtin:guard sends such calls here. Numbers of another pid
+// namespace are the sandbox's own there; those that look foreign are refused.
+func (s *sandbox) strays(entry *abi.Syscall, call *abi.Call) bool {
+	var target string
+	switch entry.Canonical {
+	case "prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity":
+		target = "pid"
+	case "setpriority", "ioprio_set":
+		target = "who"
+	default:
+		return false
+	}
+	p, ok := entry.Param(target)
+	if !ok {
+		return true
+	}
+	tid := int(int32(p.Value(&call.Args)))
+	return tid != 0 && s.tasks[tid] == nil
 }
 
 // isClone says whether j is or stands for a clone.

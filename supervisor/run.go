@@ -53,7 +53,8 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	for _, filter := range s.plan.Filters {
 		lc.Filters = append(lc.Filters, filter)
 	}
-	if s.plan.Set.Restricts() && !s.opt.Permissive {
+	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
+	if s.confined {
 		domain, err := launch.NewDomain()
 		if err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)

@@ -29,6 +29,7 @@ type sandbox struct {
 	// expecting is how many rewritten clones have not announced their child,
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
+	confined        bool // in a Landlock domain: it is to act on itself alone
 	ending          bool // all are being killed
 	err             error
 
