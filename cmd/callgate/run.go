@@ -109,7 +109,7 @@ func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.aud
 // readyFilters are the programs that come with a shipped policy, if that and
 // the guard are all there is; nil if they must be compiled.
 func readyFilters(set policy.Set, report bool) []compile.Program {
-	if len(set) > 2 || len(set) == 2 && set[1].Name != guardPolicy {
+	if len(set) > 2 || len(set) == 2 && set[1].Name != policy.GuardName {
 		return nil
 	}
 	ready, err := compile.ReadPrograms(filters.For(set[0].Name, report))
