@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,63 +17,36 @@ import (
 // on. The two cannot be told apart for SIGINT and SIGQUIT: they count as the
 // terminal's while callgate is in the terminal's foreground process group.
 type relay struct {
-	mu      sync.Mutex
-	pid     int         // the command, 0 before it started
-	waiting []os.Signal // came before that
+	pid int // the command, 0 before it started
 }
 
 // passedOn are the signals that a person or another program sends to end,
 // or to tell something to, a process.
-var passedOn = []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
+var passedOn = [...]unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
 // held are the signals that would stop callgate before the command has had its
 // say; stopped repeats them.
-var held = []os.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
+var held = [...]unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
 
 // startRelay begins to take signals. Those that callgate's caller had ignored
 // stay so: the command ignores them too.
 func startRelay() *relay {
-	r := &relay{}
-	take := make(chan os.Signal, 16)
 	for _, s := range passedOn {
-		if !signal.Ignored(s) {
-			signal.Notify(take, s)
-		}
+		passOn(s)
 	}
-	// Caught, not ignored, since execve keeps what is ignored; and nobody
-	// reads: a full channel drops them. SIGPIPE is a reader of ours that went
-	// away, which shall not end the command.
-	signal.Notify(make(chan os.Signal, 1), append(held, unix.SIGPIPE)...)
-	go func() {
-		for s := range take {
-			r.pass(s)
-		}
-	}()
-	return r
-}
-
-func (r *relay) pass(s os.Signal) {
-	if (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground() {
-		return
+	for _, s := range held {
+		hold(s)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pid == 0 {
-		r.waiting = append(r.waiting, s)
-		return
-	}
-	_ = unix.Kill(r.pid, s.(unix.Signal)) // ESRCH: it is gone, and we soon
+	// A reader of ours that went away shall not end the command. What the
+	// command ignores is not ours to say: package launch sees to it.
+	signal.Ignore(unix.SIGPIPE)
+	return &relay{}
 }
 
 // started is called with the command's process once it is there.
 func (r *relay) started(pid int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.pid = pid
-	for _, s := range r.waiting {
-		_ = unix.Kill(pid, s.(unix.Signal))
-	}
-	r.waiting = nil
+	passOnTo(pid)
 }
 
 // stopped is called when job control has stopped the command: callgate then
@@ -93,8 +65,6 @@ func (r *relay) stopped(s unix.Signal) {
 // wake passes on the SIGCONT that woke callgate, if that was sent to it alone:
 // a shell's, to the whole process group, is pending for the command already.
 func (r *relay) wake() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.pid != 0 && !pending(r.pid, unix.SIGCONT) {
 		_ = unix.Kill(r.pid, unix.SIGCONT)
 	}
@@ -115,16 +85,4 @@ func hasTerminal() bool {
 		unix.Close(fd)
 	}
 	return err == nil
-}
-
-// inForeground says whether callgate is in the foreground process group of its
-// controlling terminal; without a terminal it is not.
-func inForeground() bool {
-	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
 }

@@ -1,5 +1,8 @@
 package main
 
+// #include "relay.h"
+import "C"
+
 import (
 	"unsafe"
 
@@ -29,3 +32,12 @@ func stopSelf(sig unix.Signal) {
 		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&ours)), 0, maskSize, 0, 0)
 	}
 }
+
+// passOn has a signal passed on to the command (relay.c).
+func passOn(sig unix.Signal) { C.relay_pass(C.int(sig)) }
+
+// hold has a signal caught, so that it does nothing.
+func hold(sig unix.Signal) { C.relay_hold(C.int(sig)) }
+
+// passOnTo says which process the command is.
+func passOnTo(pid int) { C.relay_started(C.int(pid)) }

@@ -1,0 +1,84 @@
+/* Signals that callgate takes. They are handled here rather than by package
+ * os/signal, which spends a thread, three goroutines and two context switches a
+ * signal on it before the command has started.
+ *
+ * All that the handlers call is in signal-safety(7) or a plain system call
+ * (ioctl). They run on the alternate stacks of Go's threads (SA_ONSTACK).
+ */
+#define _GNU_SOURCE
+#include "relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static atomic_int command;          /* its process, 0 before it started */
+static atomic_ulong waiting;        /* bit N-1: signal N is to be passed on */
+
+static void pass_waiting(void)
+{
+	int pid = atomic_load(&command);
+	if (pid == 0)
+		return; /* relay_started will */
+	unsigned long signals = atomic_exchange(&waiting, 0);
+	for (int sig = 1; signals != 0; sig++, signals >>= 1)
+		if (signals & 1)
+			kill(pid, sig); /* ESRCH: it is gone, and we soon */
+}
+
+void relay_started(int pid)
+{
+	atomic_store(&command, pid);
+	pass_waiting();
+}
+
+/* in_foreground says whether callgate is in the foreground process group of its
+ * controlling terminal; without a terminal it is not. */
+static int in_foreground(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return 0;
+	int group;
+	int rc = ioctl(fd, TIOCGPGRP, &group);
+	close(fd);
+	return rc == 0 && group == getpgrp();
+}
+
+static void pass(int sig)
+{
+	int interrupted = errno;
+	if ((sig != SIGINT && sig != SIGQUIT) || !in_foreground()) {
+		atomic_fetch_or(&waiting, 1UL << (sig - 1));
+		pass_waiting();
+	}
+	errno = interrupted;
+}
+
+static void hold(int sig)
+{
+	(void)sig;
+}
+
+static void take(int sig, void (*handler)(int))
+{
+	struct sigaction act = { .sa_handler = handler, .sa_flags = SA_ONSTACK | SA_RESTART };
+	sigfillset(&act.sa_mask);
+	sigaction(sig, &act, NULL);
+}
+
+void relay_pass(int sig)
+{
+	struct sigaction now;
+	if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+		take(sig, pass);
+}
+
+void relay_hold(int sig)
+{
+	take(sig, hold);
+}

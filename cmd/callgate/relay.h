@@ -1,0 +1,14 @@
+#ifndef CALLGATE_RELAY_H
+#define CALLGATE_RELAY_H
+
+/* relay_pass has a signal passed on to the command, unless the caller of
+ * callgate had it ignored. One that comes before relay_started waits for it. */
+void relay_pass(int sig);
+
+/* relay_hold has a signal caught, and nothing done for it. */
+void relay_hold(int sig);
+
+/* relay_started names the command's process. */
+void relay_started(int pid);
+
+#endif
