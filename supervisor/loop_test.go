@@ -26,6 +26,7 @@ type recording struct {
 	memory  map[int][]byte // from address 0x1000 on
 	dead    map[int]bool
 	asked   []string
+	event   map[int]int
 	last    ptrace.Kind
 }
 
@@ -64,6 +65,8 @@ func (r *recording) Message(tid int) (int, error) {
 	}
 	return r.message[tid], nil
 }
+
+func (r *recording) Event(tid int) (int, error) { return r.event[tid], nil }
 
 func (r *recording) Memory(tid int) io.ReaderAt { return fakeMemory(r.memory[tid]) }
 
@@ -231,8 +234,14 @@ func TestLoop(t *testing.T) {
 		{name: "a child of a parent that died", recording: recording{
 			stops: []ptrace.Stop{at(ptrace.Cloned, root), at(ptrace.EventStop, thread), at(ptrace.Killed, thread), at(ptrace.EventStop, child)}, message: map[int]int{root: thread}},
 			want: "resume root; resume thread; resume child"},
-		{name: "a stranger makes a call", recording: recording{stops: []ptrace.Stop{at(ptrace.Seccomp, other)}},
+		{name: "a task that nobody announced makes a call", recording: recording{stops: []ptrace.Stop{at(ptrace.Seccomp, child)}},
 			want: "kill root", err: "nobody announced"},
+		{name: "a stop of a task that has died", recording: recording{stops: []ptrace.Stop{at(ptrace.Seccomp, other)}},
+			want: ""},
+		{name: "exec from another thread while the leader's signal is in hand", recording: recording{
+			stops:   []ptrace.Stop{at(ptrace.Cloned, root), at(ptrace.EventStop, thread), {Kind: ptrace.SignalStop, TID: root, Signal: unix.SIGUSR1}, at(ptrace.Execed, root)},
+			message: map[int]int{root: thread}, event: map[int]int{root: unix.PTRACE_EVENT_EXEC}},
+			want: "resume root; resume thread; resume root"},
 
 		{name: "clone3 that is announced first", recording: recording{
 			stops: []ptrace.Stop{at(ptrace.Seccomp, root), at(ptrace.Cloned, root), at(ptrace.EventStop, child), at(ptrace.Syscall, root)},

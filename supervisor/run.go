@@ -71,7 +71,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 		s.kill(stage.PID)
 		s.kernel.Wait()
 		stage.Close()
-		return nil, fmt.Errorf("cannot trace the command: %w", err)
+		return nil, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err)
 	}
 	s.adoptFirst(stage.PID)
 	s.place.take(stage.PID)

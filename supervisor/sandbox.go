@@ -86,6 +86,9 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
 		return errors.New("the filter did not kill the process")
 	}
+	if stop.Kind != ptrace.Seccomp && stop.Kind != ptrace.Execed && s.superseded(t) {
+		return nil
+	}
 	if t.fresh {
 		if err := s.prepare(t); err != nil {
 			return err
@@ -108,6 +111,17 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 		return s.resume(t, stop.Signal)
 	}
 	return errors.New("not understood")
+}
+
+// superseded says whether t is dead and another thread of its process, which
+// has executed a program, is stopped under its tid by now: the stop in hand is
+// not there any more, and the exec's is still to be waited for.
+func (s *sandbox) superseded(t *task) bool {
+	if t.process == nil || t.process.pid != t.tid || t.process.tasks < 2 {
+		return false
+	}
+	event, err := s.kernel.Event(t.tid)
+	return err == nil && event == unix.PTRACE_EVENT_EXEC
 }
 
 // resume lets t go on; a task whose call was rewritten only to the call's end.
@@ -134,6 +148,9 @@ func (s *sandbox) groupStop(t *task, sig unix.Signal) error {
 // been read, and may never be: a parent that is killed takes it along. Only a
 // child of a rewritten clone must wait to be announced, for its registers.
 func (s *sandbox) unannounced(stop ptrace.Stop) error {
+	if !s.kernel.Traced(stop.TID) {
+		return nil // it died meanwhile
+	}
 	if stop.Kind != ptrace.EventStop && stop.Kind != ptrace.GroupStop {
 		return errors.New("of a task that nobody announced")
 	}

@@ -87,6 +87,13 @@ func (t *Tracer) Message(tid int) (int, error) {
 	return int(t.msg), err
 }
 
+// Event is the PTRACE_EVENT_* that tid is stopped at now, 0 if it is none
+// (ptrace(2), PTRACE_GETSIGINFO: si_code is event<<8|SIGTRAP).
+func (t *Tracer) Event(tid int) (int, error) {
+	err := t.request("PTRACE_GETSIGINFO", unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&t.happened)))
+	return int(t.happened.code >> 8), err
+}
+
 // SyscallInfo asks at what tid is stopped and, at a seccomp stop, for its call
 // (PTRACE_GET_SYSCALL_INFO). The kernel's answer may be shorter than the struct
 // we know; what it does not cover is an error, not a guess.
