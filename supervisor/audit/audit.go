@@ -1,6 +1,6 @@
 // Package audit is what callgate tells of a run: the events, and where they
-// go. A sink never blocks the trace loop and never loses an event in silence:
-// what could not be written is counted and told at the end.
+// go. A sink that nobody reads from never blocks the trace loop, and none loses
+// an event in silence: what could not be written is counted and told at the end.
 //
 // docs/audit.md is the schema of the log that NewJSON writes.
 package audit
@@ -89,8 +89,9 @@ type Totals struct {
 	Lost uint64 `json:"lost_events"`
 }
 
-// Sink takes events. Put is called from the trace loop: it must not block, and
-// it must not keep the event after it returns unless it copies it.
+// Sink takes events. Put is called from the trace loop: it must not block for
+// long, whatever happens to what the sink writes to, and it must not keep the
+// event after it returns unless it copies it.
 type Sink interface {
 	Put(*Event)
 	// Close writes what is left and says how many events were lost and why.

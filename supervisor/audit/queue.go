@@ -13,6 +13,9 @@ const (
 	queueBytes = 4 << 20 // text that it holds at most, likewise
 	flushAt    = 32 << 10
 
+	// patience is how long Put waits for a writer that takes nothing.
+	patience = 100 * time.Millisecond
+
 	// Close waits while the writer takes something every stallWait, and no
 	// longer than closeWait in all.
 	stallWait = time.Second
@@ -31,8 +34,10 @@ type encoder interface {
 	end(dst []byte) []byte
 }
 
-// queue is a Sink: a bounded ring between the trace loop, which never waits
-// for it, and a goroutine that writes.
+// queue is a Sink: a bounded ring between the trace loop and a goroutine that
+// writes. While the ring is full Put waits for the writer as long as that gets on:
+// a log is to have no gaps only because a program is quick. A writer that has
+// taken nothing for a while is not waited for again until it takes something.
 type queue struct {
 	mu      sync.Mutex
 	ring    []entry
@@ -44,10 +49,12 @@ type queue struct {
 	moves   uint64 // entries taken and writes done: the writer's progress
 	err     error  // the first
 	started bool   // there is a writer
+	stalled bool   // it has taken nothing for as long as Put is patient
 	closed  bool
 	gone    bool // nobody waits for the writer any more: it is to write nothing else
 
 	wake chan struct{} // holds a token while there may be something to do
+	room chan struct{} // holds a token when there may be room again
 	done chan struct{} // closed when the writer ends
 
 	closing sync.Once
@@ -55,7 +62,7 @@ type queue struct {
 }
 
 func newQueue(w io.Writer, enc encoder) *queue {
-	q := &queue{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q := &queue{wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{})}
 	q.out = output{q: q, w: survivable(w), enc: enc}
 	return q
 }
@@ -65,7 +72,7 @@ func (q *queue) Put(e *Event) {
 	text := size(e)
 	q.mu.Lock()
 	q.start()
-	if q.closed || q.bytes+text > queueBytes || q.n == len(q.ring) && !q.grow() {
+	if q.closed || !q.fits(text) && !q.await(text) {
 		q.dropped++
 		q.mu.Unlock()
 		return
@@ -78,7 +85,32 @@ func (q *queue) Put(e *Event) {
 	q.dropped = 0
 	q.n++
 	q.mu.Unlock()
-	q.prod()
+	prod(q.wake)
+}
+
+// fits says whether there is room for an event. Precondition: mu is held.
+func (q *queue) fits(text int) bool {
+	return q.bytes+text <= queueBytes && (q.n < len(q.ring) || q.grow())
+}
+
+// await waits until there is room for an event. False: the writer is stuck.
+// Precondition: mu is held; it is not meanwhile.
+func (q *queue) await(text int) bool {
+	for q.n > 0 && !q.stalled && !q.closed {
+		before := q.moves
+		q.mu.Unlock()
+		prod(q.wake)
+		select {
+		case <-q.room:
+		case <-time.After(patience):
+		}
+		q.mu.Lock()
+		q.stalled = q.moves == before
+		if q.fits(text) {
+			return !q.closed
+		}
+	}
+	return false
 }
 
 // start starts the writer: with the first event, since most runs have nothing to
@@ -91,9 +123,9 @@ func (q *queue) start() {
 	}
 }
 
-func (q *queue) prod() {
+func prod(c chan struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -124,6 +156,8 @@ func (q *queue) take(en *entry) bool {
 	q.bytes -= en.bytes
 	q.flying++
 	q.moves++
+	q.stalled = false
+	prod(q.room)
 	en.point()
 	return true
 }
@@ -161,7 +195,7 @@ func (q *queue) Close() (lost uint64, err error) {
 		q.closed = true
 		started := q.started
 		q.mu.Unlock()
-		q.prod()
+		prod(q.wake)
 		if started && !q.wait() {
 			q.abandon()
 		}
