@@ -101,6 +101,39 @@ static int run_kill_execer(int argc, char **argv)
 	return 0;
 }
 
+/* worker is a process of busy threads, one of which execs another such process now and then. */
+static void worker(void)
+{
+	spawn(spin);
+	spawn(spin);
+	if (getpid() % 4 == 0)
+		spawn(exec_pause);
+	spin(NULL);
+}
+
+/* kill-many ROUNDS: eight processes of busy threads, of which one is killed at a time. */
+static int run_kill_many(int argc, char **argv)
+{
+	pid_t workers[8] = {0};
+	long other = 0;
+
+	if (argc < 1)
+		return 99;
+	for (long i = 0, n = number(argv[0]); i < n + 8; i++) {
+		pid_t *w = &workers[i * 5 % 8];
+		if (*w) {
+			kill(*w, SIGKILL);
+			other += strcmp(reap(*w), "signal 9") != 0;
+			*w = 0;
+		}
+		if (i < n && (*w = fork()) == 0)
+			worker();
+		usleep(i * 91 % 2000);
+	}
+	say("ends other than by the signal: %ld", other);
+	return 0;
+}
+
 static int run_pause(int argc, char **argv)
 {
 	(void)argc;
@@ -113,6 +146,7 @@ static int run_pause(int argc, char **argv)
 const struct command death_commands[] = {
 	{"kill-forker", "ROUNDS", run_kill_forker},
 	{"kill-execer", "ROUNDS", run_kill_execer},
+	{"kill-many", "ROUNDS", run_kill_many},
 	{"pause", "", run_pause},
 	{NULL, NULL, NULL},
 };
