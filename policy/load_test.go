@@ -189,6 +189,9 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		"deep":     fill(" a:\n"),
 		"comments": fill("#\n"),
 		"spaces":   fill(" "),
+		"notes":    fill("#\n\na: 1\n"),
+		"aliases":  "callgate: 1\nx: &a [y, z]\nsyscalls: [" + fill("*a, ") + "]\n",
+		"bomb":     "a: &a [x, x]\n" + fill("a: &a [*a, *a]\n"),
 	} {
 		start := time.Now()
 		p, err := (&Loader{}).Parse(name, []byte(text))
