@@ -15,34 +15,32 @@ type bounds struct {
 	values [6][]uint64 // by register
 }
 
-// boundsOf collects them from all policies' conditions on a number; nil if
-// there are none.
-func boundsOf(set policy.Set, arch abi.Arch, nr uint32) *bounds {
-	var b *bounds
+// collect gathers them, in place of what there was, from all policies'
+// conditions on a number; false if there are none.
+func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
+	b.regs = b.regs[:0]
+	for r := range b.values {
+		b.values[r] = b.values[r][:0]
+	}
+	found := false
 	for _, p := range set {
 		clauses := p.Clauses(arch, nr)
 		for i := range clauses {
 			for j := range clauses[i].Conds {
-				if b == nil {
-					b = &bounds{}
-				}
+				found = true
 				b.cond(&clauses[i].Conds[j])
 			}
 		}
 	}
 	if s, listed := arch.Lookup(nr); listed && s.Name == "clone" {
-		if b == nil {
-			b = &bounds{}
-		}
+		found = true
 		b.add(cloneFlags, cloneUntraced, cloneUntraced-1, cloneUntraced+1, 2*cloneUntraced, cloneUntraced<<32, ^uint64(cloneUntraced))
 	}
-	if b != nil {
-		for _, r := range b.regs {
-			slices.Sort(b.values[r])
-			b.values[r] = slices.Compact(b.values[r])
-		}
+	for _, r := range b.regs {
+		slices.Sort(b.values[r])
+		b.values[r] = slices.Compact(b.values[r])
 	}
-	return b
+	return found
 }
 
 func (b *bounds) cond(c *policy.Cond) {
@@ -98,7 +96,7 @@ func (b *bounds) add(reg int, values ...uint64) {
 // each calls f with combinations of the values until f says false: all of them
 // if they are at most depth, else so many that every value comes up, beside
 // ever other values of the other registers. Registers that no condition looks
-// at are all zeros and all ones in turn.
+// at are all zeros and all ones in turn. The arguments are f's until it returns.
 func (b *bounds) each(depth int, f func(*[6]uint64) bool) {
 	const ones = ^uint64(0) // on i386 too: the kernel gives whole registers at int $0x80
 	if len(b.regs) == 0 {
@@ -106,8 +104,8 @@ func (b *bounds) each(depth int, f func(*[6]uint64) bool) {
 		return
 	}
 	n, all := b.count(depth)
+	var args [6]uint64
 	for i := 0; i < n; i++ {
-		var args [6]uint64
 		for r := range args {
 			args[r] = ones * uint64(i&1)
 		}

@@ -72,3 +72,23 @@ func BenchmarkWorkOut(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReady is a start with programs that were compiled before.
+func BenchmarkReady(b *testing.B) {
+	for _, name := range shipped {
+		b.Run(name, func(b *testing.B) {
+			plan, err := Compile(builtin(b, name), Options{Report: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for range b.N {
+				b.StopTimer()
+				set := builtin(b, name)
+				b.StartTimer()
+				if _, err := Compile(set, Options{Report: true, Ready: plan.Filters}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

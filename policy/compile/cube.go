@@ -63,15 +63,16 @@ func (c *cube) subtract(d *cube, out []cube) []cube {
 // false, as soon as it would hold more than limit cubes.
 func subtractAll(a, b []cube, limit int) ([]cube, bool) {
 	left := append([]cube(nil), a...)
+	var next []cube
 	for i := range b {
-		var next []cube
+		next = next[:0]
 		for j := range left {
 			next = left[j].subtract(&b[i], next)
 			if len(next) > limit {
 				return nil, false
 			}
 		}
-		left = next
+		left, next = next, left
 	}
 	return left, true
 }
@@ -106,27 +107,30 @@ func (c *cube) covers(d *cube) bool {
 	return true
 }
 
-// tidy leaves out cubes that lie in another, and puts those that fix the most
-// registers first. The order is for libseccomp's sake: it merges each rule of a
-// call into a tree, and takes seconds instead of microseconds where rules on
-// several arguments follow dozens on one of them.
+// tidy leaves out, in place, cubes that lie in another, and puts those first
+// that fix the most registers. The order is for libseccomp's sake: it merges
+// each rule of a call into a tree, and takes seconds instead of microseconds
+// where rules on several arguments follow dozens on one of them.
 func tidy(cubes []cube) []cube {
-	var out []cube
-	for i := range cubes {
-		spare := false
-		for j := range cubes {
-			same := cubes[i] == cubes[j]
-			if i != j && cubes[j].covers(&cubes[i]) && (!same || j < i) {
-				spare = true
-				break
-			}
-		}
-		if !spare {
-			out = append(out, cubes[i])
+	out := cubes[:0]
+	for i, c := range cubes {
+		if !within(&c, out, true) && !within(&c, cubes[i+1:], false) {
+			out = append(out, c)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b cube) int { return b.registers() - a.registers() })
 	return out
+}
+
+// within says whether c lies in one of others; equal says whether one that is
+// the same counts.
+func within(c *cube, others []cube, equal bool) bool {
+	for i := range others {
+		if others[i].covers(c) && (equal || others[i] != *c) {
+			return true
+		}
+	}
+	return false
 }
 
 // registers is how many registers have fixed bits.
@@ -166,12 +170,13 @@ func (c *cube) corners(from, step int, f func(*[6]uint64) bool) bool {
 		}
 	}
 	n := 0
+	var args [6]uint64
 	for r, mask := range c.mask {
 		for ; mask != 0; mask &= mask - 1 {
 			if n++; (n-1)%step != from {
 				continue
 			}
-			args := bases[n%len(bases)]
+			args = bases[n%len(bases)]
 			args[r] ^= mask & -mask
 			if !f(&args) {
 				return false

@@ -226,8 +226,8 @@ func (g *generator) calls(p *Plan, n int) []rawCall {
 			if arch == abi.I386 {
 				c.int80 = 1
 			}
-			b := boundsOf(p.Set, arch, s.Nr)
-			if b == nil {
+			var b bounds
+			if !b.collect(p.Set, arch, s.Nr) {
 				continue
 			}
 			for range 40 {

@@ -49,6 +49,8 @@ type prover struct {
 	entry *abi.Syscall // nil if its table lacks it
 	ruled bool         // compat rules its ABI
 	loose bool         // it may be traced without need
+
+	bounds bounds
 }
 
 // prove runs the plan's programs on every number of every ABI's table, on
@@ -105,12 +107,11 @@ func (p *prover) number(audit, nr uint32) error {
 	if err != nil {
 		return err
 	}
-	b := boundsOf(p.plan.Set, p.arch, nr)
-	if b == nil {
+	if !p.bounds.collect(p.plan.Set, p.arch, nr) {
 		return p.blind(audit, nr, looked)
 	}
 	var failed error
-	b.each(p.depth, func(args *[6]uint64) bool {
+	p.bounds.each(p.depth, func(args *[6]uint64) bool {
 		_, failed = p.probe(audit, nr, args)
 		return failed == nil
 	})
