@@ -62,24 +62,32 @@ func (c *cube) subtract(d *cube, out []cube) []cube {
 // subtractAll is what the cubes of a have and none of b has. It gives up, with
 // false, as soon as it would hold more than limit cubes.
 func subtractAll(a, b []cube, limit int) ([]cube, bool) {
-	left := append([]cube(nil), a...)
-	var next []cube
+	var d difference
+	return d.of(a, b, limit)
+}
+
+// difference is the room that subtractAll takes, to be used again.
+type difference struct{ left, next []cube }
+
+// of is subtractAll; what it gives lasts until the next time.
+func (d *difference) of(a, b []cube, limit int) ([]cube, bool) {
+	d.left = append(d.left[:0], a...)
 	for i := range b {
-		next = next[:0]
-		for j := range left {
-			next = left[j].subtract(&b[i], next)
-			if len(next) > limit {
+		d.next = d.next[:0]
+		for j := range d.left {
+			d.next = d.left[j].subtract(&b[i], d.next)
+			if len(d.next) > limit {
 				return nil, false
 			}
 		}
-		left, next = next, left
+		d.left, d.next = d.next, d.left
 	}
-	return left, true
+	return d.left, true
 }
 
 // intersectAll is what both unions have, with false above limit cubes.
 func intersectAll(a, b []cube, limit int) ([]cube, bool) {
-	var out []cube
+	out := make([]cube, 0, min(max(len(a), len(b)), limit))
 	for i := range a {
 		for j := range b {
 			c, meet := a[i].intersect(&b[j])

@@ -195,7 +195,7 @@ func partitionOf(set policy.Set, arch abi.Arch, nr uint32) (partition, bool) {
 // answers turns verdicts to kernel answers, leaving out the pieces that are
 // answered as the rest.
 func (p *partition) answers(opts Options) answered {
-	a := answered{rest: kernelAnswer(p.rest, opts)}
+	a := answered{rest: kernelAnswer(p.rest, opts), pieces: make([]answeredPiece, 0, len(p.pieces))}
 	for i := range p.pieces {
 		if k := kernelAnswer(p.pieces[i].verdict, opts); k != a.rest {
 			a.pieces = append(a.pieces, answeredPiece{p.pieces[i].cube, k})
@@ -269,7 +269,7 @@ func restricts(a, b uint32) bool {
 // shorter.
 func (a *answered) set(action uint32) actionSet {
 	s := actionSet{action: action}
-	var told []cube
+	told := make([]cube, 0, len(a.pieces))
 	for _, p := range a.pieces {
 		if a.rest == action || p.action == action {
 			told = append(told, p.cube)

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"callgate/policy"
 )
 
@@ -39,6 +41,7 @@ func divide(clauses []policy.Clause, rest policy.Verdict) (partition, bool) {
 		if cubes, ok = subtractAll(cubes, p.where(func(w *policy.Verdict) bool { return !same(w, &v) }), maxCubes); !ok {
 			return p, false
 		}
+		p.pieces = slices.Grow(p.pieces, len(cubes))
 		for _, cu := range cubes {
 			p.pieces = append(p.pieces, piece{cu, v})
 		}
@@ -56,7 +59,7 @@ func clauseVerdict(c *policy.Clause) policy.Verdict {
 
 // where is the cubes of the pieces whose verdict passes.
 func (p *partition) where(passes func(*policy.Verdict) bool) []cube {
-	var out []cube
+	out := make([]cube, 0, len(p.pieces))
 	for i := range p.pieces {
 		if passes(&p.pieces[i].verdict) {
 			out = append(out, p.pieces[i].cube)
@@ -72,6 +75,7 @@ func combine(p, q *partition) (partition, bool) {
 		return partition{rest: stricter(p.rest, q.rest)}, true
 	}
 	out := partition{rest: stricter(p.rest, q.rest)}
+	out.pieces = make([]piece, 0, len(p.pieces)+len(q.pieces))
 	for i := range p.pieces {
 		for j := range q.pieces {
 			if c, meet := p.pieces[i].cube.intersect(&q.pieces[j].cube); meet {
@@ -90,8 +94,11 @@ func combine(p, q *partition) (partition, bool) {
 // addOutside adds what of p's pieces lies in none of q's.
 func (out *partition) addOutside(p, q *partition, verdict func(policy.Verdict) policy.Verdict) bool {
 	others := q.where(func(*policy.Verdict) bool { return true })
+	var d difference
+	one := make([]cube, 1)
 	for i := range p.pieces {
-		left, ok := subtractAll([]cube{p.pieces[i].cube}, others, maxCubes)
+		one[0] = p.pieces[i].cube
+		left, ok := d.of(one, others, maxCubes)
 		if !ok {
 			return false
 		}
