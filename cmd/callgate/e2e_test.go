@@ -105,6 +105,9 @@ func (tr trial) prepare(t *testing.T, ctx context.Context, argv ...string) *runn
 	if u := asUser(tr.user); u != nil {
 		attr.Credential = u.Credential
 	}
+	// A group of its own, whose leader's parent is outside of it: in an orphaned
+	// process group, as CI may run the tests in, SIGTSTP stops nobody (setpgid(2)).
+	attr.Setpgid = !attr.Setsid
 	r.cmd.SysProcAttr = &attr
 	t.Cleanup(r.killLeft)
 	return r
