@@ -34,6 +34,9 @@ func divide(clauses []policy.Clause, rest policy.Verdict) (partition, bool) {
 			p.rest = v
 			return p, true
 		}
+		if len(c.Conds) == 1 && c.Conds[0].Negate && i == len(clauses)-1 {
+			return p.allBut(&c.Conds[0], v)
+		}
 		cubes, ok := clauseCubes(c, maxCubes)
 		if !ok {
 			return p, false
@@ -50,6 +53,23 @@ func divide(clauses []policy.Clause, rest policy.Verdict) (partition, bool) {
 		}
 	}
 	return p, true
+}
+
+// allBut gives v to what is in no piece and not excluded: what is excluded
+// becomes pieces with the verdict that was the rest's, since one value takes a
+// single cube, and all others one for each of its bits.
+func (p *partition) allBut(excluded *policy.Cond, v policy.Verdict) (partition, bool) {
+	told := *excluded
+	told.Negate = false
+	cubes, ok := condCubes(&told, maxCubes)
+	if ok {
+		cubes, ok = subtractAll(cubes, p.where(func(w *policy.Verdict) bool { return !same(w, &p.rest) }), maxCubes)
+	}
+	out := partition{rest: v, pieces: slices.Grow(p.pieces, len(cubes))}
+	for _, c := range cubes {
+		out.pieces = append(out.pieces, piece{c, p.rest})
+	}
+	return out, ok && len(out.pieces) <= maxCubes
 }
 
 // clauseVerdict is what a clause says, as far as the filter is concerned.
