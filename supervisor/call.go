@@ -38,11 +38,12 @@ func (s *sandbox) seccompStop(t *task) error {
 		return err
 	}
 	if s.info.Op != ptrace.OpSeccomp {
-		if s.superseded(t) {
-			return nil
+		if t.replaceable() {
+			return s.superseded(nil)
 		}
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)
 	}
+	s.stale = 0
 	if t.process == nil {
 		return errors.New("of a task that nobody announced")
 	}

@@ -20,7 +20,7 @@ type kernel interface {
 	Usage() *unix.Rusage
 	SyscallInfo(tid int, out *ptrace.SyscallInfo) error
 	Message(tid int) (int, error)
-	Event(tid int) (int, error)
+	At(s ptrace.Stop) (bool, error)
 	Memory(tid int) io.ReaderAt
 	Registers(tid int, out *ptrace.Registers) error
 

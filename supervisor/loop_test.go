@@ -26,7 +26,7 @@ type recording struct {
 	memory  map[int][]byte // from address 0x1000 on
 	dead    map[int]bool
 	asked   []string
-	event   map[int]int
+	gone    map[ptrace.Kind]bool // stops that are not there any more when they are asked for
 	last    ptrace.Kind
 }
 
@@ -66,7 +66,7 @@ func (r *recording) Message(tid int) (int, error) {
 	return r.message[tid], nil
 }
 
-func (r *recording) Event(tid int) (int, error) { return r.event[tid], nil }
+func (r *recording) At(s ptrace.Stop) (bool, error) { return !r.gone[s.Kind], nil }
 
 func (r *recording) Memory(tid int) io.ReaderAt { return fakeMemory(r.memory[tid]) }
 
@@ -240,7 +240,7 @@ func TestLoop(t *testing.T) {
 			want: ""},
 		{name: "exec from another thread while the leader's signal is in hand", recording: recording{
 			stops:   []ptrace.Stop{at(ptrace.Cloned, root), at(ptrace.EventStop, thread), {Kind: ptrace.SignalStop, TID: root, Signal: unix.SIGUSR1}, at(ptrace.Execed, root)},
-			message: map[int]int{root: thread}, event: map[int]int{root: unix.PTRACE_EVENT_EXEC}},
+			message: map[int]int{root: thread}, gone: map[ptrace.Kind]bool{ptrace.SignalStop: true}},
 			want: "resume root; resume thread; resume root"},
 
 		{name: "clone3 that is announced first", recording: recording{

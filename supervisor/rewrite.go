@@ -40,9 +40,13 @@ func (s *sandbox) exitStop(t *task) error {
 	if err := s.kernel.SyscallInfo(t.tid, &s.info); err != nil {
 		return err
 	}
+	if s.info.Op != ptrace.OpExit && t.replaceable() {
+		return s.superseded(nil)
+	}
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)
 	}
+	s.stale = 0
 	if err := s.announced(t); err != nil { // a clone that failed has no child
 		return err
 	}

@@ -26,6 +26,7 @@ type sandbox struct {
 	tasks map[int]*task
 	first *process // the command's
 	batch []ptrace.Stop
+	stale int // stops in a row that were not there any more
 	// expecting is how many rewritten clones have not announced their child,
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
@@ -86,8 +87,11 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
 		return errors.New("the filter did not kill the process")
 	}
-	if stop.Kind != ptrace.Seccomp && stop.Kind != ptrace.Execed && s.superseded(t) {
-		return nil
+	if stop.Kind != ptrace.Seccomp && stop.Kind != ptrace.Syscall { // those say by themselves
+		if there, err := s.there(t, stop); err != nil || !there {
+			return s.superseded(err)
+		}
+		s.stale = 0
 	}
 	if t.fresh {
 		if err := s.prepare(t); err != nil {
@@ -113,16 +117,33 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	return errors.New("not understood")
 }
 
-// superseded says whether t is dead and another thread of its process, which
-// has executed a program, is stopped under its tid by now: the stop in hand is
-// not there any more, and the exec's is still to be waited for.
-func (s *sandbox) superseded(t *task) bool {
-	if t.process == nil || t.process.pid != t.tid || t.process.tasks < 2 {
-		return false
-	}
-	event, err := s.kernel.Event(t.tid)
-	return err == nil && event == unix.PTRACE_EVENT_EXEC
+// replaceable says whether t's tid can become another thread's: that of a
+// leader, when one of its threads executes a program, or dies in trying to
+// beyond the point of no return (ptrace(2), "execve(2) under ptrace").
+func (t *task) replaceable() bool {
+	return t.process != nil && t.process.pid == t.tid && t.process.tasks > 1
 }
+
+// there says whether t is still at the stop in hand.
+func (s *sandbox) there(t *task, stop ptrace.Stop) (bool, error) {
+	if !t.replaceable() {
+		return true, nil
+	}
+	return s.kernel.At(stop)
+}
+
+// superseded is for a stop in hand that is not there any more, because its task
+// is dead and another thread is stopped under its tid: that stop is still to be
+// waited for.
+func (s *sandbox) superseded(err error) error {
+	if s.stale++; s.stale > staleMax {
+		return errors.New("it is reported again and again, and not there")
+	}
+	return err
+}
+
+// staleMax is far beyond the number of stops that one batch can hold in vain.
+const staleMax = 1 << 20
 
 // resume lets t go on; a task whose call was rewritten only to the call's end.
 func (s *sandbox) resume(t *task, sig unix.Signal) error {

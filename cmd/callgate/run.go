@@ -61,6 +61,11 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 // run is the whole job. All that it fails of ends in an exit status that no
 // ordinary command has.
 func (f *runFlags) run(args []string) error {
+	for _, fd := range f.keep {
+		if !inherited(fd) {
+			return ownFailure(fmt.Errorf("--keep-fd %d: callgate's caller has no such descriptor open", fd))
+		}
+	}
 	set, err := loadOrFind(f.policies, f.quiet)
 	if err != nil {
 		return ownFailure(err)
@@ -101,6 +106,13 @@ func (f *runFlags) run(args []string) error {
 		return &failure{status: result.Status}
 	}
 	return nil
+}
+
+// inherited says whether a descriptor came from callgate's caller: what callgate
+// opens itself, an audit log say, closes at execve and is not for the command.
+func inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 // reports says whether anyone hears of what the filter could deny by itself.

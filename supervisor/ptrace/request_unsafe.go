@@ -87,11 +87,19 @@ func (t *Tracer) Message(tid int) (int, error) {
 	return int(t.msg), err
 }
 
-// Event is the PTRACE_EVENT_* that tid is stopped at now, 0 if it is none
-// (ptrace(2), PTRACE_GETSIGINFO: si_code is event<<8|SIGTRAP).
-func (t *Tracer) Event(tid int) (int, error) {
-	err := t.request("PTRACE_GETSIGINFO", unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&t.happened)))
-	return int(t.happened.code >> 8), err
+// At says whether s is the stop that its task is at now. It can be at another:
+// a thread that executes a program takes its dead leader's tid over. It is for
+// signal-delivery-stops and event stops, which PTRACE_GETSIGINFO tells apart
+// (ptrace(2): si_code of an event stop is what the wait status had).
+func (t *Tracer) At(s Stop) (bool, error) {
+	err := t.request("PTRACE_GETSIGINFO", unix.PTRACE_GETSIGINFO, s.TID, 0, uintptr(unsafe.Pointer(&t.happened)))
+	if err != nil {
+		return false, err
+	}
+	if status := int32(s.Raw >> 8); status>>8 != 0 {
+		return t.happened.code == status, nil
+	}
+	return t.happened.signo == int32(s.Signal) && t.happened.code>>8 != unix.PTRACE_EVENT_EXEC, nil
 }
 
 // SyscallInfo asks at what tid is stopped and, at a seccomp stop, for its call
