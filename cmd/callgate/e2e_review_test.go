@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +26,9 @@ func TestFailedExec(t *testing.T) {
 		}
 		tr := trial{policy: policy, flags: []string{"--quiet"}}
 		tr.run(t, tracee(t), "bad-exec", file, "150").want(t, 0, "150 of 150 died of it\n")
+		// Several at once, so that stops wait in the tracer's hand meanwhile.
+		tr.run(t, "sh", "-c", `for i in 1 2 3 4 5 6 7 8; do "$0" bad-exec "$1" 100 & done; wait`, tracee(t), file).
+			want(t, 0, strings.Repeat("100 of 100 died of it\n", 8))
 	}
 }
 
