@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 
@@ -14,15 +15,26 @@ import (
 // start the program "callgate" run Main in a process of its own.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "callgate" {
-		// What the runner of the tests left open is not to reach their
-		// programs: bare ones would have it, and those under callgate not.
-		if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-			panic(err)
-		}
+		shedRunner()
 	}
 	testscript.Main(m, map[string]func(){
 		"callgate": func() { os.Exit(Main()) },
 	})
+}
+
+// shedRunner keeps what the runner of the tests left from their programs:
+// descriptors, which bare ones would have, and those under callgate not; and
+// ignored signals, which nohup and background jobs have, and which programs
+// inherit (execve(2)).
+func shedRunner() {
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		panic(err)
+	}
+	for sig := unix.Signal(1); sig < 65; sig++ {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig) // a caught one is reset by execve
+		}
+	}
 }
 
 // TestScript runs testdata/script/*.txtar: each is a session at the command
