@@ -1,0 +1,167 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
+)
+
+// unannounced deals with the first stop of a task whose parent's event has not
+// been read, and may never be: a parent that is killed takes it along. Only a
+// child of a rewritten clone must wait to be announced, for its registers.
+func (s *sandbox) unannounced(stop ptrace.Stop) error {
+	if !s.kernel.Traced(stop.TID) {
+		return nil // it died meanwhile
+	}
+	if stop.Kind != ptrace.EventStop && stop.Kind != ptrace.GroupStop {
+		return errors.New("of a task that nobody announced")
+	}
+	t := &task{tid: stop.TID, heldAt: stop.Kind, fresh: true}
+	s.tasks[t.tid] = t
+	s.held++
+	s.kernel.Take(t.tid)
+	return s.releaseOrphans()
+}
+
+// cloned is the event stop of a task that has a new child or thread.
+func (s *sandbox) cloned(t *task) error {
+	tid, err := s.kernel.Message(t.tid)
+	if err != nil {
+		return err
+	}
+	s.place.cloned(t.tid, tid)
+	if err := s.welcome(t, tid); err != nil && err != unix.ESRCH {
+		return err
+	}
+	if err := s.announced(t); err != nil {
+		return err
+	}
+	return s.resume(t, 0)
+}
+
+// welcome takes in t's new child tid, which can have stopped already, and can
+// have died: then its number may be a stranger's by now.
+func (s *sandbox) welcome(t *task, tid int) error {
+	child := s.tasks[tid]
+	if child == nil {
+		if !s.kernel.Traced(tid) {
+			return nil
+		}
+		child = &task{tid: tid, fresh: true}
+		s.tasks[tid] = child
+	}
+	if child.process == nil {
+		s.join(child, s.familyOf(t.process, tid))
+	}
+	if child.fresh {
+		child.born = t.rewrite
+	}
+	if child.heldAt == ptrace.Unknown {
+		return nil
+	}
+	return s.release(child)
+}
+
+// announced settles t's rewritten clone, if it has one: its child is known, or
+// there is none.
+func (s *sandbox) announced(t *task) error {
+	if t.rewrite == nil || !t.rewrite.expecting {
+		return nil
+	}
+	t.rewrite.expecting = false
+	s.expecting--
+	return s.releaseOrphans()
+}
+
+// familyOf is the process of p's new child tid: p itself if it is a thread.
+func (s *sandbox) familyOf(p *process, tid int) *process {
+	if s.kernel.ThreadOf(p.pid, tid) {
+		return p
+	}
+	return &process{pid: tid}
+}
+
+func (s *sandbox) join(t *task, p *process) {
+	t.process = p
+	p.tasks++
+	s.totals.Threads++
+	if p.pid == t.tid {
+		s.totals.Processes++
+	}
+}
+
+// release lets a held task go on from its first stop.
+func (s *sandbox) release(t *task) error {
+	kind := t.heldAt
+	t.heldAt = ptrace.Unknown
+	s.held--
+	if err := s.prepare(t); err != nil {
+		return err
+	}
+	if kind == ptrace.GroupStop {
+		return s.kernel.Listen(t.tid)
+	}
+	return s.kernel.Resume(t.tid, 0)
+}
+
+// prepare is for a task at its first stop: it takes from it what its parent's
+// birth-giving left.
+func (s *sandbox) prepare(t *task) error {
+	t.fresh = false
+	if t.born == nil {
+		return nil
+	}
+	return s.restoreChild(t)
+}
+
+// releaseOrphans lets all held tasks go, unless a rewritten clone may still
+// announce one of them.
+func (s *sandbox) releaseOrphans() error {
+	if s.expecting > 0 || s.held == 0 || s.ending {
+		return nil
+	}
+	for _, t := range s.tasks {
+		if t.heldAt == ptrace.Unknown {
+			continue
+		}
+		s.join(t, s.processOf(t.tid))
+		s.place.orphaned(t.tid)
+		if err := s.release(t); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return nil
+}
+
+// processOf finds the process of a task that nobody announced. pidfd_open(2)
+// takes leaders only; a thread's leader is in proc(5).
+func (s *sandbox) processOf(tid int) *process {
+	if fd, err := unix.PidfdOpen(tid, 0); err == nil {
+		unix.Close(fd)
+		return &process{pid: tid}
+	}
+	pid := tid
+	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
+		pid = statusField(string(text), "Tgid:", tid)
+	}
+	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
+		return leader.process
+	}
+	return &process{pid: pid}
+}
+
+func statusField(status, name string, missing int) int {
+	for line := range strings.SplitSeq(status, "\n") {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if v, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil {
+				return v
+			}
+		}
+	}
+	return missing
+}
