@@ -11,8 +11,10 @@ commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 ldflags := -s -w -linkmode external -extldflags "-static" -X main.commit=$(commit)
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+setups := setup-build setup-test setup-lint setup-bench
+
 .NOTPARALLEL:
-.PHONY: help build demo test test-go test-user fuzz race lint bench install clean setup-build setup-test setup-lint setup-bench
+.PHONY: help build demo test test-user fuzz race lint bench install clean $(setups)
 
 help: ## say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -60,5 +62,6 @@ install: build ## install the program, its man pages and completions under PREFI
 clean: ## remove what was built
 	rm -rf bin
 
-setup-%:
+# A static pattern: make looks for no implicit rule of a phony target.
+$(setups): setup-%:
 	@.ci/setup $*

@@ -345,6 +345,7 @@ func equalButKills(got, want []string) bool {
 // task that it has killed.
 func FuzzLoop(f *testing.F) {
 	f.Add([]byte{3, 0, 5, 1, 6, 2, 1, 0})
+	f.Add([]byte("$00/uF\x9b_\xe4\x16h\xd2_.")) // a held task stops again
 	f.Fuzz(func(t *testing.T, script []byte) {
 		r := &recording{infos: map[int]ptrace.SyscallInfo{}, message: map[int]int{root: child, thread: other, child: thread},
 			memory: map[int][]byte{root: cloneArgs(0, 17), thread: cloneArgs(unix.CLONE_NEWUSER, 0)}, dead: map[int]bool{other: true}}

@@ -81,6 +81,9 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t == nil {
 		return s.unannounced(stop)
 	}
+	if t.heldAt != ptrace.Unknown {
+		return errors.New("of a task that is kept at its first stop")
+	}
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
 		return errors.New("the filter did not kill the process")
 	}
