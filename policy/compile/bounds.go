@@ -16,8 +16,8 @@ type bounds struct {
 }
 
 // collect gathers them, in place of what there was, from all policies'
-// conditions on a number; false if there are none.
-func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
+// conditions on a number and from its exceptions; false if there are none.
+func (b *bounds) collect(set policy.Set, own *exceptions, arch abi.Arch, nr uint32) bool {
 	b.regs = b.regs[:0]
 	for r := range b.values {
 		b.values[r] = b.values[r][:0]
@@ -32,9 +32,9 @@ func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
 			}
 		}
 	}
-	if s, listed := arch.Lookup(nr); listed && s.Name == "clone" {
+	if own.divide() {
 		found = true
-		b.add(cloneFlags, cloneUntraced, cloneUntraced-1, cloneUntraced+1, 2*cloneUntraced, cloneUntraced<<32, ^uint64(cloneUntraced))
+		own.bounds(b)
 	}
 	for _, r := range b.regs {
 		slices.Sort(b.values[r])

@@ -47,8 +47,10 @@ type Options struct {
 	// Report sends what is denied, skipped or killed to the supervisor, so that
 	// it can be told; without it the filter answers where it can.
 	Report bool
+	// Holders say who enforces the sections that are about more than numbers.
+	Holders Holders
 	// Ready are programs that Compile may have made of the same policies before,
-	// with the same Report. They spare the time of compiling: where the proof
+	// with the same Report and Holders. They spare the time of compiling: where the proof
 	// accepts them they are the plan's, else the policies are compiled. They need
 	// not be trusted.
 	Ready []Program

@@ -35,18 +35,21 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 		return retKill
 	}
 	c.Arch = arch
-	entry, _ := arch.Lookup(c.Nr)
-	return expect(set, opts, entry, compatDecides(set, arch), &c)
+	var own exceptions
+	if entry, listed := arch.Lookup(c.Nr); listed && !compatDecides(set, arch) {
+		own = exceptionsOf(entry, &opts)
+	}
+	return expect(set, opts, &own, &c)
 }
 
-// expect is Expect for a call of an ABI of the host, given what depends on its
-// number and ABI alone: its entry in the table, nil if it has none, and whether
-// compat rules the ABI.
-func expect(set policy.Set, opts Options, entry *abi.Syscall, ruled bool, c *abi.Call) uint32 {
-	if entry != nil && !ruled && (alwaysTraced(entry) != "" || untraced(entry, &c.Args)) {
+// expect is Expect for a call of an ABI of the host, given its number's
+// exceptions: none where compat rules the ABI or the tables lack the number.
+func expect(set policy.Set, opts Options, own *exceptions, c *abi.Call) uint32 {
+	answer := kernelAnswer(set.Decide(*c), opts)
+	if own.stopsAt(&c.Args, answer) {
 		return retTrace
 	}
-	return kernelAnswer(set.Decide(*c), opts)
+	return answer
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.
@@ -88,11 +91,6 @@ func alwaysTraced(s *abi.Syscall) string {
 		return "the supervisor borrows the affinity of a task that stops often, and gives it back first"
 	}
 	return ""
-}
-
-// untraced says whether a call is clone with CLONE_UNTRACED.
-func untraced(s *abi.Syscall, args *[6]uint64) bool {
-	return args[cloneFlags]&cloneUntraced != 0 && s.Name == "clone"
 }
 
 // compatDecides says whether some policy's `compat` line rules an ABI's every

@@ -134,9 +134,15 @@ func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
 	if !ruled && alwaysTraced(s) != "" {
 		return c
 	}
-	flagged := !ruled && s.Name == "clone"
-	if v, ok := plainVerdict(set, s.Arch, s.Nr); ok && !flagged {
+	var own exceptions
+	if !ruled {
+		own = exceptionsOf(s, &opts)
+	}
+	if v, ok := plainVerdict(set, s.Arch, s.Nr); ok && !own.divide() {
 		c.whole = kernelAnswer(v, opts)
+		if c.whole == retAllow && own.why != "" {
+			c.whole = retTrace
+		}
 		return c
 	}
 	p, ok := partitionOf(set, s.Arch, s.Nr)
@@ -145,7 +151,7 @@ func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
 		return c
 	}
 	a := p.answers(opts)
-	if flagged && !a.override(cloneFlags, cloneUntraced, retTrace) {
+	if !own.apply(&a) {
 		c.why = tooMany
 		return c
 	}
@@ -202,24 +208,6 @@ func (p *partition) answers(opts Options) answered {
 		}
 	}
 	return a
-}
-
-// override answers with action, before all else, where any bit of flag (a
-// single one) is set in a register; false if that takes too many cubes.
-func (a *answered) override(reg int, flag uint64, action uint32) bool {
-	var c cube
-	c.mask[reg], c.value[reg] = flag, flag
-	out := answered{rest: a.rest}
-	for _, p := range a.pieces {
-		for _, left := range p.cube.subtract(&c, nil) {
-			out.pieces = append(out.pieces, answeredPiece{left, p.action})
-		}
-	}
-	if action != a.rest {
-		out.pieces = append(out.pieces, answeredPiece{c, action})
-	}
-	*a = out
-	return len(a.pieces) <= maxCubes
 }
 
 // divide fills the call's sets from the answers to its arguments.

@@ -154,7 +154,7 @@ func TestThreeJudgesAgree(t *testing.T) {
 	cases, answers := 0, map[uint32]int{}
 	for cases < judgedCases {
 		set := g.set(t)
-		opts := Options{Report: g.IntN(3) == 0}
+		opts := Options{Report: g.IntN(3) == 0, Holders: g.holders()}
 		plan, groups, err := build(set, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -227,7 +227,8 @@ func (g *generator) calls(p *Plan, n int) []rawCall {
 				c.int80 = 1
 			}
 			var b bounds
-			if !b.collect(p.Set, arch, s.Nr) {
+			own := exceptionsOf(s, &p.opts)
+			if !b.collect(p.Set, &own, arch, s.Nr) {
 				continue
 			}
 			for range 40 {

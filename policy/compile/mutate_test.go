@@ -78,7 +78,7 @@ func TestProofNoticesDamage(t *testing.T) {
 	noticed, harmless := 0, 0
 	for range 60 {
 		set := g.set(t)
-		opts := Options{Report: g.IntN(2) == 0}
+		opts := Options{Report: g.IntN(2) == 0, Holders: g.holders()}
 		plan, groups, err := build(set, opts)
 		if err != nil {
 			t.Fatal(err)

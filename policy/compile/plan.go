@@ -67,16 +67,14 @@ func (p *Plan) Tier(c abi.Call) (tier Tier, why string) {
 	if p.Answer(c) != retTrace {
 		return Filter, ""
 	}
+	v := p.Set.Decide(c)
+	answer := kernelAnswer(v, p.opts)
 	if s, listed := c.Arch.Lookup(c.Nr); listed && !compatDecides(p.Set, c.Arch) {
-		if reason := alwaysTraced(s); reason != "" {
-			return Traced, reason
-		}
-		if untraced(s, &c.Args) {
-			return Traced, "CLONE_UNTRACED is set, which the supervisor takes out"
+		if own := exceptionsOf(s, &p.opts); own.stopsAt(&c.Args, answer) {
+			return Traced, own.reason(s, &c.Args)
 		}
 	}
-	v := p.Set.Decide(c)
-	if kernelAnswer(v, p.opts) == retTrace {
+	if answer == retTrace {
 		return Traced, verdictReason(v)
 	}
 	if i, marked := p.marked(c.Arch, c.Nr); marked {

@@ -48,7 +48,8 @@ type prover struct {
 	arch  abi.Arch
 	entry *abi.Syscall // nil if its table lacks it
 	ruled bool         // compat rules its ABI
-	loose bool         // it may be traced without need
+	own   exceptions
+	loose bool // it may be traced without need
 
 	bounds bounds
 }
@@ -86,7 +87,10 @@ func (p *prover) table(audit uint32, part *part) error {
 		for len(rest) > 0 && rest[0].nr < s.Nr {
 			rest = rest[1:]
 		}
-		p.entry, p.loose = s, false
+		p.entry, p.loose, p.own = s, false, exceptions{}
+		if !p.ruled {
+			p.own = exceptionsOf(s, &p.plan.opts)
+		}
 		var sets []actionSet
 		if len(rest) > 0 && rest[0].nr == s.Nr {
 			p.loose, sets = rest[0].why != "", rest[0].sets
@@ -107,7 +111,7 @@ func (p *prover) number(audit, nr uint32) error {
 	if err != nil {
 		return err
 	}
-	if !p.bounds.collect(p.plan.Set, p.arch, nr) {
+	if !p.bounds.collect(p.plan.Set, &p.own, p.arch, nr) {
 		return p.blind(audit, nr, looked)
 	}
 	var failed error
@@ -150,7 +154,7 @@ func (p *prover) probe(audit, nr uint32, args *[6]uint64) (looked bool, err erro
 	want := uint32(retKill)
 	c := abi.Call{Arch: p.arch, Nr: nr, Args: *args}
 	if p.arch != 0 && nr != KillNr {
-		want = expect(p.plan.Set, p.plan.opts, p.entry, p.ruled, &c)
+		want = expect(p.plan.Set, p.plan.opts, &p.own, &c)
 	}
 	if got == want || got == retTrace && p.loose {
 		return looked, nil
@@ -223,7 +227,7 @@ func (p *prover) beside(g *group) error {
 // unlisted makes a number that no table has the one at hand.
 func (p *prover) unlisted(audit, nr uint32) bool {
 	p.arch, _ = abi.Of(audit, uint64(nr))
-	p.entry, p.ruled = nil, compatDecides(p.plan.Set, p.arch)
+	p.entry, p.ruled, p.own = nil, compatDecides(p.plan.Set, p.arch), exceptions{}
 	_, listed := p.arch.Lookup(nr)
 	return !listed
 }
@@ -255,7 +259,7 @@ func (p *prover) blind(audit, nr uint32, looked bool) error {
 
 // foreign probes audit archs that the host has not.
 func (p *prover) foreign(groups []*group) error {
-	p.arch, p.entry, p.loose = 0, nil, false
+	p.arch, p.entry, p.loose, p.own = 0, nil, false, exceptions{}
 	for _, audit := range foreignArchs(groups) {
 		for _, nr := range [...]uint32{0, 1, 59, 221, KillNr, abi.X32Bit, 1<<32 - 1} {
 			if err := p.anyArgs(audit, nr); err != nil {
