@@ -35,6 +35,9 @@ func TestSchemaHasTheLoadersKeys(t *testing.T) {
 	}{
 		{"policy", "callgate: 1\n%s: 1\n", properties(schema)},
 		{"rule", "callgate: 1\nsyscalls: [{allow: read, %s: 1}]\n", properties(defs["rule"])},
+		{"files", "callgate: 1\nfiles: [{read: /usr, %s: 1}]\n", properties(defs["fileRule"])},
+		{"exec", "callgate: 1\nexec: [{allow: /usr, %s: 1}]\n", properties(defs["execRule"])},
+		{"network", "callgate: 1\nnetwork: [{connect: localhost, %s: 1}]\n", properties(defs["networkRule"])},
 		{"compat", "callgate: 1\ncompat: {%s: kill}\n", properties(top["compat"])},
 		{"environment", "callgate: 1\nenvironment: {%s: 1}\n", properties(top["environment"])},
 		{"condition", "callgate: 1\nsyscalls: [{allow: read, args: {fd: {%s: 1}}}]\n", condition},

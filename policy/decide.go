@@ -106,7 +106,9 @@ func (t *Test) passes(v uint64, p *abi.Param) bool {
 }
 
 // Restricts says whether some call would not simply be executed under the set:
-// denied, skipped or killed, if only by its ABI.
+// denied, skipped or killed, if only by its ABI. A policy with a section on
+// files, exec or network restricts whatever its rules: even one that only logs
+// must not be gone around.
 func (s Set) Restricts() bool {
 	for _, p := range s {
 		if p.restricts() {
@@ -117,7 +119,7 @@ func (s Set) Restricts() bool {
 }
 
 func (p *Policy) restricts() bool {
-	if p.Compat.I386 != CompatSame || p.Compat.X32 != CompatSame {
+	if p.Compat.I386 != CompatSame || p.Compat.X32 != CompatSame || p.sections.any() {
 		return true
 	}
 	if p.Open {

@@ -6,13 +6,17 @@ import (
 	"strings"
 )
 
-// environment reads {keep: GLOBS, set: {NAME: VALUE}}.
+// environment reads {keep: GLOBS, set: {NAME: VALUE}, private-tmp: BOOL}.
 func (r *reader) environment(n *node) {
 	e := &r.part.environment
 	r.fields(n, "key", environmentKeys, func(key string, f *field) {
-		if key == "keep" {
+		switch key {
+		case "keep":
 			e.Limited = true
 			e.Keep = r.keep(&f.value)
+			return
+		case "private-tmp":
+			r.part.privateTmp, e.PrivateTmp = true, r.truth(&f.value)
 			return
 		}
 		e.Set = make(map[string]string, len(f.value.fields))
@@ -58,7 +62,7 @@ func (r *reader) setValue(n *node) string {
 // over joins a file's environment with that of the files it extends: what
 // either keeps is kept, and the file's own values stand.
 func (e Environment) over(base Environment) Environment {
-	out := Environment{Limited: e.Limited || base.Limited, Keep: slices.Concat(e.Keep, base.Keep)}
+	out := Environment{Limited: e.Limited || base.Limited, Keep: slices.Concat(e.Keep, base.Keep), PrivateTmp: base.PrivateTmp}
 	if len(e.Set)+len(base.Set) == 0 {
 		return out
 	}
@@ -93,6 +97,12 @@ func (s Set) Environ(caller []string) []string {
 		out = append(out, name+"="+set[name])
 	}
 	return out
+}
+
+// PrivateTmp says whether the command is to have a fresh TMPDIR of its own: if
+// any policy asks for it.
+func (s Set) PrivateTmp() bool {
+	return slices.ContainsFunc(s, func(p *Policy) bool { return p.Environment.PrivateTmp })
 }
 
 func (s Set) variables() map[string]string {

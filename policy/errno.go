@@ -4,6 +4,7 @@ import "strconv"
 
 const (
 	errnoEPERM  = 1
+	errnoEACCES = 13
 	errnoENOSYS = 38
 	maxErrno    = 4095 // MAX_ERRNO of linux/err.h
 )

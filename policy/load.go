@@ -238,23 +238,51 @@ func merge(name string, parts []*part, led *ledger) *Policy {
 	for _, part := range parts {
 		p.Rules = append(p.Rules, part.rules...)
 		p.Open = p.Open && !part.syscalls
+		p.sections.join(&part.sections)
 		if part.action != 0 && speaks == nil {
 			speaks = part
 		}
 	}
-	if len(p.Rules) > maxRules {
-		led.add(Mistake{Pos: p.Rules[maxRules].Pos, Message: "more than 10000 rules", Hint: "one rule takes a list of calls, and one condition a list of values"})
+	p.finish(Syscalls, p.Errno, led)
+	for sec := Files; sec <= Network; sec++ {
+		p.finish(sec, errnoEACCES, led)
 	}
-	for _, r := range p.Rules {
-		if r.Action == Deny && r.Errno == 0 {
-			r.Errno = p.Errno
-		}
-	}
-	if p.Open && speaks != nil && speaks.action != Allow {
-		led.add(Mistake{Pos: speaks.actionPos, Message: "default: " + p.Default.String() + " applies to nothing: there is no syscalls section",
+	if p.Open && !p.sections.any() && speaks != nil && speaks.action != Allow {
+		led.add(Mistake{Pos: speaks.actionPos, Message: "default: " + p.Default.String() + " applies to nothing: there is no section with rules",
 			Hint: "add `syscalls: []` to let it decide every system call"})
 	}
 	return p
+}
+
+// join appends another file's sections.
+func (s *sections) join(other *sections) {
+	for sec := range s {
+		s[sec].has = s[sec].has || other[sec].has
+		s[sec].rules = append(s[sec].rules, other[sec].rules...)
+	}
+}
+
+// finish bounds a section's rules and gives those that deny their errno.
+func (p *Policy) finish(sec Section, errno uint16, led *ledger) {
+	rules, _ := p.Section(sec)
+	if len(rules) > maxRules {
+		led.add(Mistake{Pos: rules[maxRules].Pos, Message: "more than 10000 rules", Hint: tooManyHint(sec)})
+	}
+	for _, r := range rules {
+		if r.Action == Deny && r.Errno == 0 {
+			r.Errno = errno
+		}
+	}
+}
+
+func tooManyHint(sec Section) string {
+	switch sec {
+	case Syscalls:
+		return "one rule takes a list of calls, and one condition a list of values"
+	case Network:
+		return "one rule takes a list of addresses"
+	}
+	return "one rule takes a list of paths"
 }
 
 // overlay puts one file's lines over those of the files that it extends.
@@ -278,4 +306,7 @@ func overlay(p *Policy, part *part) {
 		p.Compat.X32 = part.compat.X32
 	}
 	p.Environment = part.environment.over(p.Environment)
+	if part.privateTmp {
+		p.Environment.PrivateTmp = part.environment.PrivateTmp
+	}
 }

@@ -13,11 +13,11 @@ const language = 1
 
 // The keys that each kind of mapping may have. The JSON Schema lists the same.
 var (
-	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "compat", "environment"}
+	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "environment"}
 	// laterKeys belong to the language, but not yet to this version of it.
-	laterKeys       = []string{"files", "exec", "network", "limits", "tests"}
+	laterKeys       = []string{"limits", "tests"}
 	compatKeys      = []string{"i386", "x32"}
-	environmentKeys = []string{"keep", "set"}
+	environmentKeys = []string{"keep", "set", "private-tmp"}
 )
 
 // part is what one file says, before it is joined with what it extends. A
@@ -31,8 +31,10 @@ type part struct {
 	kernel      abi.Version
 	syscalls    bool // has the section, even if empty
 	rules       []*Rule
+	sections    sections
 	compat      Compat
 	environment Environment
+	privateTmp  bool // has the line
 }
 
 // reader reads one file into a part.
@@ -40,11 +42,12 @@ type reader struct {
 	file string
 	led  *ledger
 	part *part
+	dir  string // absolute, of the file; "" until it is asked for
 }
 
 // readPart reads one file's text; what is wrong with it goes to led.
 func readPart(file string, raw []byte, led *ledger) *part {
-	r := &reader{file, led, &part{}}
+	r := &reader{file: file, led: led, part: &part{}}
 	text, flaw := checkText(raw)
 	var root node
 	if flaw == nil {
@@ -103,6 +106,12 @@ func (r *reader) line(key string, v *node) {
 	case "syscalls":
 		r.part.syscalls = true
 		r.rules(v)
+	case "files":
+		r.section(Files, v)
+	case "exec":
+		r.section(Exec, v)
+	case "network":
+		r.section(Network, v)
 	case "compat":
 		r.compat(v)
 	case "environment":

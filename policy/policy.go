@@ -30,18 +30,22 @@ type Position struct {
 	Line, Col int    // from 1
 }
 
-// Rule is one entry of a policy's `syscalls`.
+// Rule is one entry of a policy's `syscalls`, `files`, `exec` or `network`.
 type Rule struct {
-	Pos    Position
-	Action Action
-	Errno  uint16 // Deny: what the call fails with
-	Value  int64  // Skip: what the call returns
-	Reason string // shown to people, may be empty
-	Quiet  bool   // Deny, Skip: recorded, but not told on the terminal
-	Calls  []Name // in the order written
-	Text   string // action, calls and conditions on one line, as a person would write them
+	Pos     Position
+	Section Section
+	Action  Action // Allow for `read`, `write`, `connect` and `bind`
+	Errno   uint16 // Deny: what the call fails with
+	Value   int64  // Skip: what the call returns
+	Reason  string // shown to people, may be empty
+	Quiet   bool   // Deny, Skip: recorded, but not told on the terminal
+	Calls   []Name // of syscalls, in the order written
+	Text    string // action, calls and conditions on one line, as a person would write them
 
-	args []*arg // conditions, as written; all must hold
+	args      []*arg    // conditions, as written; all must hold
+	verb      verb      // of the other sections: what they have for an action
+	patterns  []pattern // of files and exec
+	addresses []address // of network
 }
 
 // Name is one name of a rule's list: a call or a "@group".
@@ -65,6 +69,7 @@ type Policy struct {
 	Compat      Compat
 	Environment Environment
 
+	sections sections
 	tables   [abi.AArch64 + 1]table // by ABI
 	nameOnce sync.Once
 	byName   map[string]int32 // the first of a name's links
@@ -91,6 +96,8 @@ type Environment struct {
 	Limited bool
 	Keep    []string          // names and globs
 	Set     map[string]string // always set, whatever the caller's says
+	// PrivateTmp asks for a TMPDIR of the run's own.
+	PrivateTmp bool
 }
 
 // Clause is a rule as it bears on one entry of one ABI's table: names
@@ -132,9 +139,10 @@ type Verdict struct {
 	Value  int64  // Skip
 	// Policy is whose word it was; Rule the deciding rule, nil where none did
 	// and Cause says what.
-	Policy *Policy
-	Rule   *Rule
-	Cause  Cause
+	Policy  *Policy
+	Rule    *Rule
+	Section Section // whose rule or default it is
+	Cause   Cause
 }
 
 // Cause is why a verdict stands where no rule is its reason.

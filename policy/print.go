@@ -16,38 +16,44 @@ func (p *Policy) String() string {
 	if p.Description != "" {
 		b.WriteString("description: " + strconv.Quote(p.Description) + "\n")
 	}
-	if !p.Open || p.Default == Allow {
+	if !p.Open || p.sections.any() || p.Default == Allow {
 		b.WriteString("default: " + p.Default.String() + "\n")
 	}
 	b.WriteString("errno: " + ErrnoName(p.Errno) + "\n")
 	if p.Kernel != (abi.Version{}) {
 		b.WriteString("kernel: " + versionText(p.Kernel) + "\n")
 	}
-	p.printRules(&b)
+	for sec := Syscalls; sec <= Network; sec++ {
+		p.printRules(&b, sec)
+	}
 	b.WriteString("compat: {i386: " + p.Compat.I386.String() + ", x32: " + p.Compat.X32.String() + "}\n")
 	p.Environment.print(&b)
 	return b.String()
 }
 
-func (p *Policy) printRules(b *strings.Builder) {
+func (p *Policy) printRules(b *strings.Builder, sec Section) {
+	rules, has := p.Section(sec)
 	switch {
-	case p.Open:
+	case !has:
 		return
-	case len(p.Rules) == 0:
-		b.WriteString("syscalls: []\n")
+	case len(rules) == 0:
+		b.WriteString(sec.String() + ": []\n")
 		return
 	}
-	b.WriteString("syscalls:\n")
-	for _, r := range p.Rules {
+	b.WriteString(sec.String() + ":\n")
+	for _, r := range rules {
 		b.WriteString("  - {" + r.String() + "}\n")
 	}
 }
 
 func (e *Environment) print(b *strings.Builder) {
-	if !e.Limited && len(e.Set) == 0 {
+	if !e.Limited && len(e.Set) == 0 && !e.PrivateTmp {
 		return
 	}
 	b.WriteString("environment:\n")
+	if e.PrivateTmp {
+		b.WriteString("  private-tmp: true\n")
+	}
 	if e.Limited {
 		globs := make([]string, len(e.Keep))
 		for i, g := range e.Keep {
@@ -89,8 +95,12 @@ func (r *Rule) String() string {
 }
 
 // line is the rule's action, calls and conditions: `deny: ioctl, args:
-// {request: [TIOCSTI, TIOCLINUX]}`.
+// {request: [TIOCSTI, TIOCLINUX]}`. Of the other sections it is their verb with
+// paths or addresses.
 func (r *Rule) line() string {
+	if r.Section != Syscalls {
+		return r.verb.word + ": " + oneOrList(r.objects())
+	}
 	names := make([]string, len(r.Calls))
 	for i, n := range r.Calls {
 		names[i] = n.Text
@@ -107,6 +117,18 @@ func (r *Rule) line() string {
 		args[i] = a.name + ": " + a.String()
 	}
 	return s + ", args: {" + strings.Join(args, ", ") + "}"
+}
+
+// objects are the rule's paths or addresses, quoted.
+func (r *Rule) objects() []string {
+	words := make([]string, 0, len(r.patterns)+len(r.addresses))
+	for i := range r.patterns {
+		words = append(words, strconv.Quote(r.patterns[i].String()))
+	}
+	for i := range r.addresses {
+		words = append(words, strconv.Quote(r.addresses[i].String()))
+	}
+	return words
 }
 
 func oneOrList(words []string) string {

@@ -119,7 +119,7 @@ func (r *reader) answer(rule *Rule, errno, value *field) {
 	if errno != nil {
 		rule.Errno = r.errno(&errno.value)
 		if rule.Action != Deny {
-			r.fail(&errno.key, "", "errno belongs to deny rules; this one says %s", rule.Action)
+			r.fail(&errno.key, "", "errno belongs to deny rules; this one says %s", rule.word())
 		}
 	}
 	if value != nil {
@@ -133,13 +133,22 @@ func (r *reader) answer(rule *Rule, errno, value *field) {
 // quiet reads whether the rule's denials are kept from the terminal. A death
 // always is told, and what is permitted never is.
 func (r *reader) quiet(rule *Rule, f *field) {
-	if v := &f.value; v.kind != scalarNode || v.quoted || v.text != "true" && v.text != "false" {
-		r.fail(v, "", "expected true or false, found %s", v.describe())
+	rule.Quiet = r.truth(&f.value)
+	switch {
+	case rule.Action == Deny || rule.Action == Skip:
+	case rule.Section == Syscalls:
+		r.fail(&f.key, "", "quiet belongs to deny and skip rules; this one says %s", rule.word())
+	default:
+		r.fail(&f.key, "", "quiet belongs to deny rules; this one says %s", rule.word())
 	}
-	rule.Quiet = f.value.text == "true"
-	if rule.Action != Deny && rule.Action != Skip {
-		r.fail(&f.key, "", "quiet belongs to deny and skip rules; this one says %s", rule.Action)
+}
+
+// truth reads true or false.
+func (r *reader) truth(n *node) bool {
+	if n.kind != scalarNode || n.quoted || n.text != "true" && n.text != "false" {
+		r.fail(n, "", "expected true or false, found %s", n.describe())
 	}
+	return n.text == "true"
 }
 
 // value reads what a skipped call returns. The kernel's ABI reads -4095 to -1

@@ -1,0 +1,257 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"callgate/policy/abi"
+)
+
+// Address families and socket types as Linux numbers them on all
+// architectures (linux/socket.h, linux/net.h).
+const (
+	afUnspec = 0
+	afUnix   = 1
+	afInet   = 2
+	afInet6  = 10
+
+	sockStream   = 1
+	sockDgram    = 2
+	sockTypeMask = 0xf
+)
+
+// networkRules is one policy's section network.
+type networkRules struct {
+	policy    *Policy
+	rules     []*Rule
+	addresses []boundAddress // but those of unix sockets' files, in the order of trial
+	unix      *pathTree      // of those
+}
+
+// boundAddress is an address of a rule, with a host's name looked up.
+type boundAddress struct {
+	*address
+	prefix netip.Prefix
+	rule   order
+}
+
+func (b *binder) network(p *Policy) *networkRules {
+	rules, _ := p.Section(Network)
+	w := &networkRules{policy: p, rules: rules, unix: newPathTree()}
+	for i, rule := range rules {
+		for j := range rule.addresses {
+			b.address(w, rule, &rule.addresses[j], order(i))
+		}
+	}
+	return w
+}
+
+func (b *binder) address(w *networkRules, rule *Rule, a *address, i order) {
+	switch a.form {
+	case isSocket:
+		b.enter(w.unix, rule, &a.path, i)
+	case isHost:
+		ips := b.lookup(a.name)
+		if len(ips) == 0 {
+			b.fail(rule, a.pos, "write addresses", "the host "+quote(a.name)+" has no address here")
+		}
+		for _, ip := range ips {
+			ip = ip.Unmap().WithZone("")
+			w.addresses = append(w.addresses, boundAddress{a, netip.PrefixFrom(ip, ip.BitLen()), i})
+		}
+	default:
+		w.addresses = append(w.addresses, boundAddress{a, a.prefix, i})
+	}
+}
+
+func (b *binder) lookup(host string) []netip.Addr {
+	if b.at.Lookup == nil {
+		return nil
+	}
+	ips, err := b.at.Lookup(host)
+	if err != nil {
+		return nil
+	}
+	return ips
+}
+
+// Connect is the verdict of network on connecting or sending to an address. An
+// address of AF_UNSPEC, by which connect(2) dissolves an association, is
+// permitted: where it is an address to send to, AF_INET is what the kernel
+// takes it for. The wildcard address reaches the loopback one, and is judged
+// as that.
+func (b *Sections) Connect(a Address) Verdict {
+	if a.Family == afUnspec {
+		return permitted(Network)
+	}
+	a = a.plain()
+	switch a.IP {
+	case netip.IPv4Unspecified():
+		a.IP = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		a.IP = netip.IPv6Loopback()
+	}
+	return b.judge(a, classConnect)
+}
+
+// Listen is the verdict of network on binding to an address, or listening on
+// it. The wildcard address is judged as itself.
+func (b *Sections) Listen(a Address) Verdict {
+	if a.Family == afUnspec {
+		a.Family = afInet
+	}
+	return b.judge(a.plain(), classBind)
+}
+
+// plain spells an address as rules do: an IPv4-mapped one is its IPv4 address,
+// and a unix socket without a name has the empty abstract one.
+func (a Address) plain() Address {
+	a.IP = a.IP.WithZone("")
+	if a.IP.Is4In6() {
+		a.Family, a.IP = afInet, a.IP.Unmap()
+	}
+	if a.Family == afUnix && a.Path == "" {
+		a.Abstract = true
+	}
+	return a
+}
+
+func (b *Sections) judge(a Address, c class) Verdict {
+	worst := permitted(Network)
+	for i, w := range b.network {
+		v := w.policy.sectionVerdict(Network, w.rules, w.find(&a, c))
+		if i == 0 || v.Action > worst.Action {
+			worst = v
+		}
+	}
+	return worst
+}
+
+// find gives the first rule of a class that speaks of an address, noRule if
+// none does.
+func (w *networkRules) find(a *Address, c class) order {
+	first := noRule
+	if a.Family == afUnix && !a.Abstract && a.Path[0] == '/' {
+		first = w.unix.find(a.Path, c)
+	}
+	for i := range w.addresses {
+		b := &w.addresses[i]
+		if b.rule >= first {
+			break
+		}
+		if r := w.rules[b.rule]; r.verb.speaks[c] && b.matches(a, r.Action.Permits()) {
+			return b.rule
+		}
+	}
+	return first
+}
+
+func (b *boundAddress) matches(a *Address, permits bool) bool {
+	inet := a.Family == afInet || a.Family == afInet6
+	switch b.form {
+	case isFamily:
+		return b.family == a.Family
+	case isAbstract:
+		return a.Family == afUnix && a.Abstract && globMatch(b.name, a.Path)
+	case isSocket:
+		return false
+	case isAny:
+		return inet && (b.ports.has(a.Port) || !permits && !a.IP.IsValid())
+	}
+	// What a call leaves out could be what a rule denies, never what it permits.
+	if !a.IP.IsValid() {
+		return inet && !permits
+	}
+	return inet && b.ports.has(a.Port) && b.prefix.Contains(a.IP)
+}
+
+// Socket is the verdict of network on making a socket, as socket(2) is called.
+// A socket of a family in which no rule could permit anything gets the
+// default, or what a rule says of the whole family. Raw sockets and those of
+// protocols whose addresses stand elsewhere than rules look are denied, unless
+// nothing is restricted.
+func (b *Sections) Socket(domain, kind, protocol uint32) Verdict {
+	worst := permitted(Network)
+	for i, w := range b.network {
+		if v := w.socket(domain, kind, protocol); i == 0 || v.Action > worst.Action {
+			worst = v
+		}
+	}
+	return worst
+}
+
+func (w *networkRules) socket(domain, kind, protocol uint32) Verdict {
+	v := w.family(domain)
+	if domain != afInet && domain != afInet6 || addressed(kind, protocol) || !v.Action.Permits() || w.free() {
+		return v
+	}
+	v = w.policy.sectionVerdict(Network, w.rules, noRule)
+	if v.Action.Permits() {
+		v.Action, v.Errno = Deny, errnoEACCES
+	}
+	return v
+}
+
+// addressed says whether an internet socket is of a type and protocol whose
+// addresses all stand where rules look: TCP, UDP, ICMP echo, UDP-Lite, MPTCP.
+func addressed(kind, protocol uint32) bool {
+	if kind &= sockTypeMask; kind != sockStream && kind != sockDgram {
+		return false
+	}
+	switch protocol {
+	case 0, 1, 6, 17, 58, 136, 262:
+		return true
+	}
+	return false
+}
+
+// free says whether the section restricts nothing.
+func (w *networkRules) free() bool {
+	return w.policy.Default.Permits() && !slices.ContainsFunc(w.rules, func(r *Rule) bool { return !r.Action.Permits() })
+}
+
+// family is the verdict on sockets of a family: of the first rule that could
+// permit something in it, or that speaks of all of it.
+func (w *networkRules) family(domain uint32) Verdict {
+	for i, r := range w.rules {
+		for j := range r.addresses {
+			a := &r.addresses[j]
+			whole := a.covers(domain)
+			if whole && r.verb.speaks == [classes]bool{true, true} {
+				return w.policy.sectionVerdict(Network, w.rules, order(i))
+			}
+			if r.Action.Permits() && (whole || a.within(domain)) {
+				return Verdict{Action: Allow, Policy: w.policy, Rule: r, Section: Network}
+			}
+		}
+	}
+	return w.policy.sectionVerdict(Network, w.rules, noRule)
+}
+
+// covers says whether the address stands for all of a family.
+func (a *address) covers(domain uint32) bool {
+	switch a.form {
+	case isFamily:
+		return uint32(a.family) == domain
+	case isAny:
+		return a.ports == anyPort && (domain == afInet || domain == afInet6)
+	}
+	return false
+}
+
+// within says whether the address stands for some of a family. IPv4 addresses
+// are spoken to by sockets of AF_INET6 too.
+func (a *address) within(domain uint32) bool {
+	switch a.form {
+	case isFamily:
+		return uint32(a.family) == domain || a.family == afInet && domain == afInet6
+	case isSocket, isAbstract:
+		return domain == afUnix
+	case isPrefix:
+		return domain == afInet6 || domain == afInet && a.prefix.Addr().Is4()
+	}
+	return domain == afInet || domain == afInet6
+}
+
+// familyParam is the parameter whose constants are the address families.
+func familyParam() *abi.Param { return &exemplar("socket").Params[0] }

@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// binder puts the patterns and addresses of rules in their place.
+type binder struct {
+	at  Place
+	led *ledger
+}
+
+// fail reports what keeps a rule from being held. A rule that permits then
+// matches less, which is no mistake.
+func (b *binder) fail(rule *Rule, pos Position, hint, message string) {
+	if !rule.Action.Permits() {
+		b.led.add(Mistake{Pos: pos, Message: message + ", so that this " + rule.word() + " rule cannot be held", Hint: hint})
+	}
+}
+
+// names gives a pattern's components here. A why that is not empty says what
+// is unknown.
+func (b *binder) names(p *pattern) (names []boundName, why string) {
+	switch {
+	case p.start == atHome && !path.IsAbs(b.at.Home):
+		return nil, "the home folder is unknown"
+	case p.start == atHome:
+		names = literals(b.at.Home)
+	case p.start == atDir && !path.IsAbs(b.at.Dir):
+		return nil, "the working folder is unknown"
+	case p.start == atDir:
+		names = literals(b.at.Dir)
+	}
+	for i := range p.names {
+		c := &p.names[i]
+		switch {
+		case c.variable != "":
+			if names, why = b.expand(names, c, i == 0 && p.start == atVariable); why != "" {
+				return nil, why
+			}
+		case c.glob:
+			names = append(names, boundName{c.text, true, c.deep})
+		default:
+			names = append(names, boundName{text: unescape(c.text)})
+		}
+	}
+	for len(names) > 0 && names[len(names)-1].deep {
+		names = names[:len(names)-1]
+	}
+	return names, ""
+}
+
+// literals are the components of an absolute path.
+func literals(p string) []boundName {
+	var names []boundName
+	for name := range strings.SplitSeq(path.Clean(p), "/") {
+		if name != "" {
+			names = append(names, boundName{text: name})
+		}
+	}
+	return names
+}
+
+// expand appends a component that begins with a variable, whose value is
+// literal and may have slashes.
+func (b *binder) expand(names []boundName, c *component, first bool) ([]boundName, string) {
+	value := b.variable(c.variable)
+	switch {
+	case value == "":
+		return nil, "$" + c.variable + " is not set"
+	case first && value[0] != '/':
+		return nil, "$" + c.variable + " is no absolute path"
+	}
+	elements := strings.Split(value, "/")
+	last := len(elements) - 1
+	end := boundName{text: elements[last] + unescape(c.text)}
+	if c.glob {
+		end = boundName{escape(elements[last]) + c.text, true, false}
+	}
+	elements[last] = end.text
+	if slices.Contains(elements, "..") {
+		return nil, "$" + c.variable + " has .. in it"
+	}
+	names = append(names, fixed(elements[:last])...)
+	if end.text != "" && end.text != "." {
+		names = append(names, end)
+	}
+	return names, ""
+}
+
+func fixed(elements []string) []boundName {
+	var names []boundName
+	for _, e := range elements {
+		if e != "" && e != "." {
+			names = append(names, boundName{text: e})
+		}
+	}
+	return names
+}
+
+// variable is a variable's value in the command's environment. PWD is the
+// command's working folder, whatever its environment says.
+func (b *binder) variable(name string) string {
+	if name == "PWD" {
+		return b.at.Dir
+	}
+	for _, line := range b.at.Env {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// follow gives the pattern with the symbolic links in its fixed folder
+// followed, and that folder. /proc/self is another folder for each who looks.
+func (b *binder) follow(names []boundName) (followed []boundName, p BoundPath) {
+	n := 0
+	for n < len(names) && !names[n].glob {
+		n++
+	}
+	p = BoundPath{Path: joined(names[:n]), Glob: n < len(names)}
+	if b.at.Links == nil || n == 0 || ownProc(names[:n]) {
+		return names, p
+	}
+	real := b.at.Links(p.Path)
+	if !path.IsAbs(real) || path.Clean(real) == p.Path {
+		return names, p
+	}
+	p.Path = path.Clean(real)
+	return append(literals(real), names[n:]...), p
+}
+
+func ownProc(names []boundName) bool {
+	return len(names) > 1 && names[0].text == "proc" && (names[1].text == "self" || names[1].text == "thread-self")
+}
+
+func joined(names []boundName) string {
+	if len(names) == 0 {
+		return "/"
+	}
+	var b strings.Builder
+	for i := range names {
+		b.WriteByte('/')
+		b.WriteString(names[i].text)
+	}
+	return b.String()
+}
+
+// enter puts a rule's pattern into a tree, as written and as it is with
+// symbolic links followed.
+func (b *binder) enter(t *pathTree, rule *Rule, p *pattern, i order) (bound BoundPath, ok bool) {
+	names, why := b.names(p)
+	if why != "" {
+		b.fail(rule, p.pos, "", why)
+		return bound, false
+	}
+	followed, bound := b.follow(names)
+	if !t.add(names, i, rule.verb.speaks) || !t.add(followed, i, rule.verb.speaks) {
+		b.led.add(Mistake{Pos: p.pos, Message: "more than 1024 patterns have ** twice", Hint: "write them with one **"})
+		return bound, false
+	}
+	return bound, true
+}

@@ -1,0 +1,171 @@
+package policy
+
+// Sections is a set's rules on files, exec and network, bound to a Place. It
+// is immutable, and safe for several goroutines.
+type Sections struct {
+	files, exec []*pathRules
+	network     []*networkRules
+}
+
+// pathRules is one policy's section files or exec.
+type pathRules struct {
+	policy  *Policy
+	section Section
+	rules   []*Rule
+	tree    *pathTree
+	bound   []BoundRule
+}
+
+// Bind puts the set's sections in their place. The error is Mistakes: rules
+// that restrict but cannot be held there, for want of a variable or a host's
+// address. Of a rule that permits, patterns with an unknown variable and hosts
+// without an address match nothing.
+func (s Set) Bind(at Place) (*Sections, error) {
+	var led ledger
+	b := &binder{at, &led}
+	bound := &Sections{}
+	for _, p := range s {
+		if p.sections[Files].has {
+			bound.files = append(bound.files, b.paths(p, Files))
+		}
+		if p.sections[Exec].has {
+			bound.exec = append(bound.exec, b.paths(p, Exec))
+		}
+		if p.sections[Network].has {
+			bound.network = append(bound.network, b.network(p))
+		}
+	}
+	if err := led.err(); err != nil {
+		return nil, err
+	}
+	return bound, nil
+}
+
+func (b *binder) paths(p *Policy, sec Section) *pathRules {
+	rules, _ := p.Section(sec)
+	w := &pathRules{policy: p, section: sec, rules: rules, tree: newPathTree(), bound: make([]BoundRule, 0, len(rules))}
+	for i, rule := range rules {
+		br := BoundRule{Rule: rule, Access: rule.verb.access}
+		for j := range rule.patterns {
+			if path, ok := b.enter(w.tree, rule, &rule.patterns[j], order(i)); ok {
+				br.Paths = append(br.Paths, path)
+			}
+		}
+		w.bound = append(w.bound, br)
+	}
+	return w
+}
+
+// Has says whether a policy of the set has the section.
+func (b *Sections) Has(sec Section) bool {
+	switch sec {
+	case Files:
+		return len(b.files) > 0
+	case Exec:
+		return len(b.exec) > 0
+	case Network:
+		return len(b.network) > 0
+	}
+	return false
+}
+
+// File is the verdict of files on an access to a path, which is absolute,
+// clean and canonical. The cost grows with the path and the globs, not with
+// the number of other patterns, and nothing is allocated.
+func (b *Sections) File(path string, a Access) Verdict {
+	c := classRead
+	if a == Write {
+		c = classWrite
+	}
+	worst := permitted(Files)
+	for i, w := range b.files {
+		if v := w.verdict(w.find(path, c), a); i == 0 || v.Action > worst.Action {
+			worst = v
+		}
+	}
+	return worst
+}
+
+// Program is the verdict of exec on running a program, by its canonical path.
+// No pattern matches a name that is no absolute path, such as memfd:x.
+func (b *Sections) Program(path string) Verdict {
+	worst := permitted(Exec)
+	for i, w := range b.exec {
+		if v := w.verdict(w.find(path, classRead), Read); i == 0 || v.Action > worst.Action {
+			worst = v
+		}
+	}
+	return worst
+}
+
+// permitted is the verdict of a section that no policy has.
+func permitted(sec Section) Verdict {
+	return Verdict{Action: Allow, Section: sec, Cause: ByDefault}
+}
+
+func (w *pathRules) find(path string, c class) order {
+	if path == "" || path[0] != '/' {
+		return noRule
+	}
+	return w.tree.find(path, c)
+}
+
+// verdict is that of the rule in a place of the order. Who may look without
+// more is told nothing of it: only deny and kill rules keep from looking, and
+// looks are not logged.
+func (w *pathRules) verdict(i order, a Access) Verdict {
+	v := w.policy.sectionVerdict(w.section, w.rules, i)
+	if a == Look && (i == noRule || v.Action.Permits()) {
+		v.Action, v.Errno = Allow, 0
+	}
+	return v
+}
+
+func (p *Policy) sectionVerdict(sec Section, rules []*Rule, i order) Verdict {
+	if i != noRule {
+		v := p.ruleVerdict(rules[i])
+		v.Section = sec
+		return v
+	}
+	v := Verdict{Action: p.Default, Policy: p, Section: sec, Cause: ByDefault}
+	if v.Action == Deny {
+		v.Errno = errnoEACCES
+	}
+	return v
+}
+
+func (b *Sections) pathSection(sec Section) []*pathRules {
+	switch sec {
+	case Files:
+		return b.files
+	case Exec:
+		return b.exec
+	}
+	return nil
+}
+
+// Rules gives the rules of files or exec, for each policy that has the
+// section, in the order of trial.
+func (b *Sections) Rules(sec Section) [][]BoundRule {
+	var all [][]BoundRule
+	for _, w := range b.pathSection(sec) {
+		all = append(all, w.bound)
+	}
+	return all
+}
+
+// Defaults gives what those policies do where none of their Rules matches.
+func (b *Sections) Defaults(sec Section) []Action {
+	var all []Action
+	for _, w := range b.pathSection(sec) {
+		all = append(all, w.policy.Default)
+	}
+	return all
+}
+
+// MayMove says whether a folder may be renamed: that for every name beneath,
+// each access permitted at `to` is permitted at `from`. It is false where that
+// cannot be proven from the patterns.
+func (b *Sections) MayMove(from, to string) bool {
+	return len(b.files) == 0 && len(b.exec) == 0
+}

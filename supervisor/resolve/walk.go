@@ -1,0 +1,301 @@
+package resolve
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// linksMost is MAXSYMLINKS of linux/namei.h.
+	linksMost = 40
+	// tries is how often a name is walked while renames make the answer wrong.
+	tries = 4
+)
+
+// errMoved says that what was walked is not where its path leads: something was
+// renamed meanwhile.
+const errMoved = unix.ESTALE
+
+// walk is one walk of a name (struct nameidata in fs/namei.c).
+type walk struct {
+	r    *Resolver
+	t    Task
+	mode mode
+	name string // as the task has it
+
+	fd          int       // the folder so far
+	path        string    // its path, "" where it has none
+	object, was string    // what it is then
+	searched    bool      // it can be searched
+	hidden      bool      // as in Result
+	rest        string    // what is left of the name
+	links       int       // that were followed
+	root        *rootInfo // of the task, once it was asked for
+	descriptor  int       // as in Result
+}
+
+// rootInfo is a task's root folder.
+type rootInfo struct {
+	id   identity
+	path string
+}
+
+// walk resolves what quick could not; it begins where that got to.
+func (r *Resolver) walk(t Task, dirfd int, name string, m mode, from tail) (res Result, err error) {
+	for range tries {
+		if res, err = r.walkOnce(t, dirfd, name, m, from); err != errMoved {
+			return res, err
+		}
+		from = tail{}
+	}
+	return Result{}, unix.ENOENT
+}
+
+func (r *Resolver) walkOnce(t Task, dirfd int, name string, m mode, from tail) (Result, error) {
+	w := walk{r: r, t: t, mode: m, name: name, rest: name, fd: -1, descriptor: -1}
+	defer w.close()
+	if err := w.begin(dirfd, from); err != nil {
+		return Result{}, err
+	}
+	return w.run()
+}
+
+func (w *walk) close() {
+	if w.fd >= 0 {
+		shut(w.fd)
+	}
+	w.fd = -1
+}
+
+// begin is path_init of fs/namei.c.
+func (w *walk) begin(dirfd int, from tail) error {
+	switch {
+	case from.folder != "":
+		return w.resume(from)
+	case w.rest[0] == '/':
+		return w.toRoot()
+	}
+	fd, err := w.r.openBase(w.t, dirfd)
+	if err != nil {
+		return err
+	}
+	return w.jump(fd)
+}
+
+func (w *walk) resume(from tail) error {
+	fd, err := w.r.openPath(from.folder)
+	if err != nil {
+		return errMoved
+	}
+	w.enter(fd, from.folder)
+	w.rest = from.link
+	return nil
+}
+
+// jump goes on at fd, which is w's from now on.
+func (w *walk) jump(fd int) error {
+	p, err := w.r.place(fd)
+	if err == nil && !isFolder(&p.st) {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		shut(fd)
+		return err
+	}
+	w.goTo(fd, &p)
+	return nil
+}
+
+func (w *walk) goTo(fd int, p *place) {
+	w.enter(fd, p.path)
+	w.object, w.was, w.hidden = p.object, p.was, p.hidden
+}
+
+func (w *walk) enter(fd int, path string) {
+	w.close()
+	w.fd, w.path, w.searched = fd, path, false
+	w.object, w.was = "", ""
+}
+
+func (w *walk) toRoot() error {
+	fd, err := w.openRoot()
+	if err != nil {
+		return err
+	}
+	if w.t.Chrooted {
+		return w.jump(fd)
+	}
+	w.enter(fd, "/")
+	w.hidden = false
+	return nil
+}
+
+// run is link_path_walk and what comes after it, in one loop.
+func (w *walk) run() (Result, error) {
+	for {
+		part, after := component(w.rest)
+		w.rest = after
+		var res Result
+		var done bool
+		var err error
+		switch part {
+		case "":
+			return w.folder()
+		case ".":
+			err = w.search()
+		case "..":
+			err = w.up()
+		default:
+			res, done, err = w.step(part)
+		}
+		if done || err != nil {
+			return res, err
+		}
+	}
+}
+
+// search asks for the permission that any component needs (may_lookup).
+func (w *walk) search() error {
+	if w.searched {
+		return nil
+	}
+	fd, err := openAt(w.fd, ".", pathOnly)
+	if err != nil {
+		return err
+	}
+	shut(fd)
+	w.searched = true
+	return nil
+}
+
+// up is "..": at the task's root it stays there (follow_dotdot). Where the task
+// is outside of its root it goes on up.
+func (w *walk) up() error {
+	if w.t.Chrooted {
+		if at, err := w.atRoot(); at || err != nil {
+			if err != nil {
+				return err
+			}
+			return w.search()
+		}
+	}
+	fd, err := openAt(w.fd, "..", pathOnly)
+	if err != nil {
+		return err
+	}
+	if w.path == "" {
+		return w.jump(fd)
+	}
+	hidden := w.hidden
+	w.enter(fd, parent(w.path))
+	w.hidden = hidden
+	return nil
+}
+
+// step is one named component (walk_component).
+func (w *walk) step(part string) (res Result, done bool, err error) {
+	fd, err := openAt(w.fd, part, pathOnly|unix.O_NOFOLLOW)
+	isLast := onlySlashes(w.rest)
+	if err == unix.ENOENT && isLast && w.path != "" {
+		res, err = w.missing(part)
+		return res, true, err
+	}
+	if err != nil {
+		return res, true, err
+	}
+	if w.path == "" { // of a place that no policy can name
+		shut(fd)
+		return res, true, unix.EACCES
+	}
+	var st unix.Stat_t
+	if errno := status(fd, &st); errno != 0 {
+		shut(fd)
+		return res, true, errno
+	}
+	wanted := isLast && (w.rest == "" || w.mode == entry)
+	switch {
+	case isFolder(&st):
+		w.enter(fd, join(w.path, part))
+		return res, false, nil
+	case isLink(&st) && !(wanted && w.mode != following):
+		defer shut(fd)
+		return w.link(fd, part, &st, isLast)
+	}
+	defer shut(fd)
+	if !wanted {
+		return res, true, unix.ENOTDIR
+	}
+	res, err = w.end(join(w.path, part), fd, &st)
+	return res, true, err
+}
+
+// missing is for a last component that is not there, in a folder that is.
+func (w *walk) missing(part string) (Result, error) {
+	var st unix.Stat_t
+	if errno := status(w.fd, &st); errno != 0 {
+		return Result{}, errno
+	}
+	if err := w.check(w.path, w.fd, &st); err != nil {
+		return Result{}, err
+	}
+	return w.result(join(w.path, part))
+}
+
+// folder is for a name that ends at the folder that was reached.
+func (w *walk) folder() (Result, error) {
+	var st unix.Stat_t
+	if errno := status(w.fd, &st); errno != 0 {
+		return Result{}, errno
+	}
+	if w.path == "" {
+		return w.placed(&place{object: w.object, was: w.was, st: st})
+	}
+	return w.end(w.path, w.fd, &st)
+}
+
+// end is for an object with its path.
+func (w *walk) end(path string, fd int, st *unix.Stat_t) (Result, error) {
+	if err := w.check(path, fd, st); err != nil {
+		return Result{}, err
+	}
+	return w.placed(&place{path: path, hidden: w.hidden, st: *st})
+}
+
+// check makes sure that path leads to what was walked to.
+func (w *walk) check(path string, fd int, st *unix.Stat_t) error {
+	err := w.r.leads(path, st)
+	if err == unix.EACCES {
+		w.hidden = true
+		if text, _ := w.r.toldAll(fd, st); text == path {
+			return nil
+		}
+		return errMoved
+	}
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		return errMoved
+	}
+	return err
+}
+
+// placed is the Result for an object.
+func (w *walk) placed(p *place) (Result, error) {
+	w.hidden = p.hidden
+	res, err := w.result(p.path)
+	res.Object, res.Was = p.object, p.was
+	res.describe(&p.st)
+	return res, err
+}
+
+func (w *walk) result(path string) (Result, error) {
+	inside, err := w.inside(path)
+	return Result{Path: path, Inside: inside, Hidden: w.hidden, Descriptor: w.descriptor,
+		TrailingSlash: strings.HasSuffix(w.name, "/"), Dots: endsInDots(w.name)}, err
+}
+
+// endsInDots says that the last component of name is "." or "..".
+func endsInDots(name string) bool {
+	name = strings.TrimRight(name, "/")
+	return dotted(name[strings.LastIndexByte(name, '/')+1:])
+}
