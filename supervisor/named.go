@@ -76,7 +76,7 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 
 // passes says whether a verb is none of the files section's business here.
 func (s *sandbox) passes(v policy.Verb) bool {
-	h := s.plan.Holders()
+	h := s.holders
 	switch {
 	case h.Files == compile.Nobody:
 		return true
@@ -88,7 +88,7 @@ func (s *sandbox) passes(v policy.Verb) bool {
 
 // advises says whether the verdict is only for telling what Landlock denies.
 func (s *sandbox) advises(v policy.Verb) bool {
-	return s.plan.Holders().Files == compile.Landlock && v != policy.Changes
+	return s.holders.Files == compile.Landlock && v != policy.Changes
 }
 
 // readName copies one name from the tracee's memory, once.
@@ -209,7 +209,7 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 		return
 	}
 	path, _, _ := resolve.Lexical(n.base, n.name)
-	if v := s.plan.Sections.File(own(t, path), policy.Look); !v.Action.Permits() {
+	if v := s.plan.Sections().File(own(t, path), policy.Look); !v.Action.Permits() {
 		j.answer = 0
 		j.take(v, path)
 	}
@@ -248,12 +248,12 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 // who removes a name changes its folder.
 func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 	path := own(t, n.path)
-	j.take(s.plan.Sections.File(path, access), n.path)
+	j.take(s.plan.Sections().File(path, access), n.path)
 	switch v := n.use.Verb; {
 	case v == policy.Removes, v == policy.Moves, v == policy.Takes && n.found.Exists:
-		j.take(s.plan.Sections.File(folder(path), policy.Write), folder(n.path))
+		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path))
 	case v == policy.Runs:
-		j.take(s.plan.Sections.Program(path), n.path)
+		j.take(s.plan.Sections().Program(path), n.path)
 	}
 }
 
@@ -315,7 +315,7 @@ func (s *sandbox) judgeMove(entry *abi.Syscall, j *judged) {
 	}
 	from, to := &list[0], &list[1]
 	both := exchanges(entry, &j.direct)
-	if from.found.Folder && !s.plan.Sections.MayMove(from.path, to.path) || both && to.found.Folder && !s.plan.Sections.MayMove(to.path, from.path) {
+	if from.found.Folder && !s.plan.Sections().MayMove(from.path, to.path) || both && to.found.Folder && !s.plan.Sections().MayMove(to.path, from.path) {
 		s.deny(j, unix.EXDEV, "other rules are for what is in the folder there")
 	}
 }

@@ -129,7 +129,7 @@ func (s *sandbox) judgeText(t *task, n *named, j *judged) bool {
 	if !ok || s.linked[folder(path)] {
 		return false
 	}
-	v := s.plan.Sections.File(own(t, path), policy.OpenAccess(s.naming.flags, true))
+	v := s.plan.Sections().File(own(t, path), policy.OpenAccess(s.naming.flags, true))
 	if !v.Action.Permits() {
 		return false
 	}

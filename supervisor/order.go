@@ -1,5 +1,7 @@
 package supervisor
 
+import "callgate/supervisor/ptrace"
+
 // order holds names still while calls are under way that were decided by them.
 // Whoever changes names in the sandbox does it by calls that stop: a rename, a
 // new symbolic link. So a path that was followed leads to the same file until
@@ -103,7 +105,7 @@ func (s *sandbox) admit() {
 		t := o.queue[0]
 		o.queue = o.queue[1:]
 		t.waiting, t.admitted = false, true
-		s.try(t, s.seccompStop(t))
+		s.try(s.seccompStop(t), ptrace.Stop{TID: t.tid, Kind: ptrace.Seccomp})
 		t.admitted = false
 		if t.waiting {
 			return

@@ -9,12 +9,21 @@ import (
 
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
+	"callgate/supervisor/resolve"
 
 	"golang.org/x/sys/unix"
 )
 
 func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	began := time.Now()
+	if s.holders.Pins() {
+		resolver, err := resolve.New()
+		if err != nil {
+			return nil, fmt.Errorf("names cannot be followed: %w", err)
+		}
+		defer resolver.Close()
+		s.resolver = resolver
+	}
 	stage, err := s.start(cmd)
 	if err != nil {
 		return nil, err
@@ -162,8 +171,16 @@ func (s *sandbox) handle(stop ptrace.Stop) {
 		s.kill(stop.TID)
 		return
 	}
-	if err := s.dispatch(stop); err != nil && err != unix.ESRCH {
-		s.abort(fmt.Errorf("%v: %w", stop, err))
+	s.try(s.dispatch(stop), stop)
+	if s.order.freed {
+		s.admit()
+	}
+}
+
+// try ends the sandbox for an error other than that its task is dead.
+func (s *sandbox) try(err error, at ptrace.Stop) {
+	if err != nil && err != unix.ESRCH {
+		s.abort(fmt.Errorf("%v: %w", at, err))
 	}
 }
 

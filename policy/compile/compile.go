@@ -47,6 +47,8 @@ type Options struct {
 	// Report sends what is denied, skipped or killed to the supervisor, so that
 	// it can be told; without it the filter answers where it can.
 	Report bool
+	// Sections is the set, bound to the place where it is to hold.
+	Sections *policy.Sections
 	// Holders say who enforces the sections that are about more than numbers.
 	Holders Holders
 	// Ready are programs that Compile may have made of the same policies before,
@@ -67,6 +69,13 @@ type Plan struct {
 	machines []machine // Filters, decoded
 	inexact  []inexact
 }
+
+// Sections decides by what arguments point to; nil where no policy has such a
+// section.
+func (p *Plan) Sections() *policy.Sections { return p.opts.Sections }
+
+// Holders say who enforces the plan's sections.
+func (p *Plan) Holders() Holders { return p.opts.Holders }
 
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter

@@ -101,6 +101,22 @@ func (r *Registers) Enter(call abi.Call) {
 	r.Rax, r.Orig_rax = uint64(call.Nr), ^uint64(0)
 }
 
+// CloneFlags are the flags of the clone that a task at its event stop has made,
+// by whichever ABI; those that fork and vfork stand for are 0.
+func (r *Registers) CloneFlags() uint64 {
+	switch nr := r.Orig_rax &^ abi.X32Bit; nr {
+	case unix.SYS_CLONE:
+		return r.Rdi
+	case i386Clone:
+		return r.Rbx
+	}
+	return 0
+}
+
+// i386Clone is clone's number in the i386 table; in x86_64's it is no call that
+// has children.
+const i386Clone = 120
+
 // IP is where the task goes on.
 func (r *Registers) IP() uint64 { return r.Rip }
 

@@ -109,6 +109,9 @@ func (r *Registers) Enter(call abi.Call) {
 	r.nr = -1
 }
 
+// CloneFlags are the flags of the clone that a task at its event stop has made.
+func (r *Registers) CloneFlags() uint64 { return r.Regs[0] }
+
 // IP is where the task goes on.
 func (r *Registers) IP() uint64 { return r.Pc }
 
