@@ -37,7 +37,7 @@ func (p ports) has(port uint16) bool { return p.low <= port && port <= p.high }
 
 // networkItem reads one address of a rule.
 func (r *reader) networkItem(rule *Rule, n *node) {
-	if n.kind != scalarNode || n.empty() || n.text == "" {
+	if n.kind != scalarNode || n.empty() || n.text == "" || !n.quoted && isBool(n.text) {
 		r.fail(n, "", "expected an address, found %s", n.describe())
 		return
 	}
@@ -62,6 +62,9 @@ func (r *reader) address(a *address, n *node) (why, hint string) {
 	}
 	if strings.HasPrefix(text, "AF_") {
 		return a.ofFamily(text)
+	}
+	if scheme, _, ok := strings.Cut(text, "://"); ok {
+		return "an address has no scheme", "leave out " + scheme + "://"
 	}
 	host, port, why, hint := splitPort(text)
 	if why == "" && port != "" {
@@ -138,7 +141,7 @@ func parsePorts(text string) (p ports, why, hint string) {
 		if strings.Trim(end, "0123456789") != "" || end == "" {
 			return p, quote(text) + " is no port", "write a number, a range such as 8000-8999, or *"
 		}
-		if v, err := strconv.ParseUint(end, 10, 16); err != nil || v == 0 && !ranged && end != "0" {
+		if _, err := strconv.ParseUint(end, 10, 16); err != nil {
 			return p, "the port " + end + " is out of range", "ports go up to 65535"
 		}
 	}
@@ -167,7 +170,7 @@ func (a *address) ofHost(host string) (why, hint string) {
 		a.form, a.prefix = isPrefix, netip.PrefixFrom(ip, ip.BitLen())
 		return "", ""
 	case !isHostName(host):
-		return quote(host) + " is neither an address nor a host's name", "write 10.0.0.0/8:443, [::1]:5432, db.example:5432, *:443, unix:/PATH, unix:@NAME or AF_NETLINK"
+		return "neither an address nor a host's name", "write 10.0.0.0/8:443, [::1]:5432, db.example:5432, *:443, unix:/PATH, unix:@NAME or AF_NETLINK"
 	}
 	a.form, a.name = isHost, host
 	return "", ""
@@ -178,9 +181,9 @@ func notIP(host string, ip netip.Addr) (why, hint string) {
 		return "an address with a zone", "leave out %" + ip.Zone() + ": a rule holds on all interfaces"
 	}
 	if strings.Contains(host, ":") {
-		return quote(host) + " is no IPv6 address", "an IPv6 address with a port stands in brackets: [::1]:5432"
+		return "no IPv6 address", "an IPv6 address with a port stands in brackets: [::1]:5432"
 	}
-	return quote(host) + " is no IPv4 address", "it has four numbers from 0 to 255"
+	return "no IPv4 address", "it has four numbers from 0 to 255"
 }
 
 // ofNetwork reads ADDRESS/LENGTH. Bits after the length are more likely a slip
@@ -191,7 +194,7 @@ func (a *address) ofNetwork(host string) (why, hint string) {
 		if strings.HasPrefix(host, "/") || strings.HasPrefix(host, ".") || strings.HasPrefix(host, "~") {
 			return "a path is no address", "write unix:" + host + " for a unix socket"
 		}
-		return quote(host) + " is no network", "write 10.0.0.0/8 or fe80::/10"
+		return "no network", "write 10.0.0.0/8 or fe80::/10"
 	}
 	if prefix != prefix.Masked() {
 		return "bits are set after the first " + strconv.Itoa(prefix.Bits()), "the network is " + prefix.Masked().String()

@@ -175,6 +175,9 @@ func TestRestricts(t *testing.T) {
 		same + "syscalls: []":                             true,
 		same + "default: allow\nsyscalls: [{skip: read}]": true,
 		"compat: {i386: same, x32: deny}\ndefault: allow": true,
+		same + "default: allow\nfiles: []":                true,
+		same + "default: allow\nexec: [{log: /}]":         true,
+		same + "network: []":                              true,
 	} {
 		if got := (Set{parse(t, text)}).Restricts(); got != want {
 			t.Errorf("%q: %v", text, got)

@@ -23,7 +23,10 @@ func seeds(f *testing.F) (texts [][]byte) {
 			texts = append(texts, text)
 		}
 	}
-	return append(texts, []byte(`callgate: 1
+	return append(texts, []byte(everyForm))
+}
+
+const everyForm = `callgate: 1
 description: every form
 default: log
 errno: EIO
@@ -42,8 +45,23 @@ compat: {i386: same, x32: deny}
 environment:
   keep: [PATH, "GO*"]
   set: { CI: "true", EMPTY: "" }
-`))
-}
+  private-tmp: true
+files:
+  - deny: ["~/.ssh", "**/.env", "~"]
+    errno: ENOENT
+    reason: secrets
+  - read: [/usr, ., "../x//y/.", "/a/[!b-d]*/**/c?", "/\\*", "./**/x/**"]
+  - write: ["$TMPDIR", "${HOME}x/$Y", $PWD/z, "/x/$A*"]
+  - {log: "/é\\\u007f"}
+exec:
+  - allow: [/usr/bin, "./scripts/*.sh"]
+  - {kill: /usr/bin/sudo}
+  - {deny: "**", quiet: true}
+network:
+  - deny: 169.254.169.254
+  - connect: ["127.0.0.1:*", "10.0.0.0/8:443", "[::1]:5432", "unix:/run/pg/*", "unix:@bus*", "fe80::/10", "*:80-90", db.example:1, "::ffff:1.2.3.4"]
+  - bind: ["unix:~/s", AF_NETLINK, "unix:@", "[fe80::/10]:7", "*"]
+`
 
 // without reads nothing from disk, so that a text alone decides.
 var without = &Loader{ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}

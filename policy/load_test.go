@@ -72,6 +72,54 @@ environment:
 	}
 }
 
+// TestPrint: paths are printed so that they mean the same in any other file.
+func TestPrint(t *testing.T) {
+	p, err := (&Loader{}).Parse("/etc/[p]/p.yaml", []byte(everyForm))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `files:
+  - {deny: ["~/.ssh", "/**/.env", "~"], errno: ENOENT, reason: "secrets"}
+  - {read: ["/usr", "/etc/\\[p\\]", "/etc/x/y", "/a/[!b-d]*/**/c?", "/\\*", "/etc/\\[p\\]/**/x"]}
+  - {write: ["${TMPDIR}", "${HOME}x/${Y}", "$PWD/z", "/x/${A}*"]}
+  - {log: "/é\\\x7f"}
+exec:
+  - {allow: ["/usr/bin", "/etc/\\[p\\]/scripts/*.sh"]}
+  - {kill: "/usr/bin/sudo"}
+  - {deny: "/", errno: EACCES, quiet: true}
+network:
+  - {deny: "169.254.169.254", errno: EACCES}
+  - {connect: ["127.0.0.1", "10.0.0.0/8:443", "[::1]:5432", "unix:/run/pg/*", "unix:@bus*", "fe80::/10", "*:80-90", "db.example:1", "1.2.3.4"]}
+  - {bind: ["unix:~/s", "AF_NETLINK", "unix:@", "[fe80::/10]:7", "*"]}
+compat:`
+	if got := p.String(); !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestExtendsSections: this file's rules come first, and paths are relative to
+// the file that has them; those of shipped files to the working folder.
+func TestExtendsSections(t *testing.T) {
+	p, err := files(map[string]string{
+		"/p/a.yaml":     "callgate: 1\nextends: [sub/b.yaml, builtin:base]\nfiles: [{read: ./x}]\n",
+		"/p/sub/b.yaml": "callgate: 1\nfiles: [{deny: ./x}]\nexec: []\n",
+		"builtin:base":  "callgate: 1\nfiles: [{write: .}, {log: sub/y}]\n",
+	}).Load("/p/a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `files:
+  - {read: "/p/x"}
+  - {deny: "/p/sub/x", errno: EACCES}
+  - {write: "$PWD"}
+  - {log: "$PWD/sub/y"}
+exec: []
+`
+	if got := p.String(); !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // TestExtendsOnce: a file reached by two ways counts once, and is no cycle.
 func TestExtendsOnce(t *testing.T) {
 	texts := map[string]string{"end.yaml": "callgate: 1\nsyscalls: [{allow: read}]\n"}

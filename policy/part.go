@@ -139,9 +139,22 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 		case contains(laterKeys, f.key.text) && what == "key":
 			r.fail(&f.key, "", "%s is not supported by this version of callgate", quote(f.key.text))
 		default:
-			r.fail(&f.key, didYouMean(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
+			r.fail(&f.key, keyHint(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
 		}
 	}
+}
+
+// keyHint knows the verbs that another section has for what is meant.
+func keyHint(key string, known []string) string {
+	switch {
+	case key == "allow" && contains(known, "read"):
+		return "expected read or write"
+	case key == "allow" && contains(known, "connect"):
+		return "expected connect or bind"
+	case (key == "read" || key == "run") && contains(known, "quiet") && contains(known, "allow"):
+		return "expected allow"
+	}
+	return didYouMean(key, known)
 }
 
 func contains(list []string, s string) bool {

@@ -162,10 +162,3 @@ func (b *Sections) Defaults(sec Section) []Action {
 	}
 	return all
 }
-
-// MayMove says whether a folder may be renamed: that for every name beneath,
-// each access permitted at `to` is permitted at `from`. It is false where that
-// cannot be proven from the patterns.
-func (b *Sections) MayMove(from, to string) bool {
-	return len(b.files) == 0 && len(b.exec) == 0
-}
