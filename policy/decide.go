@@ -22,26 +22,13 @@ func (s Set) Decide(c abi.Call) Verdict {
 // ABI, else the first rule that matches, else its default. It allocates
 // nothing and may be called from several goroutines.
 func (p *Policy) Decide(c abi.Call) Verdict {
-	t := p.table(c.Arch)
-	if t == nil {
-		return p.restVerdict(restForeign, c.Arch)
-	}
-	e := t.entry(c.Arch, c.Nr)
-	for i := e.from; i < e.to; i++ {
-		if t.clauses[i].Holds(&c.Args) {
-			return p.ruleVerdict(t.clauses[i].Rule)
-		}
-	}
-	return p.restVerdict(e.rest, c.Arch)
+	r := p.on(c.Arch, c.Nr)
+	return r.decide(&c.Args)
 }
 
 // DefaultFor is the verdict on a number where none of its Clauses holds.
 func (p *Policy) DefaultFor(a abi.Arch, nr uint32) Verdict {
-	t := p.table(a)
-	if t == nil {
-		return p.restVerdict(restForeign, a)
-	}
-	return p.restVerdict(t.entry(a, nr).rest, a)
+	return p.restVerdict(p.on(a, nr).rest, a)
 }
 
 func (p *Policy) ruleVerdict(r *Rule) Verdict {

@@ -16,15 +16,16 @@ type bounds struct {
 }
 
 // collect gathers them, in place of what there was, from all policies'
-// conditions on a number; false if there are none.
-func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
+// conditions on a number, given its entry in the table, nil if it has none;
+// false if there are no conditions.
+func (b *bounds) collect(number policy.Number, entry *abi.Syscall) bool {
 	b.regs = b.regs[:0]
 	for r := range b.values {
 		b.values[r] = b.values[r][:0]
 	}
 	found := false
-	for _, p := range set {
-		clauses := p.Clauses(arch, nr)
+	for _, ruling := range number {
+		clauses := ruling.Clauses
 		for i := range clauses {
 			for j := range clauses[i].Conds {
 				found = true
@@ -32,7 +33,7 @@ func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
 			}
 		}
 	}
-	if s, listed := arch.Lookup(nr); listed && s.Name == "clone" {
+	if entry != nil && entry.Name == "clone" {
 		found = true
 		b.add(cloneFlags, cloneUntraced, cloneUntraced-1, cloneUntraced+1, 2*cloneUntraced, cloneUntraced<<32, ^uint64(cloneUntraced))
 	}

@@ -36,17 +36,34 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 	}
 	c.Arch = arch
 	entry, _ := arch.Lookup(c.Nr)
-	return expect(set, opts, entry, compatDecides(set, arch), &c)
+	var e expectation
+	e.take(set, opts, arch, c.Nr, entry, compatDecides(set, arch))
+	return e.answer(&c.Args)
 }
 
-// expect is Expect for a call of an ABI of the host, given what depends on its
-// number and ABI alone: its entry in the table, nil if it has none, and whether
-// compat rules the ABI.
-func expect(set policy.Set, opts Options, entry *abi.Syscall, ruled bool, c *abi.Call) uint32 {
-	if entry != nil && !ruled && (alwaysTraced(entry) != "" || untraced(entry, &c.Args)) {
+// expectation is Expect for one number of an ABI of the host.
+type expectation struct {
+	report  bool
+	stops   bool         // whatever the arguments, the supervisor must see the call
+	flagged *abi.Syscall // it must for some arguments of this call, clone
+	verdict policy.Number
+}
+
+// take makes it that of a number, given its entry in the table, nil if it has
+// none, and whether compat rules the ABI.
+func (e *expectation) take(set policy.Set, opts Options, arch abi.Arch, nr uint32, entry *abi.Syscall, ruled bool) {
+	*e = expectation{report: opts.Report, verdict: set.On(arch, nr, e.verdict)}
+	if entry != nil && !ruled {
+		e.stops = alwaysTraced(entry) != ""
+		e.flagged = entry
+	}
+}
+
+func (e *expectation) answer(args *[6]uint64) uint32 {
+	if e.stops || e.flagged != nil && untraced(e.flagged, args) {
 		return retTrace
 	}
-	return kernelAnswer(set.Decide(*c), opts)
+	return kernelAnswer(e.verdict.Decide(args), Options{Report: e.report})
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.
