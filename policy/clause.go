@@ -186,7 +186,12 @@ func (p *Policy) rulesOn(s *abi.Syscall) iter.Seq[int32] {
 // and none for numbers that the policy answers as a whole: by its compat line,
 // for want of a `syscalls` section, or because they are unknown.
 func (p *Policy) Clauses(a abi.Arch, nr uint32) []Clause {
-	return p.on(a, nr).Clauses
+	t := p.table(a)
+	if t == nil {
+		return nil
+	}
+	e := t.entry(a, nr)
+	return t.clauses[e.from:e.to:e.to]
 }
 
 // entry finds a number's entry. X32's numbers have X32Bit, those of the others

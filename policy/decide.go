@@ -22,13 +22,24 @@ func (s Set) Decide(c abi.Call) Verdict {
 // ABI, else the first rule that matches, else its default. It allocates
 // nothing and may be called from several goroutines.
 func (p *Policy) Decide(c abi.Call) Verdict {
-	r := p.on(c.Arch, c.Nr)
-	return r.decide(&c.Args)
+	t := p.table(c.Arch)
+	if t == nil {
+		return p.restVerdict(restForeign, c.Arch)
+	}
+	e := t.entry(c.Arch, c.Nr)
+	if r := firstHolding(t.clauses[e.from:e.to], &c.Args); r != nil {
+		return p.ruleVerdict(r)
+	}
+	return p.restVerdict(e.rest, c.Arch)
 }
 
 // DefaultFor is the verdict on a number where none of its Clauses holds.
 func (p *Policy) DefaultFor(a abi.Arch, nr uint32) Verdict {
-	return p.restVerdict(p.on(a, nr).rest, a)
+	t := p.table(a)
+	if t == nil {
+		return p.restVerdict(restForeign, a)
+	}
+	return p.restVerdict(t.entry(a, nr).rest, a)
 }
 
 func (p *Policy) ruleVerdict(r *Rule) Verdict {
@@ -56,6 +67,16 @@ func (p *Policy) restVerdict(r rest, a abi.Arch) Verdict {
 		v.Errno = 0
 	}
 	return v
+}
+
+// firstHolding is the rule of the first clause that holds, nil if none does.
+func firstHolding(clauses []Clause, args *[6]uint64) *Rule {
+	for i := range clauses {
+		if clauses[i].Holds(args) {
+			return clauses[i].Rule
+		}
+	}
+	return nil
 }
 
 // Holds says whether the clause's rule matches a call with these argument

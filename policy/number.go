@@ -1,6 +1,10 @@
 package policy
 
-import "callgate/policy/abi"
+import (
+	"slices"
+
+	"callgate/policy/abi"
+)
 
 // Number is a set as it bears on one number of an ABI: Decide with the number
 // looked up, for who asks about many arguments of it.
@@ -10,47 +14,65 @@ type Number []Ruling
 type Ruling struct {
 	Clauses []Clause // as Policy.Clauses has them
 	policy  *Policy
-	rest    rest // the verdict where none of them holds
-	arch    abi.Arch
+	rest    Verdict // where none of them holds
 }
 
 // On is the set on one number. It uses room, if that is large enough.
 func (s Set) On(a abi.Arch, nr uint32, room Number) Number {
-	n := room[:0]
-	for _, p := range s {
-		n = append(n, p.on(a, nr))
+	n := slices.Grow(room[:0], len(s))[:len(s)]
+	for i, p := range s {
+		n[i].take(p, a, nr)
 	}
 	return n
 }
 
 // Decide is Set.Decide for a call with the number and these argument registers.
-func (n Number) Decide(args *[6]uint64) Verdict {
-	if len(n) == 0 {
-		return Verdict{Action: Kill, Cause: ByDefault}
-	}
-	worst := n[0].decide(args)
-	for i := 1; i < len(n) && worst.Action < Kill; i++ { // nothing outdoes a kill
-		if v := n[i].decide(args); v.Action > worst.Action {
-			worst = v
+func (n Number) Decide(args *[6]uint64) Verdict { return n.Verdict(n.Find(args)) }
+
+// Find is what decides a call with these argument registers: the policy, by its
+// index in the set, and its rule, nil where none holds. The index is -1 in a set
+// of no policies.
+func (n Number) Find(args *[6]uint64) (by int, rule *Rule) {
+	by = -1
+	worst := Action(0)
+	for i := range n {
+		r := firstHolding(n[i].Clauses, args)
+		a := n[i].rest.Action
+		if r != nil {
+			a = r.Action
+		}
+		if a > worst {
+			by, rule, worst = i, r, a
+		}
+		if worst == Kill { // nothing outdoes it
+			break
 		}
 	}
-	return worst
+	return by, rule
 }
 
-func (p *Policy) on(a abi.Arch, nr uint32) Ruling {
+// Verdict is that of what Find has found.
+func (n Number) Verdict(by int, rule *Rule) Verdict {
+	switch {
+	case by < 0:
+		return Set(nil).Decide(abi.Call{})
+	case rule != nil:
+		return n[by].policy.ruleVerdict(rule)
+	}
+	return n[by].rest
+}
+
+// take makes it p's on that number, field by field: a verdict that is copied
+// right after it was made costs more than all else here, since the copy's wide
+// loads wait for its narrow stores.
+func (r *Ruling) take(p *Policy, a abi.Arch, nr uint32) {
+	r.policy, r.Clauses = p, nil
 	t := p.table(a)
 	if t == nil {
-		return Ruling{policy: p, rest: restForeign, arch: a}
+		r.rest = p.restVerdict(restForeign, a)
+		return
 	}
 	e := t.entry(a, nr)
-	return Ruling{t.clauses[e.from:e.to:e.to], p, e.rest, a}
-}
-
-func (r *Ruling) decide(args *[6]uint64) Verdict {
-	for i := range r.Clauses {
-		if r.Clauses[i].Holds(args) {
-			return r.policy.ruleVerdict(r.Clauses[i].Rule)
-		}
-	}
-	return r.policy.restVerdict(r.rest, r.arch)
+	r.Clauses = t.clauses[e.from:e.to:e.to]
+	r.rest = p.restVerdict(e.rest, a)
 }

@@ -36,23 +36,30 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 	}
 	c.Arch = arch
 	entry, _ := arch.Lookup(c.Nr)
-	var e expectation
-	e.take(set, opts, arch, c.Nr, entry, compatDecides(set, arch))
+	e := expectation{opts: opts}
+	e.take(set, arch, c.Nr, entry, compatDecides(set, arch))
 	return e.answer(&c.Args)
 }
 
 // expectation is Expect for one number of an ABI of the host.
 type expectation struct {
-	report  bool
+	opts    Options
+	number  policy.Number
 	stops   bool         // whatever the arguments, the supervisor must see the call
 	flagged *abi.Syscall // it must for some arguments of this call, clone
-	verdict policy.Number
+
+	// The last answer, and what decided it.
+	asked bool // there was one
+	by    int
+	rule  *policy.Rule
+	given uint32
 }
 
 // take makes it that of a number, given its entry in the table, nil if it has
 // none, and whether compat rules the ABI.
-func (e *expectation) take(set policy.Set, opts Options, arch abi.Arch, nr uint32, entry *abi.Syscall, ruled bool) {
-	*e = expectation{report: opts.Report, verdict: set.On(arch, nr, e.verdict)}
+func (e *expectation) take(set policy.Set, arch abi.Arch, nr uint32, entry *abi.Syscall, ruled bool) {
+	e.number = set.On(arch, nr, e.number)
+	e.stops, e.flagged, e.asked = false, nil, false
 	if entry != nil && !ruled {
 		e.stops = alwaysTraced(entry) != ""
 		e.flagged = entry
@@ -63,7 +70,11 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 	if e.stops || e.flagged != nil && untraced(e.flagged, args) {
 		return retTrace
 	}
-	return kernelAnswer(e.verdict.Decide(args), Options{Report: e.report})
+	if by, rule := e.number.Find(args); !e.asked || by != e.by || rule != e.rule {
+		e.asked, e.by, e.rule = true, by, rule
+		e.given = kernelAnswer(e.number.Verdict(by, rule), e.opts)
+	}
+	return e.given
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.

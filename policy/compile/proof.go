@@ -63,7 +63,7 @@ type prover struct {
 // For a number without conditions no program may look at the arguments, so that
 // one probe shows the answer for all of them.
 func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
-	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen)}
+	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
 	for _, g := range groups {
 		for _, part := range g.parts {
 			if err := p.table(g.audit, part); err != nil {
@@ -82,7 +82,7 @@ func (p *prover) take(audit, nr uint32, arch abi.Arch, entry *abi.Syscall, ruled
 	p.arch, p.nr, p.entry, p.loose = arch, nr, entry, false
 	p.killed = arch == 0 || nr == KillNr
 	if !p.killed {
-		p.wanted.take(p.plan.Set, p.plan.opts, arch, nr, entry, ruled)
+		p.wanted.take(p.plan.Set, arch, nr, entry, ruled)
 	}
 	p.runs.take(audit, nr)
 }
@@ -115,7 +115,7 @@ func (p *prover) number() error {
 	if err := p.probe(&[6]uint64{}); err != nil {
 		return err
 	}
-	if !p.bounds.collect(p.wanted.verdict, p.entry) {
+	if !p.bounds.collect(p.wanted.number, p.entry) {
 		return p.blind()
 	}
 	var failed error

@@ -8,28 +8,29 @@ import "golang.org/x/sys/unix"
 // instruction executed.
 func (m machine) run(d *words, seen []bool) (answer uint32, looked bool) {
 	var s standing
-	if answer, done := m.advance(&s, d, wordArch, seen); done {
+	var mem [16]uint32
+	if answer, done := m.advance(&s, &mem, d, wordArch, seen); done {
 		return answer, false
 	}
-	answer, _ = m.advance(&s, d, wordLast, seen)
+	answer, _ = m.advance(&s, &mem, d, wordLast, seen)
 	return answer, true
 }
 
-// standing is where a program stands between two instructions.
+// standing is where a program stands between two instructions, its scratch
+// memory apart.
 type standing struct {
 	pc   int
 	a, x uint32
-	mem  [16]uint32
 }
 
 // advance runs the program on from where it stands, to its answer or up to a
 // load of a word beyond last. Only in the latter case it stands elsewhere then.
-func (m machine) advance(s *standing, d *words, last uint32, seen []bool) (answer uint32, done bool) {
-	a, x, mem := s.a, s.x, s.mem
+func (m machine) advance(s *standing, mem *[16]uint32, d *words, last uint32, seen []bool) (answer uint32, done bool) {
+	a, x := s.a, s.x
 	for pc := s.pc; ; pc++ {
 		in := &m[pc]
 		if in.op == opLoad && in.k > last {
-			*s = standing{pc, a, x, mem}
+			*s = standing{pc, a, x}
 			return 0, false
 		}
 		if seen != nil {
@@ -89,11 +90,14 @@ func (m machine) advance(s *standing, d *words, last uint32, seen []bool) (answe
 	}
 }
 
+// jump is written so that it becomes a conditional move: a processor cannot
+// guess which way the next call goes.
 func (in *inst) jump(taken bool) int {
+	far := in.jf
 	if taken {
-		return int(in.jt)
+		far = in.jt
 	}
-	return int(in.jf)
+	return int(far)
 }
 
 // calculate is one ALU operation on 32 bits; false on division by zero.

@@ -4,55 +4,92 @@ package compile
 // arguments alone, and up to its first look at one a program does the same for
 // all of them: it is run that far once, and from there for each call.
 type runs struct {
-	machines []machine
-	seen     [][]bool // the instructions executed, by program; nil if nobody asks
+	programs []paused
 	data     words
-	paused   []standing // before the first look, by program
-	answers  []uint32   // by program; those that look have the one to the last call
-	looks    []bool     // by program
-	looked   bool       // any does
+	looked   bool   // any program looks at arguments
+	common   uint32 // the answer of those that do not
+}
+
+// paused is a program before its first look at an argument.
+type paused struct {
+	machine machine
+	seen    []bool // the instructions executed, nil if nobody asks
+	looks   bool   // it does look; else it has answered
+	at      standing
+	scratch [16]uint32
+	stores  bool   // it uses scratch memory
+	answer  uint32 // the last
 }
 
 func newRuns(machines []machine, seen [][]bool) *runs {
-	n := len(machines)
-	return &runs{machines: machines, seen: seen, paused: make([]standing, n), answers: make([]uint32, n), looks: make([]bool, n)}
+	r := &runs{programs: make([]paused, len(machines))}
+	for i, m := range machines {
+		p := &r.programs[i]
+		p.machine, p.stores = m, m.stores()
+		if seen != nil {
+			p.seen = seen[i]
+		}
+	}
+	return r
+}
+
+func (m machine) stores() bool {
+	for i := range m {
+		if m[i].op == opStore || m[i].op == opStoreX {
+			return true
+		}
+	}
+	return false
 }
 
 // take runs the programs up to their first look at an argument.
 func (r *runs) take(audit, nr uint32) {
 	r.data, r.looked = words{wordNr: nr, wordArch: audit}, false
-	for i, m := range r.machines {
-		r.paused[i] = standing{}
+	for i := range r.programs {
+		p := &r.programs[i]
+		p.at = standing{}
 		done := false
-		r.answers[i], done = m.advance(&r.paused[i], &r.data, wordArch, r.seenBy(i))
-		r.looks[i] = !done
+		p.answer, done = p.machine.advance(&p.at, &p.scratch, &r.data, wordArch, p.seen)
+		p.looks = !done
 		r.looked = r.looked || !done
+	}
+	if !r.looked {
+		r.common = r.strongest()
 	}
 }
 
-// answer is what the kernel answers to a call of the number: see strongest.
+// answer is what the kernel answers to a call of the number.
 func (r *runs) answer(args *[6]uint64) uint32 {
-	if r.looked {
-		r.data.arguments(args)
-		for i, m := range r.machines {
-			if r.looks[i] {
-				from := r.paused[i]
-				r.answers[i], _ = m.advance(&from, &r.data, wordLast, r.seenBy(i))
-			}
+	if !r.looked {
+		return r.common
+	}
+	r.data.arguments(args)
+	for i := range r.programs {
+		if p := &r.programs[i]; p.looks {
+			p.resume(&r.data)
 		}
 	}
+	return r.strongest()
+}
+
+func (p *paused) resume(d *words) {
+	from := p.at
+	if !p.stores {
+		p.answer, _ = p.machine.advance(&from, &p.scratch, d, wordLast, p.seen)
+		return
+	}
+	scratch := p.scratch
+	p.answer, _ = p.machine.advance(&from, &scratch, d, wordLast, p.seen)
+}
+
+// strongest is what the kernel makes of the programs' answers: see strongest
+// in plan.go.
+func (r *runs) strongest() uint32 {
 	action := uint32(retAllow)
-	for i := len(r.answers) - 1; i >= 0; i-- {
-		if restricts(r.answers[i], action) {
-			action = r.answers[i]
+	for i := len(r.programs) - 1; i >= 0; i-- {
+		if a := r.programs[i].answer; restricts(a, action) {
+			action = a
 		}
 	}
 	return action
-}
-
-func (r *runs) seenBy(program int) []bool {
-	if r.seen == nil {
-		return nil
-	}
-	return r.seen[program]
 }
