@@ -27,6 +27,9 @@ const GuardName = "builtin:guard"
 type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
 	Builtin fs.FS
+	// Trees holds NAME.tree for those of Builtin whose text need not be parsed any
+	// more: what AppendTree makes of it. May be nil.
+	Trees fs.FS
 	// ReadFile reads a policy at a path; nil reads from the file system, and
 	// no more than a policy's greatest size.
 	ReadFile func(path string) ([]byte, error)
@@ -124,6 +127,10 @@ func (j *joiner) visit(ref reference) {
 		j.led.add(Mistake{Pos: ref.pos, Message: "too many policies extend one another", Hint: "at most 16 deep and 64 files"})
 		return
 	}
+	if root, ok := j.loader.parsed(ref.name); ok {
+		j.join(ref.name, readRoot(ref.name, &root, j.led))
+		return
+	}
 	text, err := j.loader.read(ref.name)
 	if err != nil {
 		j.led.add(j.loader.unreadable(ref, err))
@@ -140,10 +147,12 @@ func identity(name string) string {
 	return filepath.Clean(name)
 }
 
-func (j *joiner) take(name string, text []byte) {
+func (j *joiner) take(name string, text []byte) { j.join(name, readPart(name, text, j.led)) }
+
+// join adds a file's part, and those of the files that it extends.
+func (j *joiner) join(name string, p *part) {
 	j.seen = append(j.seen, identity(name))
 	j.path = append(j.path, identity(name))
-	p := readPart(name, text, j.led)
 	j.parts = append(j.parts, p)
 	for _, ref := range p.extends {
 		j.visit(resolve(name, ref))

@@ -92,7 +92,7 @@ func Compile(set policy.Set, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the filter: %w", err)
 	}
-	if _, err := prove(plan, groups, probesPerCall); err != nil {
+	if err := prove(plan, groups, probesPerCall, nil); err != nil {
 		return nil, fmt.Errorf("refusing to start: %w", err)
 	}
 	return plan, nil

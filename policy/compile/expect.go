@@ -35,21 +35,44 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 		return retKill
 	}
 	c.Arch = arch
-	var own exceptions
-	if entry, listed := arch.Lookup(c.Nr); listed && !compatDecides(set, arch) {
-		own = exceptionsOf(entry, &opts)
-	}
-	return expect(set, opts, &own, &c)
+	entry, _ := arch.Lookup(c.Nr)
+	e := expectation{opts: opts}
+	e.take(set, arch, c.Nr, entry, compatDecides(set, arch))
+	return e.answer(&c.Args)
 }
 
-// expect is Expect for a call of an ABI of the host, given its number's
-// exceptions: none where compat rules the ABI or the tables lack the number.
-func expect(set policy.Set, opts Options, own *exceptions, c *abi.Call) uint32 {
-	answer := kernelAnswer(set.Decide(*c), opts)
-	if own.stopsAt(&c.Args, answer) {
+// expectation is Expect for one number of an ABI of the host.
+type expectation struct {
+	opts   Options
+	number policy.Number
+	own    exceptions
+
+	// The last answer, and what decided it.
+	asked bool // there was one
+	by    int
+	rule  *policy.Rule
+	given uint32
+}
+
+// take makes it that of a number, given its entry in the table, nil if it has
+// none, and whether compat rules the ABI.
+func (e *expectation) take(set policy.Set, arch abi.Arch, nr uint32, entry *abi.Syscall, ruled bool) {
+	e.number = set.On(arch, nr, e.number)
+	e.own, e.asked = exceptions{}, false
+	if entry != nil && !ruled {
+		e.own = exceptionsOf(entry, &e.opts)
+	}
+}
+
+func (e *expectation) answer(args *[6]uint64) uint32 {
+	if by, rule := e.number.Find(args); !e.asked || by != e.by || rule != e.rule {
+		e.asked, e.by, e.rule = true, by, rule
+		e.given = kernelAnswer(e.number.Verdict(by, rule), e.opts)
+	}
+	if e.own.stopsAt(args, e.given) {
 		return retTrace
 	}
-	return answer
+	return e.given
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.

@@ -159,7 +159,7 @@ func TestThreeJudgesAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := prove(plan, groups, 4*probesPerCall); err != nil {
+		if err := prove(plan, groups, 4*probesPerCall, nil); err != nil {
 			t.Fatalf("%v\n%s", err, texts(set))
 		}
 		calls := g.calls(plan, 1500)
@@ -228,7 +228,7 @@ func (g *generator) calls(p *Plan, n int) []rawCall {
 			}
 			var b bounds
 			own := exceptionsOf(s, &p.opts)
-			if !b.collect(p.Set, &own, arch, s.Nr) {
+			if !b.collect(p.Set.On(arch, s.Nr, nil), &own) {
 				continue
 			}
 			for range 40 {
@@ -350,7 +350,7 @@ func TestKernelStacksFiltersAsWeDo(t *testing.T) {
 				filters, machines = append(filters, p), append(machines, m)
 			}
 			got := k.returns(t, filters, []rawCall{{nr: getppid}})[0]
-			want, _ := strongest(machines, &words{wordNr: getppid}, nil)
+			want := strongest(machines, &words{wordNr: getppid})
 			if !looksLike(got, want) {
 				t.Errorf("%s, then %s: the call returned %d, we say %s", actionName(first), actionName(last), got, actionName(want))
 			}
