@@ -23,6 +23,9 @@ const builtinPrefix = "builtin:"
 // GuardName is the shipped policy that closes the ways around the others.
 const GuardName = "builtin:guard"
 
+// GuardNamesName is the one that closes the ways around sections.
+const GuardNamesName = "builtin:guard-names"
+
 // Loader finds the texts of policies.
 type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
@@ -65,18 +68,23 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 }
 
 // Guard gives the set to run a command under: with the policy of GuardName at
-// its end, unless the set restricts nothing and there is nothing to go around.
-// A set from LoadAll that is compiled without it leaves those ways open. The
-// error is that of Load.
+// its end, unless the set restricts nothing and there is nothing to go around,
+// and before it that of GuardNamesName if it has sections. A set from LoadAll
+// that is compiled without them leaves those ways open. The error is that of
+// Load.
 func (l *Loader) Guard(set Set) (Set, error) {
 	if !set.Restricts() {
 		return set, nil
 	}
-	guard, err := l.Load(GuardName)
+	names := []string{GuardName}
+	if set.HasSections() {
+		names = []string{GuardNamesName, GuardName}
+	}
+	guards, err := l.LoadAll(names...)
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clip(set), guard), nil
+	return append(slices.Clip(set), guards...), nil
 }
 
 // Parse is Load of a text at hand; name is what positions call it and what

@@ -74,21 +74,29 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 	}
 }
 
-// passes says whether a verb is none of the files section's business here.
+// passes says whether a verb is none of the sections' business here.
 func (s *sandbox) passes(v policy.Verb) bool {
 	h := s.holders
-	switch {
-	case h.Files == compile.Nobody:
-		return true
-	case v == policy.Looks:
+	switch v {
+	case policy.Looks:
 		return !h.Hides
+	case policy.Runs:
+		return h.Files == compile.Nobody && !h.Exec
+	case policy.Opens:
+		return h.Files == compile.Nobody && !h.Memory
 	}
-	return false
+	return h.Files == compile.Nobody
 }
 
 // advises says whether the verdict is only for telling what Landlock denies.
 func (s *sandbox) advises(v policy.Verb) bool {
-	return s.holders.Files == compile.Landlock && v != policy.Changes
+	switch {
+	case s.holders.Files != compile.Landlock, v == policy.Changes:
+		return false
+	case v == policy.Opens:
+		return !s.holders.Memory || policy.OpenAccess(s.naming.flags, true) != policy.Write
+	}
+	return v != policy.Runs || !s.holders.Exec
 }
 
 // readName copies one name from the tracee's memory, once.

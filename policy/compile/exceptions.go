@@ -28,7 +28,7 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 	if e.why = opts.Holders.stop(s, opts.Report); e.why == "" {
 		return e
 	}
-	if c, some := unaddressed(s); some {
+	if c, some := opts.Holders.unless(s, opts.Report); some {
 		e.unless = append(e.unless, c)
 	}
 	return e
