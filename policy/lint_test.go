@@ -95,7 +95,7 @@ exec:
 	const want = `3:27: $NONE is not set, so that nothing can run under this deny rule here
 4:18: there is no /gone
 4:37: there is no /gone
-4:48: $NONE is not set, so that ${NONE}/x matches nothing here
+4:48: $NONE is not set, so that $NONE/x matches nothing here
 5:23: there is no /usr/new/new
 7:12: there is no /usr/bin`
 	if got := strings.Join(lines, "\n"); got != want {

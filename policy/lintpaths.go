@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func (l *linter) paths(b *binder, r *Rule, exists func(path string) bool) {
 		names, why := b.names(p)
 		switch {
 		case why != "" && r.Action.Permits():
-			l.warn(p.pos, "", "%s, so that %s matches nothing here", why, p)
+			l.warn(p.pos, "", "%s, so that %s matches nothing here", why, p.text)
 		case why != "":
 			l.warn(p.pos, "", "%s, so that nothing can run under this %s rule here", why, r.word())
 		case r.Action.Permits():
@@ -109,17 +108,17 @@ func (l *linter) reachRule(c *coverage, r *Rule) bool {
 	var dead []func() // what to say where only some of it is
 	var by *Rule
 	count := 0
-	note := func(pos Position, what fmt.Stringer, first order) {
+	note := func(pos Position, what string, first order) {
 		if count++; first != noRule {
 			by = c.rules[first]
 			dead = append(dead, func() { l.warn(pos, "", "%s is decided before, by %s", what, l.where(c.rules[first])) })
 		}
 	}
 	for i := range r.patterns {
-		note(r.patterns[i].pos, &r.patterns[i], c.pattern(&r.patterns[i], r))
+		note(r.patterns[i].pos, r.patterns[i].text, c.pattern(&r.patterns[i], r))
 	}
 	for i := range r.addresses {
-		note(r.addresses[i].pos, &r.addresses[i], c.address(&r.addresses[i], r))
+		note(r.addresses[i].pos, r.addresses[i].text, c.address(&r.addresses[i], r))
 	}
 	if count > 0 && len(dead) == count {
 		l.warn(r.Pos, "move it up, or leave it out", "this rule never decides: %s decides before it", l.where(by))
