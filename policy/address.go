@@ -9,6 +9,7 @@ import (
 // address is one address, or set of them, of a network rule.
 type address struct {
 	pos    Position
+	text   string // as written
 	form   addressForm
 	prefix netip.Prefix // isPrefix; never IPv4-mapped
 	name   string       // isHost: its name; isAbstract: a glob; isFamily: AF_…
@@ -41,7 +42,7 @@ func (r *reader) networkItem(rule *Rule, n *node) {
 		r.fail(n, "", "expected an address, found %s", n.describe())
 		return
 	}
-	a := address{pos: r.pos(n), ports: anyPort}
+	a := address{pos: r.pos(n), text: n.text, ports: anyPort}
 	before := len(r.led.list)
 	why, hint := r.address(&a, n)
 	if why != "" {

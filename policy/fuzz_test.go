@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 
@@ -129,4 +131,58 @@ func FuzzDecide(f *testing.F) {
 			t.Fatalf("alone %v, beside its equal %v", v, s)
 		}
 	})
+}
+
+// FuzzSections: sections bind or say why not, answer alike as loaded and as
+// printed and loaded elsewhere, and give only whole verdicts.
+func FuzzSections(f *testing.F) {
+	for _, text := range seeds(f) {
+		f.Add(text, "/etc/[x]/build/.env", "/home/u/.ssh/id", uint16(443))
+	}
+	f.Fuzz(func(t *testing.T, text []byte, name, other string, port uint16) {
+		p, err := without.Parse("/etc/[x]/p.yaml", text)
+		if err != nil {
+			return
+		}
+		q, err := without.Parse("/elsewhere/q.yaml", []byte(p.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, errA := Set{p}.Bind(home)
+		b, errB := Set{q}.Bind(home)
+		if (errA == nil) != (errB == nil) {
+			t.Fatalf("as loaded %v, as printed %v", errA, errB)
+		}
+		if errA != nil {
+			return
+		}
+		name, other = path.Clean("/"+name), path.Clean("/"+other)
+		v, w := answers(a, name, other, port), answers(b, name, other, port)
+		for i := range v {
+			if v[i].Action != w[i].Action || v[i].Errno != w[i].Errno {
+				t.Fatalf("question %d on %s, %s: as loaded %v, as printed %v\n%s", i, name, other, v[i], w[i], p)
+			}
+			if v[i].Action < Allow || v[i].Action > Kill || (v[i].Action == Deny) != (v[i].Errno != 0) || (v[i].Rule != nil) != (v[i].Cause == ByRule) || v[i].Section == Syscalls {
+				t.Fatalf("question %d: no verdict: %+v", i, v[i])
+			}
+		}
+		if a.MayMove(name, other) != b.MayMove(name, other) {
+			t.Fatal("two answers")
+		}
+	})
+}
+
+// answers asks all that there is to ask.
+func answers(s *Sections, name, other string, port uint16) []Verdict {
+	v := []Verdict{s.Program(name), s.Program(other), s.Socket(2, 1, 0), s.Socket(10, 3, 0), s.Socket(uint32(port), 2, 0)}
+	for a := Look; a <= Write; a++ {
+		v = append(v, s.File(name, a), s.File(other, a))
+	}
+	for _, a := range []Address{
+		{Family: 1, Path: name}, {Family: 1, Path: other[1:], Abstract: true}, {Family: 1}, {Family: port}, {Family: 2},
+		{Family: 2, IP: netip.AddrFrom4([4]byte{10, 0, 0, 7}), Port: port}, {Family: 10, IP: netip.IPv6LinkLocalAllNodes(), Port: port},
+	} {
+		v = append(v, s.Connect(a), s.Listen(a))
+	}
+	return v
 }

@@ -37,6 +37,7 @@ func Lint(s Set, kernel abi.Version) []Warning {
 		l := &linter{policy: p, set: s, kernel: kernel}
 		l.sections()
 		l.reach()
+		l.reachSections()
 		l.names()
 		l.dangers()
 		slices.SortStableFunc(l.found, func(a, b Warning) int {
@@ -68,6 +69,11 @@ func (l *linter) sections() {
 		l.warn(whole, "", "there is no syscalls section: system calls are not restricted")
 	} else if p.Default.Permits() {
 		l.warn(whole, "", "default: %s permits every system call that no rule names", p.Default)
+	}
+	for sec := Files; sec <= Network && p.Default.Permits(); sec++ {
+		if p.sections[sec].has {
+			l.warn(whole, "", "default: %s permits all that no rule of %s names", p.Default, sec)
+		}
 	}
 	if !p.Environment.Limited {
 		l.warn(whole, "", "environment keeps everything: the command sees all of the caller's variables")
@@ -108,7 +114,7 @@ func (l *linter) where(r *Rule) string {
 	if r == nil {
 		return "another rule"
 	}
-	return fmt.Sprintf("%s: %s", r.Pos, r.Action)
+	return fmt.Sprintf("%s: %s", r.Pos, r.word())
 }
 
 // reachEntry follows the rules on one entry in their order.

@@ -9,6 +9,7 @@ import (
 
 func TestLint(t *testing.T) {
 	const quiet = "environment: {keep: [PATH]}\n"
+	const only = quiet + "syscalls: []\n"
 	guard := "callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\nsyscalls:\n  - deny: io_uring_setup\n"
 	base := "callgate: 1\nsyscalls:\n  - allow: [read, mount]\n"
 	tests := []struct {
@@ -35,6 +36,22 @@ p.yaml:6:12: write is decided before, by p.yaml:4:5: allow`},
 			`p.yaml:4:5: a group of this rule permits pidfd_getfd, which reaches into other processes; name it if that is meant
 p.yaml:4:5: a group of this rule permits perf_event_open, which measures or reads the kernel; name it if that is meant`},
 		{"newer than the kernel", quiet + "syscalls:\n  - allow: [openat2, read, '@file-system']\n", "5.4", "p.yaml:4:13: openat2 needs Linux 5.6; this is 5.4"},
+		{"sections by default", quiet + "default: allow\nfiles: [{read: /x}]\nnetwork: []\n", "", `p.yaml: there is no syscalls section: system calls are not restricted
+p.yaml: default: allow permits all that no rule of files names
+p.yaml: default: allow permits all that no rule of network names`},
+		{"unreachable paths", only + "files:\n  - read: [/usr, '**/x', '~/a']\n  - write: /usr/lib\n  - deny: [/usr/lib, '**/x/y', '/y/**/x', '/z/*/x', '~/a/b']\n  - read: ['/usr/l*', '~/a/[bc]', /new]\n" +
+			"  - kill: /usr/lib/b\nexec:\n  - deny: '/opt/*'\n  - allow: '/opt/[ab]'\n  - log: [$X/a, /opt]\n  - log: $X/a/b\n", "",
+			`p.yaml:7:12: /usr/lib is decided before, by p.yaml:6:5: write
+p.yaml:8:12: /usr/l* is decided before, by p.yaml:5:5: read
+p.yaml:8:23: ~/a/[bc] is decided before, by p.yaml:5:5: read
+p.yaml:9:5: this rule never decides: p.yaml:6:5: write decides before it; move it up, or leave it out
+p.yaml:12:5: this rule never decides: p.yaml:11:5: deny decides before it; move it up, or leave it out
+p.yaml:14:5: this rule never decides: p.yaml:13:5: log decides before it; move it up, or leave it out`},
+		{"unreachable addresses", only + "network:\n  - deny: [10.0.0.0/8, 'unix:/run']\n  - connect: ['10.1.0.0/16:80', '*:443', '11.0.0.1:443', 'unix:/run/x', AF_NETLINK]\n  - connect: ['db.example:443', '[::1]:443']\n  - bind: AF_NETLINK\n  - deny: AF_NETLINK\n", "",
+			`p.yaml:6:15: 10.1.0.0/16:80 is decided before, by p.yaml:5:5: deny
+p.yaml:6:58: unix:/run/x is decided before, by p.yaml:5:5: deny
+p.yaml:7:5: this rule never decides: p.yaml:6:5: connect decides before it; move it up, or leave it out
+p.yaml:9:5: this rule never decides: p.yaml:8:5: bind decides before it; move it up, or leave it out`},
 		{"as new as the kernel", quiet + "syscalls:\n  - allow: [openat2, read]\n", "5.6", ""},
 	}
 	for _, tt := range tests {
@@ -55,5 +72,36 @@ p.yaml:4:5: a group of this rule permits perf_event_open, which measures or read
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestLintPaths(t *testing.T) {
+	p, err := (&Loader{}).Parse("/etc/p/p.yaml", []byte(`callgate: 1
+files:
+  - deny: [/gone, ~/.ssh, $NONE]
+  - read: [/usr, /gone, "/usr/*/x", "/gone/*", $NONE/x, "**/y"]
+  - write: [/usr/new, /usr/new/new, .]
+exec:
+  - allow: /usr/bin
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{"/": true, "/usr": true, "/etc": true}
+	var lines []string
+	for _, w := range LintPaths(Set{p}, home, func(path string) bool { return there[path] }) {
+		lines = append(lines, strings.TrimPrefix(w.String(), "/etc/p/p.yaml:"))
+	}
+	const want = `3:27: $NONE is not set, so that nothing can run under this deny rule here
+4:18: there is no /gone
+4:37: there is no /gone
+4:48: $NONE is not set, so that $NONE/x matches nothing here
+5:23: there is no /usr/new/new
+7:12: there is no /usr/bin`
+	if got := strings.Join(lines, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := parse(t, "files: []").LeftOut(); len(got) != 3 || got[0] != Syscalls || got[2] != Network {
+		t.Error(got)
 	}
 }

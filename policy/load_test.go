@@ -230,11 +230,17 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		"many":     "callgate: 1\nsyscalls: [" + fill("{deny: \"@known\"}, ") + "]\n",
 		"most":     "callgate: 1\nsyscalls: [" + strings.Repeat("{deny: \"@known\"}, ", maxRules/10) + "]\n",
 		"args":     "callgate: 1\nsyscalls: [{deny: read, args: {fd: [" + fill("1, ") + "]}}]\n",
+		"paths":    "callgate: 1\nfiles: [{read: [" + fill("/, ") + "]}]\n",
+		"globs":    "callgate: 1\nfiles: [{read: [" + fill("\"**/a/**/b\", ") + "]}]\n",
+		"deep":     "callgate: 1\nfiles: [{read: [" + strings.Repeat("\""+strings.Repeat("**/a/", 800)+"\", ", 250) + "]}]\n",
+		"stars":    "callgate: 1\nfiles: [{read: \"/" + strings.Repeat("*a", 2000) + "\"}]\n",
+		"vars":     "callgate: 1\nfiles: [{read: [" + strings.Repeat("\"$"+strings.Repeat("a", 4000)+"\", ", 250) + "]}]\n",
+		"hosts":    "callgate: 1\nnetwork: [{connect: [" + fill("1.2.3.4:5, ") + "]}]\n",
 		"keys":     fill("a: 1\n"),
 		"brackets": fill("["),
 		"dashes":   fill("- "),
 		"quotes":   fill("\""),
-		"deep":     fill(" a:\n"),
+		"nested":   fill(" a:\n"),
 		"comments": fill("#\n"),
 		"spaces":   fill(" "),
 		"notes":    fill("#\n\na: 1\n"),
@@ -246,6 +252,11 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		if err == nil {
 			p.Decide(abi.Call{Arch: abi.X86_64})
 			_ = Lint(Set{p}, abi.Version{})
+			if b, err := (Set{p}).Bind(home); err == nil {
+				b.File("/"+strings.Repeat("a", 4000), Read)
+				b.File(strings.Repeat("/a", 2000), Read)
+				b.MayMove(strings.Repeat("/a", 2000), "/b")
+			}
 		}
 		var m Mistakes
 		if errors.As(err, &m) && len(m) > maxMistakes+1 {

@@ -9,6 +9,7 @@ import (
 // from there. It stands for what they match and all that is beneath.
 type pattern struct {
 	pos   Position
+	text  string // as written
 	start patternStart
 	names []component
 }
@@ -37,7 +38,7 @@ const maxPattern = 4096
 
 // pattern reads a path pattern; false where a mistake was found.
 func (r *reader) pattern(n *node, text string) (p pattern, ok bool) {
-	p.pos = r.pos(n)
+	p.pos, p.text = r.pos(n), text
 	switch {
 	case text == "":
 		r.fail(n, "write `/` for everything, `.` for this folder", "the path is empty")
@@ -46,7 +47,7 @@ func (r *reader) pattern(n *node, text string) (p pattern, ok bool) {
 	case strings.IndexByte(text, 0) >= 0:
 		r.fail(n, "", "a path cannot have a NUL in it")
 	default:
-		why, hint := p.begin(r, text)
+		why, hint := p.begin(r)
 		if why != "" {
 			r.fail(n, hint, "%s: %s", quote(text), why)
 		}
@@ -56,7 +57,8 @@ func (r *reader) pattern(n *node, text string) (p pattern, ok bool) {
 }
 
 // begin finds where the pattern begins, then reads its components.
-func (p *pattern) begin(r *reader, text string) (why, hint string) {
+func (p *pattern) begin(r *reader) (why, hint string) {
+	text := p.text
 	first, rest, _ := strings.Cut(text, "/")
 	switch {
 	case first == "" || first == "**":

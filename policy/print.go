@@ -78,7 +78,7 @@ func (e *Environment) print(b *strings.Builder) {
 // String is the rule with all that it says, errno and reason included, as it
 // stands between braces.
 func (r *Rule) String() string {
-	s := r.line()
+	s := r.line(true)
 	switch {
 	case r.Action == Deny:
 		s += ", errno: " + ErrnoName(r.Errno)
@@ -96,10 +96,11 @@ func (r *Rule) String() string {
 
 // line is the rule's action, calls and conditions: `deny: ioctl, args:
 // {request: [TIOCSTI, TIOCLINUX]}`. Of the other sections it is their verb with
-// paths or addresses.
-func (r *Rule) line() string {
+// paths or addresses, as written or, if it is to mean the same anywhere, with
+// relative paths made absolute.
+func (r *Rule) line(anywhere bool) string {
 	if r.Section != Syscalls {
-		return r.verb.word + ": " + oneOrList(r.objects())
+		return r.verb.word + ": " + oneOrList(r.objects(anywhere))
 	}
 	names := make([]string, len(r.Calls))
 	for i, n := range r.Calls {
@@ -120,13 +121,23 @@ func (r *Rule) line() string {
 }
 
 // objects are the rule's paths or addresses, quoted.
-func (r *Rule) objects() []string {
+func (r *Rule) objects(anywhere bool) []string {
 	words := make([]string, 0, len(r.patterns)+len(r.addresses))
 	for i := range r.patterns {
-		words = append(words, strconv.Quote(r.patterns[i].String()))
+		p := &r.patterns[i]
+		text := p.text
+		if anywhere {
+			text = p.String()
+		}
+		words = append(words, strconv.Quote(text))
 	}
 	for i := range r.addresses {
-		words = append(words, strconv.Quote(r.addresses[i].String()))
+		a := &r.addresses[i]
+		text := a.text
+		if anywhere {
+			text = a.String()
+		}
+		words = append(words, strconv.Quote(text))
 	}
 	return words
 }

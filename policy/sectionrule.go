@@ -97,7 +97,7 @@ func (r *reader) sectionRule(sec Section, n *node) *Rule {
 	if quiet != nil {
 		r.quiet(rule, quiet)
 	}
-	rule.Text = rule.line()
+	rule.Text = rule.line(false)
 	return rule
 }
 

@@ -130,7 +130,8 @@ func fuzzOrTry(f *testing.F, tries uint64, property func(t *testing.T, r *rand.R
 }
 
 // FuzzTreeIsReference: the tree gives what trying rule by rule gives, and so
-// does a policy printed and loaded anew.
+// does a policy printed and loaded anew. No rule decides that Lint says never
+// does.
 func FuzzTreeIsReference(f *testing.F) {
 	fuzzOrTry(f, 3000, func(t *testing.T, r *rand.Rand) {
 		rules, def := randomRules(r, false), randomAction(r)
@@ -144,12 +145,17 @@ func FuzzTreeIsReference(f *testing.F) {
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}
+		dead := deadRules(p)
 		for range 40 {
 			name := randomPath(r, 7, nameWords...)
 			for access := Look; access <= Write; access++ {
 				want := refVerdict(rules, def, name, access)
-				if got := a.File(name, access).Action; got != want {
-					t.Fatalf("%v %s: got %v, want %v\n%s", access, name, got, want, p)
+				v := a.File(name, access)
+				if v.Action != want {
+					t.Fatalf("%v %s: got %v, want %v\n%s", access, name, v, want, p)
+				}
+				if v.Rule != nil && dead[v.Rule.Pos] {
+					t.Fatalf("%v %s: %v never decides\n%s", access, name, v.Rule, p)
 				}
 				if got := b.File(name, access).Action; got != want {
 					t.Fatalf("%v %s as printed: got %v, want %v\n%s", access, name, got, want, p)
@@ -157,6 +163,17 @@ func FuzzTreeIsReference(f *testing.F) {
 			}
 		}
 	})
+}
+
+// deadRules are the places of files rules that Lint finds never to decide.
+func deadRules(p *Policy) map[Position]bool {
+	l := &linter{policy: p}
+	l.reachSections()
+	dead := map[Position]bool{}
+	for _, w := range l.found {
+		dead[w.Pos] = true
+	}
+	return dead
 }
 
 // TestGlobIsPathMatch compares globs with path.Match on names of one

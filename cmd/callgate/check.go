@@ -2,8 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"strings"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -19,9 +23,9 @@ func newCheck() *cobra.Command {
 		Use:   "check [flags] POLICY...",
 		Short: "Find a policy's mistakes, and say what it leaves open",
 		Long: `Validate policies: files or builtin:NAME. Every mistake is printed with its
-place, then what a policy leaves unrestricted, rules that never decide, and
-calls that this kernel lacks. Each policy is compiled and its filters are
-proven, as for a run.
+place, then what a policy leaves unrestricted, rules that never decide, paths
+that are not there, and calls that this kernel lacks. Each policy is compiled
+and its filters are proven, as for a run.
 
 The exit status is 0 if all is well, 1 if not: a mistake, or with --strict a
 warning.`,
@@ -80,11 +84,36 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	}
 	fmt.Fprintf(w, "%s: ok: %s\n", printable(name), summary(p))
 	fmt.Fprintf(w, "  %-17v %v\n  %-17s %v\n", abi.Native(), countTiers(told), "with run --quiet", countTiers(quiet))
+	if left := p.LeftOut(); len(left) > 0 {
+		fmt.Fprintf(w, "  adds no restriction of its own in %s: no such section\n", sectionList(left))
+	}
 	found := policy.Lint(policy.Set{p}, host.KernelVersion())
+	found = append(found, policy.LintPaths(policy.Set{p}, here(policy.Set{p}), isThere)...)
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
 	}
 	return len(found), nil
+}
+
+// here is the place of a command run from here.
+func here(set policy.Set) policy.Place {
+	at := policy.Place{Home: os.Getenv("HOME"), Env: set.Environ(os.Environ())}
+	at.Dir, _ = os.Getwd() // without it, patterns relative to it are told to be unknown
+	return at
+}
+
+// isThere is false only of what surely is not there.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func sectionList(sections []policy.Section) string {
+	words := make([]string, len(sections))
+	for i, s := range sections {
+		words[i] = s.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 func withHint(w policy.Warning) string {
@@ -96,14 +125,30 @@ func withHint(w policy.Warning) string {
 
 // summary is a policy in some words.
 func summary(p *policy.Policy) string {
-	if p.Open {
-		return fmt.Sprintf("system calls are not restricted; i386 %v, x32 %v", p.Compat.I386, p.Compat.X32)
+	compat := fmt.Sprintf("i386 %v, x32 %v", p.Compat.I386, p.Compat.X32)
+	var parts []string
+	for sec := policy.Syscalls; sec <= policy.Network; sec++ {
+		rules, has := p.Section(sec)
+		switch {
+		case has && sec == policy.Syscalls:
+			parts = append(parts, countRules(len(rules)))
+		case has:
+			parts = append(parts, sec.String()+" "+countRules(len(rules)))
+		case sec == policy.Syscalls:
+			parts = append(parts, "system calls are not restricted")
+		}
 	}
-	rules := fmt.Sprintf("%d rules", len(p.Rules))
-	if len(p.Rules) == 1 {
-		rules = "1 rule"
+	if len(p.LeftOut()) <= int(policy.Network) {
+		parts = append(parts, "default "+p.Default.String())
 	}
-	return fmt.Sprintf("%s, default %v; i386 %v, x32 %v", rules, p.Default, p.Compat.I386, p.Compat.X32)
+	return strings.Join(parts, ", ") + "; " + compat
+}
+
+func countRules(n int) string {
+	if n == 1 {
+		return "1 rule"
+	}
+	return fmt.Sprintf("%d rules", n)
 }
 
 // tierCounts says how many of an ABI's calls are decided where.
