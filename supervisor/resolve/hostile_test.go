@@ -1,0 +1,158 @@
+package resolve
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Renames and swapped links can change the answer, but not make one that was
+// never true: all that is in top is in "in", and nothing leads to "secret".
+func TestRenamesMeanwhile(t *testing.T) {
+	top := tree(t, "in/", "in/a/", "in/a/f", "in/b/", "in/b/f", "in/b/up -> ..", "secret/", "secret/f", "in/l -> a")
+	var stop atomic.Bool
+	var busy sync.WaitGroup
+	swap := func(f func()) {
+		busy.Go(func() {
+			for !stop.Load() {
+				f()
+			}
+		})
+	}
+	swap(func() { // a folder and a link trade places
+		unix.Renameat2(unix.AT_FDCWD, top+"/in/a", unix.AT_FDCWD, top+"/in/l", unix.RENAME_EXCHANGE)
+	})
+	swap(func() {
+		os.Rename(top+"/in/b", top+"/in/c")
+		os.Rename(top+"/in/c", top+"/in/b")
+	})
+	ways := resolvers(t)
+	noLeak(t, func() {
+		for end := time.Now().Add(time.Second); time.Now().Before(end); {
+			for how, r := range ways {
+				for _, name := range []string{"in/a/f", "in/l/../a/f", "in/b/up/a/f", "in/b/../b/up/l/f", "in/b/new", "in/l", "in/b/up/b/f"} {
+					res, err := r.Name(me(), unix.AT_FDCWD, top+"/"+name, true)
+					switch err {
+					case nil:
+						if !strings.HasPrefix(res.Path, top+"/in/") || !clean(res.Path) || res.Hidden {
+							t.Fatalf("%s: %s: %+v", how, name, res)
+						}
+					case unix.ENOENT, unix.ELOOP, unix.ENOTDIR:
+					default:
+						t.Fatalf("%s: %s: %v", how, name, err)
+					}
+				}
+			}
+		}
+	})
+	stop.Store(true)
+	busy.Wait()
+}
+
+// A FIFO would block who opens it, and a device act.
+func TestNothingIsOpened(t *testing.T) {
+	top := tree(t, "to-fifo -> fifo")
+	must(t, unix.Mkfifo(top+"/fifo", 0o600))
+	for how, r := range resolvers(t) {
+		for _, name := range []string{"fifo", "to-fifo"} {
+			res, err := r.Name(me(), unix.AT_FDCWD, top+"/"+name, true)
+			if err != nil || res.Path != top+"/fifo" {
+				t.Errorf("%s: %s: %+v, %v", how, name, res, err)
+			}
+		}
+		if _, err := r.Name(me(), unix.AT_FDCWD, top+"/fifo/x", true); err != unix.ENOTDIR {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+}
+
+// The worst that one name can cost ends.
+func TestLongestWalk(t *testing.T) {
+	top := tree(t, "d/", "l40")
+	for i := range 40 {
+		must(t, os.Symlink(strings.Repeat("d/../", 800)+"l"+strconv.Itoa(i+1), top+"/l"+strconv.Itoa(i)))
+	}
+	for how, r := range resolvers(t) {
+		began := time.Now()
+		compare(t, how, r, unix.AT_FDCWD, top+"/l0", true)
+		t.Logf("%s: %v", how, time.Since(began))
+	}
+}
+
+// fs.protected_symlinks is a host's setting: the rule is tested as the kernel
+// states it, and against the kernel where the host has it on.
+func TestProtectedLinks(t *testing.T) {
+	top := tree(t, "sticky/", "plain/", "f", "d/", "d/f", "to-sticky -> sticky/l")
+	must(t, os.Chmod(top+"/sticky", 0o777|os.ModeSticky))
+	must(t, os.Chmod(top+"/plain", 0o777))
+	for _, folder := range []string{"sticky", "plain"} {
+		must(t, os.Symlink("../f", top+"/"+folder+"/l"))
+		must(t, os.Symlink("../d", top+"/"+folder+"/to-d"))
+	}
+	const other = 4711
+	task := func(uid uint32) Task {
+		return Task{PID: os.Getpid(), TID: os.Getpid(), UID: func() uint32 { return uid }}
+	}
+	mine := uint32(os.Geteuid())
+	check := func(how string, r *Resolver, task Task, name string, want error) {
+		t.Helper()
+		if _, err := r.Name(task, unix.AT_FDCWD, top+"/"+name, true); err != want {
+			t.Errorf("%s: %s as %d: %v, want %v", how, name, task.UID(), err, want)
+		}
+	}
+	for how, r := range resolvers(t) {
+		r.protected = true
+		for _, name := range []string{"sticky/l", "sticky/to-d/", "plain/l", "sticky/to-d/f", "to-sticky"} {
+			check(how, r, task(mine), name, nil)
+			check(how, r, task(other), name, nil) // the folder's owner made it
+		}
+		if os.Geteuid() == 0 {
+			must(t, os.Chown(top+"/sticky", 1234, -1))
+			for name, want := range map[string]error{"sticky/l": unix.EACCES, "to-sticky": unix.EACCES, "sticky/to-d/": unix.EACCES, "sticky/to-d/f": nil, "plain/l": nil} {
+				check(how, r, task(other), name, want)
+				check(how, r, task(mine), name, nil)
+			}
+			r.protected = false
+			check(how, r, task(other), "sticky/l", nil)
+			must(t, os.Chown(top+"/sticky", 0, -1))
+		}
+	}
+}
+
+// A folder that the task is in may be beneath one that it may not search.
+func TestHidden(t *testing.T) {
+	if os.Geteuid() == 0 {
+		asUser(t)
+		return
+	}
+	top := tree(t, "closed/", "closed/in/", "closed/in/f", "closed/in/l -> f", "closed/in/sub/")
+	t.Chdir(top + "/closed/in")
+	must(t, os.Chmod(top+"/closed", 0o600))
+	defer os.Chmod(top+"/closed", 0o700)
+	for how, r := range resolvers(t) {
+		noLeak(t, func() {
+			for name, want := range map[string]string{"f": "/f", "l": "/f", ".": "", "sub/../new": "/new"} {
+				res, err := r.Name(me(), unix.AT_FDCWD, name, true)
+				if err != nil || !res.Hidden || res.Path != top+"/closed/in"+want || given(res, err) != native(unix.AT_FDCWD, name, true) {
+					t.Errorf("%s: %s: %+v, %v", how, name, res, err)
+				}
+			}
+			for _, name := range []string{"../in/f", "..", top + "/closed/in/f", "f/", "sub/x/y"} {
+				res, err := r.Name(me(), unix.AT_FDCWD, name, true)
+				if got, want := given(res, err), native(unix.AT_FDCWD, name, true); got != want {
+					t.Errorf("%s: %s: %v, the kernel says %v", how, name, got, want)
+				}
+			}
+		})
+	}
+	if b, err := newResolver(t).Base(me(), unix.AT_FDCWD); err != nil || b != filepath.Clean(top+"/closed/in") {
+		t.Errorf("%q, %v", b, err)
+	}
+}
