@@ -24,7 +24,7 @@ type walk struct {
 	mode mode
 	name string // as the task has it
 
-	fd          int       // the folder so far
+	fd          int       // the folder so far, -1 if nothing needed it yet: see at
 	path        string    // its path, "" where it has none
 	object, was string    // what it is then
 	searched    bool      // it can be searched
@@ -72,7 +72,8 @@ func (w *walk) close() {
 func (w *walk) begin(dirfd int, from tail) error {
 	switch {
 	case from.folder != "":
-		return w.resume(from)
+		w.resume(from)
+		return nil
 	case w.rest[0] == '/':
 		return w.toRoot()
 	}
@@ -83,14 +84,45 @@ func (w *walk) begin(dirfd int, from tail) error {
 	return w.jump(fd)
 }
 
-func (w *walk) resume(from tail) error {
-	fd, err := w.r.openPath(from.folder)
+// resume goes on at a link that a quick look found.
+func (w *walk) resume(from tail) {
+	w.enter(-1, from.folder)
+	w.rest = from.link + from.rest
+}
+
+// at is the folder so far.
+func (w *walk) at() (int, error) {
+	if w.fd >= 0 {
+		return w.fd, nil
+	}
+	fd, err := w.r.openPath(w.path)
 	if err != nil {
+		return -1, moved(err)
+	}
+	w.fd = fd
+	return fd, nil
+}
+
+// open opens a component of the folder so far.
+func (w *walk) open(part string) (int, error) {
+	if w.fd < 0 && w.path != "/" { // its path leads to all that is in it
+		fd, err := w.r.openPath(join(w.path, part))
+		return fd, moved(err)
+	}
+	at, err := w.at()
+	if err != nil {
+		return -1, err
+	}
+	return openAt(at, part, pathOnly|unix.O_NOFOLLOW)
+}
+
+// moved is for what a path leads to no more.
+func moved(err error) error {
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
 		return errMoved
 	}
-	w.enter(fd, from.folder)
-	w.rest = from.link
-	return nil
+	return err
 }
 
 // jump goes on at fd, which is w's from now on.
@@ -119,16 +151,16 @@ func (w *walk) enter(fd int, path string) {
 }
 
 func (w *walk) toRoot() error {
+	if !w.t.Chrooted {
+		w.enter(-1, "/")
+		w.hidden = false
+		return nil
+	}
 	fd, err := w.openRoot()
 	if err != nil {
 		return err
 	}
-	if w.t.Chrooted {
-		return w.jump(fd)
-	}
-	w.enter(fd, "/")
-	w.hidden = false
-	return nil
+	return w.jump(fd)
 }
 
 // run is link_path_walk and what comes after it, in one loop.
@@ -160,13 +192,22 @@ func (w *walk) search() error {
 	if w.searched {
 		return nil
 	}
-	fd, err := openAt(w.fd, ".", pathOnly)
+	fd, err := w.openFrom(".")
 	if err != nil {
 		return err
 	}
 	shut(fd)
 	w.searched = true
 	return nil
+}
+
+// openFrom opens "." or "..".
+func (w *walk) openFrom(dots string) (int, error) {
+	at, err := w.at()
+	if err != nil {
+		return -1, err
+	}
+	return openAt(at, dots, pathOnly)
 }
 
 // up is "..": at the task's root it stays there (follow_dotdot). Where the task
@@ -180,7 +221,7 @@ func (w *walk) up() error {
 			return w.search()
 		}
 	}
-	fd, err := openAt(w.fd, "..", pathOnly)
+	fd, err := w.openFrom("..")
 	if err != nil {
 		return err
 	}
@@ -195,7 +236,7 @@ func (w *walk) up() error {
 
 // step is one named component (walk_component).
 func (w *walk) step(part string) (res Result, done bool, err error) {
-	fd, err := openAt(w.fd, part, pathOnly|unix.O_NOFOLLOW)
+	fd, err := w.open(part)
 	isLast := onlySlashes(w.rest)
 	if err == unix.ENOENT && isLast && w.path != "" {
 		res, err = w.missing(part)
@@ -230,11 +271,23 @@ func (w *walk) step(part string) (res Result, done bool, err error) {
 	return res, true, err
 }
 
+// status is the folder's so far.
+func (w *walk) status() (st unix.Stat_t, err error) {
+	at, err := w.at()
+	if err != nil {
+		return st, err
+	}
+	if errno := status(at, &st); errno != 0 {
+		return st, errno
+	}
+	return st, nil
+}
+
 // missing is for a last component that is not there, in a folder that is.
 func (w *walk) missing(part string) (Result, error) {
-	var st unix.Stat_t
-	if errno := status(w.fd, &st); errno != 0 {
-		return Result{}, errno
+	st, err := w.status()
+	if err != nil {
+		return Result{}, err
 	}
 	if err := w.check(w.path, w.fd, &st); err != nil {
 		return Result{}, err
@@ -244,9 +297,9 @@ func (w *walk) missing(part string) (Result, error) {
 
 // folder is for a name that ends at the folder that was reached.
 func (w *walk) folder() (Result, error) {
-	var st unix.Stat_t
-	if errno := status(w.fd, &st); errno != 0 {
-		return Result{}, errno
+	st, err := w.status()
+	if err != nil {
+		return Result{}, err
 	}
 	if w.path == "" {
 		return w.placed(&place{object: w.object, was: w.was, st: st})
@@ -272,11 +325,7 @@ func (w *walk) check(path string, fd int, st *unix.Stat_t) error {
 		}
 		return errMoved
 	}
-	switch err {
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
-		return errMoved
-	}
-	return err
+	return moved(err)
 }
 
 // placed is the Result for an object.
