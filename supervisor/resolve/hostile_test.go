@@ -3,6 +3,7 @@ package resolve
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,6 +91,7 @@ func TestLongestWalk(t *testing.T) {
 // states it, and against the kernel where the host has it on.
 func TestProtectedLinks(t *testing.T) {
 	top := tree(t, "sticky/", "plain/", "f", "d/", "d/f", "to-sticky -> sticky/l")
+	must(t, os.Chmod(filepath.Dir(top), 0o755))
 	must(t, os.Chmod(top+"/sticky", 0o777|os.ModeSticky))
 	must(t, os.Chmod(top+"/plain", 0o777))
 	for _, folder := range []string{"sticky", "plain"} {
@@ -101,10 +103,14 @@ func TestProtectedLinks(t *testing.T) {
 		return Task{PID: os.Getpid(), TID: os.Getpid(), UID: func() uint32 { return uid }}
 	}
 	mine := uint32(os.Geteuid())
+	host := newResolver(t).protected
 	check := func(how string, r *Resolver, task Task, name string, want error) {
 		t.Helper()
 		if _, err := r.Name(task, unix.AT_FDCWD, top+"/"+name, true); err != want {
 			t.Errorf("%s: %s as %d: %v, want %v", how, name, task.UID(), err, want)
+		}
+		if got := nativeAs(task.UID(), top+"/"+name); r.protected == host && os.Geteuid() == 0 && got != want {
+			t.Errorf("%s as %d: the kernel says %v, want %v", name, task.UID(), got, want)
 		}
 	}
 	for how, r := range resolvers(t) {
@@ -124,6 +130,61 @@ func TestProtectedLinks(t *testing.T) {
 			must(t, os.Chown(top+"/sticky", 0, -1))
 		}
 	}
+}
+
+// nativeAs asks the kernel with another fsuid.
+func nativeAs(uid uint32, name string) error {
+	answer := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and so the thread ends with the goroutine
+		unix.Setfsuid(int(uid))
+		var st unix.Stat_t
+		answer <- unix.Stat(name, &st)
+	}()
+	return <-answer
+}
+
+// A thread can have a working folder and descriptors of its own.
+func TestThreadOfItsOwn(t *testing.T) {
+	top := tree(t, "d/", "d/f", "d/e/")
+	t.Chdir(top)
+	type thread struct{ tid, fd int }
+	started, done := make(chan thread), make(chan struct{})
+	defer close(done)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES)
+		if err == nil {
+			err = unix.Chdir(top + "/d")
+		}
+		fd, _ := unix.Open(top+"/d/e", unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			fd = -1
+		}
+		started <- thread{unix.Gettid(), fd}
+		<-done
+	}()
+	own := <-started
+	task := Task{PID: os.Getpid(), TID: own.tid}
+	for how, r := range resolvers(t) {
+		for name, want := range map[string]string{"f": "/d/f", "..": "", "/proc/thread-self/cwd": "/d", "/proc/self/cwd": "", "/proc/thread-self/fd/" + strconv.Itoa(own.fd): "/d/e"} {
+			if res, err := r.Name(task, unix.AT_FDCWD, name, true); err != nil || res.Path != top+want {
+				t.Errorf("%s: %s: %+v, %v", how, name, res, err)
+			}
+		}
+		if res, err := r.Name(task, own.fd, "../f", true); err != nil || res.Path != top+"/d/f" {
+			t.Errorf("%s: %+v, %v", how, res, err)
+		}
+		if _, err := r.Name(me(), own.fd, "../f", true); err == nil && !descriptorIs(own.fd) {
+			t.Errorf("%s: a thread's descriptor is the process's", how)
+		}
+	}
+}
+
+// descriptorIs says whether this process has one of that number itself.
+func descriptorIs(fd int) bool {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil
 }
 
 // A folder that the task is in may be beneath one that it may not search.

@@ -76,11 +76,11 @@ func (r *Resolver) firstLink(base, name string) tail {
 	if p.back || len(p.path) >= pathMax {
 		return tail{}
 	}
+	if !strings.HasPrefix(p.path, base) {
+		base = "" // ".." led out of it
+	}
 	text := append(append(r.full[:0], p.path...), 0)
 	for i := len(base) + 1; i <= len(p.path); i++ {
-		if !strings.HasPrefix(p.path, base) {
-			base, i = "", 1 // ".." led out of it
-		}
 		if text[i] != '/' && text[i] != 0 {
 			continue
 		}
