@@ -205,7 +205,10 @@ func TestHidden(t *testing.T) {
 					t.Errorf("%s: %s: %+v, %v", how, name, res, err)
 				}
 			}
-			for _, name := range []string{"../in/f", "..", top + "/closed/in/f", "f/", "sub/x/y"} {
+			if res, err := r.Name(me(), unix.AT_FDCWD, "..", true); err != nil || res.Hidden || res.Path != top+"/closed" {
+				t.Errorf("%s: %+v, %v", how, res, err)
+			}
+			for _, name := range []string{"../in/f", top + "/closed/in/f", "f/", "sub/x/y"} {
 				res, err := r.Name(me(), unix.AT_FDCWD, name, true)
 				if got, want := given(res, err), native(unix.AT_FDCWD, name, true); got != want {
 					t.Errorf("%s: %s: %v, the kernel says %v", how, name, got, want)

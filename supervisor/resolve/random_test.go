@@ -13,7 +13,7 @@ import (
 // grow fills the folder top with a random tree of few names, so that random
 // names often lead somewhere: folders, files, and links of all kinds.
 func grow(t testing.TB, rnd *rand.Rand, top string, entries int) {
-	folders := []string{""}
+	folders, closed := []string{""}, []string{}
 	for range entries {
 		path := folders[rnd.IntN(len(folders))] + "/" + randomPart(rnd)
 		switch k := rnd.IntN(10); {
@@ -21,6 +21,8 @@ func grow(t testing.TB, rnd *rand.Rand, top string, entries int) {
 			if os.Mkdir(top+path, 0o755) == nil {
 				folders = append(folders, path)
 			}
+		case k < 4 && rnd.IntN(3) == 0:
+			closed = append(closed, folders[rnd.IntN(len(folders))])
 		case k < 5:
 			if f, err := os.OpenFile(top+path, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 				f.Close()
@@ -31,6 +33,12 @@ func grow(t testing.TB, rnd *rand.Rand, top string, entries int) {
 				target = top + "/" + target
 			}
 			os.Symlink(target, top+path)
+		}
+	}
+	for _, folder := range closed { // to all but root
+		if folder != "" {
+			os.Chmod(top+folder, 0o600)
+			t.Cleanup(func() { os.Chmod(top+folder, 0o700) })
 		}
 	}
 }

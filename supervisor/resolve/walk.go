@@ -1,10 +1,6 @@
 package resolve
 
-import (
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 const (
 	// linksMost is MAXSYMLINKS of linux/namei.h.
@@ -214,10 +210,10 @@ func (w *walk) openFrom(dots string) (int, error) {
 // is outside of its root it goes on up.
 func (w *walk) up() error {
 	if w.t.Chrooted {
-		if at, err := w.atRoot(); at || err != nil {
-			if err != nil {
-				return err
-			}
+		switch at, err := w.atRoot(); {
+		case err != nil:
+			return err
+		case at:
 			return w.search()
 		}
 	}
@@ -228,24 +224,20 @@ func (w *walk) up() error {
 	if w.path == "" {
 		return w.jump(fd)
 	}
-	hidden := w.hidden
 	w.enter(fd, parent(w.path))
-	w.hidden = hidden
 	return nil
 }
 
 // step is one named component (walk_component).
 func (w *walk) step(part string) (res Result, done bool, err error) {
 	fd, err := w.open(part)
-	isLast := onlySlashes(w.rest)
-	if err == unix.ENOENT && isLast && w.path != "" {
+	switch {
+	case err == unix.ENOENT && w.path != "" && onlySlashes(w.rest):
 		res, err = w.missing(part)
 		return res, true, err
-	}
-	if err != nil {
+	case err != nil:
 		return res, true, err
-	}
-	if w.path == "" { // of a place that no policy can name
+	case w.path == "": // a place that no policy can name
 		shut(fd)
 		return res, true, unix.EACCES
 	}
@@ -254,97 +246,25 @@ func (w *walk) step(part string) (res Result, done bool, err error) {
 		shut(fd)
 		return res, true, errno
 	}
-	wanted := isLast && (w.rest == "" || w.mode == entry)
-	switch {
-	case isFolder(&st):
+	if isFolder(&st) {
 		w.enter(fd, join(w.path, part))
 		return res, false, nil
-	case isLink(&st) && !(wanted && w.mode != following):
-		defer shut(fd)
-		return w.link(fd, part, &st, isLast)
 	}
 	defer shut(fd)
-	if !wanted {
+	return w.stepOn(part, fd, &st)
+}
+
+// stepOn is for a component that is no folder. A name can end with it; a link
+// leads on.
+func (w *walk) stepOn(part string, fd int, st *unix.Stat_t) (res Result, done bool, err error) {
+	isLast := onlySlashes(w.rest)
+	ends := isLast && (w.rest == "" || w.mode == entry)
+	switch {
+	case isLink(st) && !(ends && w.mode != following):
+		return w.link(fd, part, st, isLast)
+	case !ends:
 		return res, true, unix.ENOTDIR
 	}
-	res, err = w.end(join(w.path, part), fd, &st)
+	res, err = w.end(join(w.path, part), fd, st)
 	return res, true, err
-}
-
-// status is the folder's so far.
-func (w *walk) status() (st unix.Stat_t, err error) {
-	at, err := w.at()
-	if err != nil {
-		return st, err
-	}
-	if errno := status(at, &st); errno != 0 {
-		return st, errno
-	}
-	return st, nil
-}
-
-// missing is for a last component that is not there, in a folder that is.
-func (w *walk) missing(part string) (Result, error) {
-	st, err := w.status()
-	if err != nil {
-		return Result{}, err
-	}
-	if err := w.check(w.path, w.fd, &st); err != nil {
-		return Result{}, err
-	}
-	return w.result(join(w.path, part))
-}
-
-// folder is for a name that ends at the folder that was reached.
-func (w *walk) folder() (Result, error) {
-	st, err := w.status()
-	if err != nil {
-		return Result{}, err
-	}
-	if w.path == "" {
-		return w.placed(&place{object: w.object, was: w.was, st: st})
-	}
-	return w.end(w.path, w.fd, &st)
-}
-
-// end is for an object with its path.
-func (w *walk) end(path string, fd int, st *unix.Stat_t) (Result, error) {
-	if err := w.check(path, fd, st); err != nil {
-		return Result{}, err
-	}
-	return w.placed(&place{path: path, hidden: w.hidden, st: *st})
-}
-
-// check makes sure that path leads to what was walked to.
-func (w *walk) check(path string, fd int, st *unix.Stat_t) error {
-	err := w.r.leads(path, st)
-	if err == unix.EACCES {
-		w.hidden = true
-		if text, _ := w.r.toldAll(fd, st); text == path {
-			return nil
-		}
-		return errMoved
-	}
-	return moved(err)
-}
-
-// placed is the Result for an object.
-func (w *walk) placed(p *place) (Result, error) {
-	w.hidden = p.hidden
-	res, err := w.result(p.path)
-	res.Object, res.Was = p.object, p.was
-	res.describe(&p.st)
-	return res, err
-}
-
-func (w *walk) result(path string) (Result, error) {
-	inside, err := w.inside(path)
-	return Result{Path: path, Inside: inside, Hidden: w.hidden, Descriptor: w.descriptor,
-		TrailingSlash: strings.HasSuffix(w.name, "/"), Dots: endsInDots(w.name)}, err
-}
-
-// endsInDots says that the last component of name is "." or "..".
-func endsInDots(name string) bool {
-	name = strings.TrimRight(name, "/")
-	return dotted(name[strings.LastIndexByte(name, '/')+1:])
 }
