@@ -57,6 +57,17 @@ func parse(base, name string) parsed {
 	return p
 }
 
+// ending is what path lacks of the name's demand for a folder.
+func (p *parsed) ending() string {
+	switch {
+	case p.dots:
+		return "/."
+	case p.slash:
+		return "/"
+	}
+	return ""
+}
+
 // component cuts the first one off; what is left begins with its slash.
 func component(name string) (part, rest string) {
 	for name != "" && name[0] == '/' {

@@ -43,9 +43,9 @@ func (w *walk) mayFollow(st *unix.Stat_t) error {
 	if !w.r.protected || w.t.UID != nil && w.t.UID() == st.Uid {
 		return nil
 	}
-	var folder unix.Stat_t
-	if errno := status(w.fd, &folder); errno != 0 {
-		return errno
+	folder, err := w.status()
+	if err != nil {
+		return err
 	}
 	if folder.Mode&stickyAndOpen != stickyAndOpen || folder.Uid == st.Uid {
 		return nil
@@ -78,7 +78,8 @@ func (w *walk) follow(target string) (res Result, done bool, err error) {
 			res.Descriptor = w.descriptor
 			return res, true, err
 		case from.folder != "":
-			return res, false, w.resume(from)
+			w.resume(from)
+			return res, false, nil
 		}
 	}
 	if target[0] == '/' {
@@ -111,9 +112,9 @@ func (w *walk) procLink(fd int, part string) (res Result, done bool, err error) 
 // inProcRoot says whether the folder so far, in which a link of proc was found,
 // is the root of proc.
 func (w *walk) inProcRoot() (bool, error) {
-	var st unix.Stat_t
-	if errno := status(w.fd, &st); errno != 0 {
-		return false, errno
+	st, err := w.status()
+	if err != nil {
+		return false, err
 	}
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(w.fd, &fs); err != nil {
@@ -125,7 +126,11 @@ func (w *walk) inProcRoot() (bool, error) {
 // magic follows a magic link (nd_jump_link): it leads to the object itself,
 // whatever its name says.
 func (w *walk) magic(part string) (res Result, done bool, err error) {
-	fd, err := openAt(w.fd, part, pathOnly)
+	at, err := w.at()
+	if err != nil {
+		return res, true, err
+	}
+	fd, err := openAt(at, part, pathOnly)
 	if err != nil {
 		return res, true, err
 	}

@@ -1,13 +1,17 @@
 package resolve
 
-import "golang.org/x/sys/unix"
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // tail is what a quick look could not do.
 type tail struct {
 	settled bool
-	// folder is where the name's last component is, without any link, when that
-	// component is a link to be followed; "" if nothing is known.
-	folder, link string
+	// folder is where the first link that is to be followed is, by a path without
+	// links, and rest is what comes after the link; "" if nothing is known.
+	folder, link, rest string
 }
 
 var settled = tail{settled: true}
@@ -47,6 +51,8 @@ func (r *Resolver) look(base folderBase, name string, m mode) (Result, tail, err
 		return Result{}, settled, errno
 	case errno == unix.EACCES && name[0] == '/':
 		return Result{}, settled, errno
+	case errno == unix.ELOOP:
+		return Result{}, r.firstLink(base.path, name), nil
 	case errno != 0:
 		return Result{}, tail{}, nil
 	}
@@ -61,6 +67,36 @@ func (r *Resolver) look(base folderBase, name string, m mode) (Result, tail, err
 		return Result{}, tail{folder: parent(p.path), link: last(p.path)}, nil
 	}
 	return found(&p, &st), settled, nil
+}
+
+// firstLink looks for the first link of a name that has some. What it finds is
+// looked at again by the walk that begins there.
+func (r *Resolver) firstLink(base, name string) tail {
+	p := parse(base, name)
+	if p.back || len(p.path) >= pathMax {
+		return tail{}
+	}
+	if !strings.HasPrefix(p.path, base) {
+		base = "" // ".." led out of it
+	}
+	text := append(append(r.full[:0], p.path...), 0)
+	for i := len(base) + 1; i <= len(p.path); i++ {
+		if text[i] != '/' && text[i] != 0 {
+			continue
+		}
+		kept := text[i]
+		text[i] = 0
+		_, errno := readLink(unix.AT_FDCWD, text, r.text[:])
+		text[i] = kept
+		switch errno {
+		case 0:
+			return tail{folder: parent(p.path[:i]), link: last(p.path[:i]), rest: p.path[i:] + p.ending()}
+		case unix.EINVAL: // no link
+		default:
+			return tail{}
+		}
+	}
+	return tail{}
 }
 
 // compose writes the name into full, from the root on; nil if it does not fit.

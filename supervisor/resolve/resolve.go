@@ -24,7 +24,9 @@
 // name was. Automounts are not triggered by the last component of a name, and
 // not at all by names with links.
 //
-// A folder above which something is mounted later keeps the path it had.
+// A folder that names began at once keeps its path though something is mounted
+// over it later, and a folder of another mount namespace is taken for it if it has
+// the same path there.
 //
 // A file descriptor of a file, not a folder, whose path is longer than
 // PATH_MAX answers ENAMETOOLONG.

@@ -67,6 +67,7 @@ func TestNamesAreTheKernels(t *testing.T) {
 		"d/back -> ../f", "d/e/top -> ../..", "through-file -> f/x", "deep -> to-d/e/top/to-e/f", "to-link -> to-d", "spaces -> file (deleted)")...)
 	must(t, os.Symlink(top+"/d", top+"/absolute"))
 	must(t, os.Chmod(top+"/no permission", 0o600))
+	t.Cleanup(func() { os.Chmod(top+"/no permission", 0o700) })
 	names := []string{".", "..", "./", "../", "d", "d/", "d//", "d/.", "d/..", "d/e/../e", "./d/./e/.", "f", "f/", "f/.", "f/..", "f/x",
 		"missing", "missing/", "missing/.", "missing/..", "missing/x", "d/missing", "d/missing/",
 		"to-d", "to-d/", "to-d/e", "to-d/..", "to-d/../f", "to-e/..", "to-e/../back", "to-d-slash", "to-d-slash/e", "to-f", "to-f/", "to-f-slash",

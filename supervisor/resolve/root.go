@@ -47,7 +47,11 @@ func (w *walk) atRoot() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	id, err := identify(w.fd, "")
+	at, err := w.at()
+	if err != nil {
+		return false, err
+	}
+	id, err := identify(at, "")
 	return id == root.id, err
 }
 

@@ -1,10 +1,6 @@
 package resolve
 
-import (
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 const (
 	// linksMost is MAXSYMLINKS of linux/namei.h.
@@ -24,7 +20,7 @@ type walk struct {
 	mode mode
 	name string // as the task has it
 
-	fd          int       // the folder so far
+	fd          int       // the folder so far, -1 if nothing needed it yet: see at
 	path        string    // its path, "" where it has none
 	object, was string    // what it is then
 	searched    bool      // it can be searched
@@ -72,7 +68,8 @@ func (w *walk) close() {
 func (w *walk) begin(dirfd int, from tail) error {
 	switch {
 	case from.folder != "":
-		return w.resume(from)
+		w.resume(from)
+		return nil
 	case w.rest[0] == '/':
 		return w.toRoot()
 	}
@@ -83,14 +80,45 @@ func (w *walk) begin(dirfd int, from tail) error {
 	return w.jump(fd)
 }
 
-func (w *walk) resume(from tail) error {
-	fd, err := w.r.openPath(from.folder)
+// resume goes on at a link that a quick look found.
+func (w *walk) resume(from tail) {
+	w.enter(-1, from.folder)
+	w.rest = from.link + from.rest
+}
+
+// at is the folder so far.
+func (w *walk) at() (int, error) {
+	if w.fd >= 0 {
+		return w.fd, nil
+	}
+	fd, err := w.r.openPath(w.path)
 	if err != nil {
+		return -1, moved(err)
+	}
+	w.fd = fd
+	return fd, nil
+}
+
+// open opens a component of the folder so far.
+func (w *walk) open(part string) (int, error) {
+	if w.fd < 0 && w.path != "/" { // its path leads to all that is in it
+		fd, err := w.r.openPath(join(w.path, part))
+		return fd, moved(err)
+	}
+	at, err := w.at()
+	if err != nil {
+		return -1, err
+	}
+	return openAt(at, part, pathOnly|unix.O_NOFOLLOW)
+}
+
+// moved is for what a path leads to no more.
+func moved(err error) error {
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
 		return errMoved
 	}
-	w.enter(fd, from.folder)
-	w.rest = from.link
-	return nil
+	return err
 }
 
 // jump goes on at fd, which is w's from now on.
@@ -119,16 +147,16 @@ func (w *walk) enter(fd int, path string) {
 }
 
 func (w *walk) toRoot() error {
+	if !w.t.Chrooted {
+		w.enter(-1, "/")
+		w.hidden = false
+		return nil
+	}
 	fd, err := w.openRoot()
 	if err != nil {
 		return err
 	}
-	if w.t.Chrooted {
-		return w.jump(fd)
-	}
-	w.enter(fd, "/")
-	w.hidden = false
-	return nil
+	return w.jump(fd)
 }
 
 // run is link_path_walk and what comes after it, in one loop.
@@ -160,7 +188,7 @@ func (w *walk) search() error {
 	if w.searched {
 		return nil
 	}
-	fd, err := openAt(w.fd, ".", pathOnly)
+	fd, err := w.openFrom(".")
 	if err != nil {
 		return err
 	}
@@ -169,42 +197,47 @@ func (w *walk) search() error {
 	return nil
 }
 
+// openFrom opens "." or "..".
+func (w *walk) openFrom(dots string) (int, error) {
+	at, err := w.at()
+	if err != nil {
+		return -1, err
+	}
+	return openAt(at, dots, pathOnly)
+}
+
 // up is "..": at the task's root it stays there (follow_dotdot). Where the task
 // is outside of its root it goes on up.
 func (w *walk) up() error {
 	if w.t.Chrooted {
-		if at, err := w.atRoot(); at || err != nil {
-			if err != nil {
-				return err
-			}
+		switch at, err := w.atRoot(); {
+		case err != nil:
+			return err
+		case at:
 			return w.search()
 		}
 	}
-	fd, err := openAt(w.fd, "..", pathOnly)
+	fd, err := w.openFrom("..")
 	if err != nil {
 		return err
 	}
 	if w.path == "" {
 		return w.jump(fd)
 	}
-	hidden := w.hidden
 	w.enter(fd, parent(w.path))
-	w.hidden = hidden
 	return nil
 }
 
 // step is one named component (walk_component).
 func (w *walk) step(part string) (res Result, done bool, err error) {
-	fd, err := openAt(w.fd, part, pathOnly|unix.O_NOFOLLOW)
-	isLast := onlySlashes(w.rest)
-	if err == unix.ENOENT && isLast && w.path != "" {
+	fd, err := w.open(part)
+	switch {
+	case err == unix.ENOENT && w.path != "" && onlySlashes(w.rest):
 		res, err = w.missing(part)
 		return res, true, err
-	}
-	if err != nil {
+	case err != nil:
 		return res, true, err
-	}
-	if w.path == "" { // of a place that no policy can name
+	case w.path == "": // a place that no policy can name
 		shut(fd)
 		return res, true, unix.EACCES
 	}
@@ -213,89 +246,25 @@ func (w *walk) step(part string) (res Result, done bool, err error) {
 		shut(fd)
 		return res, true, errno
 	}
-	wanted := isLast && (w.rest == "" || w.mode == entry)
-	switch {
-	case isFolder(&st):
+	if isFolder(&st) {
 		w.enter(fd, join(w.path, part))
 		return res, false, nil
-	case isLink(&st) && !(wanted && w.mode != following):
-		defer shut(fd)
-		return w.link(fd, part, &st, isLast)
 	}
 	defer shut(fd)
-	if !wanted {
+	return w.stepOn(part, fd, &st)
+}
+
+// stepOn is for a component that is no folder. A name can end with it; a link
+// leads on.
+func (w *walk) stepOn(part string, fd int, st *unix.Stat_t) (res Result, done bool, err error) {
+	isLast := onlySlashes(w.rest)
+	ends := isLast && (w.rest == "" || w.mode == entry)
+	switch {
+	case isLink(st) && !(ends && w.mode != following):
+		return w.link(fd, part, st, isLast)
+	case !ends:
 		return res, true, unix.ENOTDIR
 	}
-	res, err = w.end(join(w.path, part), fd, &st)
+	res, err = w.end(join(w.path, part), fd, st)
 	return res, true, err
-}
-
-// missing is for a last component that is not there, in a folder that is.
-func (w *walk) missing(part string) (Result, error) {
-	var st unix.Stat_t
-	if errno := status(w.fd, &st); errno != 0 {
-		return Result{}, errno
-	}
-	if err := w.check(w.path, w.fd, &st); err != nil {
-		return Result{}, err
-	}
-	return w.result(join(w.path, part))
-}
-
-// folder is for a name that ends at the folder that was reached.
-func (w *walk) folder() (Result, error) {
-	var st unix.Stat_t
-	if errno := status(w.fd, &st); errno != 0 {
-		return Result{}, errno
-	}
-	if w.path == "" {
-		return w.placed(&place{object: w.object, was: w.was, st: st})
-	}
-	return w.end(w.path, w.fd, &st)
-}
-
-// end is for an object with its path.
-func (w *walk) end(path string, fd int, st *unix.Stat_t) (Result, error) {
-	if err := w.check(path, fd, st); err != nil {
-		return Result{}, err
-	}
-	return w.placed(&place{path: path, hidden: w.hidden, st: *st})
-}
-
-// check makes sure that path leads to what was walked to.
-func (w *walk) check(path string, fd int, st *unix.Stat_t) error {
-	err := w.r.leads(path, st)
-	if err == unix.EACCES {
-		w.hidden = true
-		if text, _ := w.r.toldAll(fd, st); text == path {
-			return nil
-		}
-		return errMoved
-	}
-	switch err {
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
-		return errMoved
-	}
-	return err
-}
-
-// placed is the Result for an object.
-func (w *walk) placed(p *place) (Result, error) {
-	w.hidden = p.hidden
-	res, err := w.result(p.path)
-	res.Object, res.Was = p.object, p.was
-	res.describe(&p.st)
-	return res, err
-}
-
-func (w *walk) result(path string) (Result, error) {
-	inside, err := w.inside(path)
-	return Result{Path: path, Inside: inside, Hidden: w.hidden, Descriptor: w.descriptor,
-		TrailingSlash: strings.HasSuffix(w.name, "/"), Dots: endsInDots(w.name)}, err
-}
-
-// endsInDots says that the last component of name is "." or "..".
-func endsInDots(name string) bool {
-	name = strings.TrimRight(name, "/")
-	return dotted(name[strings.LastIndexByte(name, '/')+1:])
 }
