@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"callgate/policy"
 	"callgate/policy/abi"
 
@@ -232,6 +234,40 @@ func (c *call) divide(a *answered) {
 	for _, action := range a.actions() {
 		c.sets = append(c.sets, a.set(action))
 	}
+	c.narrow()
+}
+
+// narrow leaves out, of the arguments that are not traced, those that get
+// another answer: the kernel prefers each of them to TRACE, so that a filter may
+// say that too.
+func (c *call) narrow() {
+	last := len(c.sets) - 1
+	traced := &c.sets[last]
+	if traced.action != retTrace {
+		return
+	}
+	var left []cube
+	for _, out := range traced.out {
+		if !slices.ContainsFunc(c.sets[:last], func(s actionSet) bool { return s.holds(&out) }) {
+			left = append(left, out)
+		}
+	}
+	if len(left) > 0 {
+		traced.out = left
+	}
+}
+
+// holds says whether all of c gets the answer, as far as that is easily seen.
+func (s *actionSet) holds(c *cube) bool {
+	if len(s.out) == 0 {
+		return within(c, s.in, true)
+	}
+	for i := range s.out {
+		if _, meet := s.out[i].intersect(c); meet {
+			return false
+		}
+	}
+	return true
 }
 
 // actions is the answers other than ALLOW, the most restrictive first.
