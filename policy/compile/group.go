@@ -119,8 +119,9 @@ func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 		p.calls = make([]call, 0, 512)
 	}
 	ruled := compatDecides(set, arch)
+	var room difference
 	for s := range arch.All() {
-		c := callOf(set, opts, s, ruled)
+		c := callOf(set, opts, s, ruled, &room)
 		p.blanket = p.blanket && len(c.sets) == 0 && c.whole == p.unknown
 		if !divided || len(c.sets) > 0 {
 			p.calls = append(p.calls, c)
@@ -131,7 +132,7 @@ func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 
 // callOf works out one number. Where compat rules the ABI, nothing is traced
 // but for its verdict.
-func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
+func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool, room *difference) call {
 	c := call{nr: s.Nr, name: s.Name, whole: retTrace}
 	if !ruled && alwaysTraced(s) != "" {
 		return c
@@ -151,7 +152,7 @@ func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
 		c.why = tooMany
 		return c
 	}
-	c.divide(&a)
+	c.divide(&a, room)
 	return c
 }
 
@@ -225,14 +226,14 @@ func (a *answered) override(reg int, flag uint64, action uint32) bool {
 }
 
 // divide fills the call's sets from the answers to its arguments.
-func (c *call) divide(a *answered) {
+func (c *call) divide(a *answered, room *difference) {
 	c.sets = nil
 	if len(a.pieces) == 0 {
 		c.whole = a.rest
 		return
 	}
 	for _, action := range a.actions() {
-		c.sets = append(c.sets, a.set(action))
+		c.sets = append(c.sets, a.set(action, room))
 	}
 	c.narrow()
 }
@@ -303,7 +304,7 @@ func restricts(a, b uint32) bool {
 // set is the arguments that get an answer, both ways round. The side that the
 // pieces tell costs nothing; the other is worked out only where it may be
 // shorter.
-func (a *answered) set(action uint32) actionSet {
+func (a *answered) set(action uint32, room *difference) actionSet {
 	s := actionSet{action: action}
 	told := make([]cube, 0, len(a.pieces))
 	for _, p := range a.pieces {
@@ -315,9 +316,9 @@ func (a *answered) set(action uint32) actionSet {
 	told = tidy(told)
 	var other []cube
 	if len(told) > short {
-		other, _ = subtractAll(everything(), told, maxCubes)
+		other, _ = room.of(everything(), told, maxCubes)
+		other = slices.Clone(tidy(other))
 	}
-	other = tidy(other)
 	if a.rest == action {
 		s.in, s.out = other, told
 	} else {
