@@ -12,7 +12,7 @@ type Holder uint8
 
 const (
 	Nobody     Holder = iota // no policy has the section
-	Landlock                 // the kernel, exactly
+	Kernel                   // Landlock, exactly
 	Supervisor               // at a stop; Landlock stays behind it as far as it goes
 )
 
@@ -26,6 +26,75 @@ type Holders struct {
 	// Memory says that Landlock would let a process write to /proc/PID/mem, and so
 	// to pinned memory: opens for writing stop.
 	Memory bool
+}
+
+// Enforce says who enforces a set's sections on a host, and by which ruleset as
+// far as that is Landlock. What builtin:guard-names has on files is the part of
+// Holders.Memory.
+func Enforce(b *policy.Sections, host Host) (Holders, Landlock) {
+	bound := Bound{Files: triedOf(b, policy.Files), Exec: triedOf(b, policy.Exec)}
+	if b.Has(policy.Network) {
+		bound.Network = &Ports{}
+		*bound.Network = portsOf(b)
+	}
+	l := Confine(bound, host)
+	h := Holders{Exec: len(bound.Exec.Rules) > 0}
+	if len(bound.Files.Rules) > 0 {
+		h.Files, h.Hides = Kernel, hides(bound.Files)
+		if !l.Files.Exact {
+			h.Files = Supervisor
+		}
+	}
+	if bound.Network != nil {
+		h.Network = Supervisor
+	}
+	h.Memory = h.Pins() && l.Ruleset.permits("/proc/1/mem", unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
+	return h, l
+}
+
+// triedOf is a section's rules without those of the guard.
+func triedOf(b *policy.Sections, sec policy.Section) Tried {
+	var t Tried
+	rules, defaults := b.Rules(sec), b.Defaults(sec)
+	for i, p := range b.Policies(sec) {
+		if p.Name != policy.GuardNamesName {
+			t.Rules, t.Defaults = append(t.Rules, rules[i]), append(t.Defaults, defaults[i])
+		}
+	}
+	return t
+}
+
+// hides says whether a rule keeps files from being looked at.
+func hides(t Tried) bool {
+	for _, rules := range t.Rules {
+		for i := range rules {
+			if !rules[i].Rule.Action.Permits() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func portsOf(b *policy.Sections) Ports {
+	connect, anyConnect := b.TCPPorts(false)
+	bind, anyBind := b.TCPPorts(true)
+	return Ports{Connect: connect, AnyConnect: anyConnect, Bind: bind, AnyBind: anyBind, Abstract: b.Abstract()}
+}
+
+// permits says whether the ruleset lets some right to a path pass.
+func (r *Ruleset) permits(path string, access uint64) bool {
+	if r.AccessFS&access != access {
+		return true
+	}
+	for above := range upward(path) {
+		for _, g := range r.Paths {
+			if g.Path == above && g.Access&access != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // PinBase and PinEnd bound the part of every address space where the supervisor
@@ -65,9 +134,9 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return ""
 	case h.Files == Supervisor:
 		return "the files that it names are in the tracee's memory"
-	case h.Files == Landlock && v == policy.Changes && s.Canonical != "truncate":
+	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate":
 		return "Landlock does not hold changes of metadata"
-	case h.Files == Landlock && report:
+	case h.Files == Kernel && report:
 		return "what Landlock denies is reported by the supervisor"
 	case h.Memory && v == policy.Opens:
 		return "opened for writing, it could be a process's memory (/proc/PID/mem)"
@@ -86,7 +155,7 @@ func (h Holders) unless(s *abi.Syscall, report bool) (c cube, some bool) {
 		}
 		return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p)))})
 	}
-	if !h.Memory || h.Files == Supervisor || h.Files == Landlock && report {
+	if !h.Memory || h.Files == Supervisor || h.Files == Kernel && report {
 		return c, false
 	}
 	p, ok := s.Param("flags")
