@@ -82,7 +82,7 @@ func (s *sandbox) armBegin(t *task) error {
 		err = s.kernel.Write(t.process.pid, a.before.IP(), gate)
 	}
 	if err != nil { // the program may be executed but not read
-		t.arming = nil
+		t.arming, s.unarmed = nil, true
 		return s.kernel.Resume(t.tid, 0)
 	}
 	a.step = armMap
@@ -121,6 +121,7 @@ func (s *sandbox) armEnd(t *task, failed error) error {
 	}
 	t.arming = nil
 	t.process.armed = failed == nil
+	s.unarmed = s.unarmed || failed != nil
 	return s.kernel.Resume(t.tid, 0)
 }
 

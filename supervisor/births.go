@@ -57,10 +57,10 @@ func (s *sandbox) welcome(t *task, tid int) error {
 	}
 	if child.process == nil {
 		s.join(child, s.familyOf(t.process, tid))
-		if child.process != t.process && s.holders.Pins() {
-			if err := s.bequeath(t, child.process); err != nil {
-				return err
-			}
+	}
+	if child.process != t.process && s.holders.Pins() {
+		if err := s.bequeath(t, child.process); err != nil {
+			return err
 		}
 	}
 	if child.fresh {
@@ -80,10 +80,8 @@ func (s *sandbox) bequeath(t *task, child *process) error {
 		return err
 	}
 	child.armed = t.process.armed
-	child.sharing = t.process.sharing
-	if regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0 {
-		t.process.sharing, child.sharing = true, true
-	}
+	child.sharing = regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
+	t.process.sharing = t.process.sharing || child.sharing
 	return nil
 }
 
@@ -181,7 +179,7 @@ func (s *sandbox) releaseOrphans() error {
 func (s *sandbox) processOf(tid int) *process {
 	if fd, err := unix.PidfdOpen(tid, 0); err == nil {
 		unix.Close(fd)
-		return &process{pid: tid}
+		return s.orphan(tid)
 	}
 	pid := tid
 	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
@@ -190,7 +188,13 @@ func (s *sandbox) processOf(tid int) *process {
 	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
 		return leader.process
 	}
-	return &process{pid: pid}
+	return s.orphan(pid)
+}
+
+// orphan is a process of which nobody has told yet whose child it is. Its memory
+// is some process's of the sandbox, and has a pinned area if all have.
+func (s *sandbox) orphan(pid int) *process {
+	return &process{pid: pid, armed: !s.unarmed, sharing: true}
 }
 
 func statusField(status, name string, missing int) int {

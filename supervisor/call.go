@@ -25,6 +25,7 @@ type judged struct {
 	rewrite bool
 	// For sections: the path that decided, what is to be pinned, the call's part in
 	// order, and what its rewrite is to know.
+	asked                  abi.Call // direct, before it was rewritten for them
 	path                   string
 	pins                   [4]pinText
 	pinned                 int
@@ -91,6 +92,7 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 	if !ok {
 		return
 	}
+	j.asked = j.direct
 	s.judgeNames(t, entry, j)
 	if !s.opt.Permissive {
 		s.nameCall(t, entry, j)

@@ -200,7 +200,7 @@ func (s *sandbox) judgeName(t *task, entry *abi.Syscall, n *named, j *judged) {
 
 // walk follows the name; false if that leads nowhere.
 func (s *sandbox) walk(t *task, n *named, follow bool, j *judged) bool {
-	found, err := s.resolver.Name(s.viewOf(t), n.dir, n.name, follow)
+	found, err := s.lead(t, n, follow)
 	if err != nil {
 		j.answer = errnoOf(err)
 		s.hide(t, n, j)
@@ -208,6 +208,15 @@ func (s *sandbox) walk(t *task, n *named, follow bool, j *judged) bool {
 	}
 	n.walked, n.found = true, found
 	return true
+}
+
+// lead asks where a name leads. Calls that make or remove names never follow the
+// last component, be there a slash behind it.
+func (s *sandbox) lead(t *task, n *named, follow bool) (resolve.Result, error) {
+	if v := n.use.Verb; v == policy.Makes || v.Names() && v != policy.Shares {
+		return s.resolver.Entry(s.viewOf(t), n.dir, n.name)
+	}
+	return s.resolver.Name(s.viewOf(t), n.dir, n.name, follow)
 }
 
 // hide denies a name that leads nowhere if it reads as one in a hidden folder:

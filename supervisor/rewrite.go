@@ -134,6 +134,7 @@ func (s *sandbox) refuse(t *task, j *judged, err error) error {
 	if err == unix.ESRCH {
 		return err
 	}
+	j.direct = j.asked
 	s.deny(j, unix.EACCES, "what it was permitted for cannot be kept from changing: "+err.Error())
 	s.tell(t, j)
 	return s.skip(t, -int64(j.verdict.Errno))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"callgate/policy/compile"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
 	"callgate/supervisor/resolve"
@@ -64,7 +65,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	}
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
 	if s.confined {
-		domain, err := launch.NewDomain()
+		domain, err := s.newDomain()
 		if err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
 		}
@@ -86,6 +87,20 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	s.place.take(stage.PID)
 	stage.Go()
 	return stage, nil
+}
+
+// newDomain makes the Landlock domain that the sandbox is to be in: what the plan
+// has for it, else one that only keeps it from other processes.
+func (s *sandbox) newDomain() (*launch.Domain, error) {
+	l := s.plan.Landlock()
+	if !s.holders.Pins() {
+		abi, err := launch.LandlockABI()
+		if err != nil {
+			return nil, err
+		}
+		l = compile.Confine(compile.Bound{}, compile.Host{ABI: abi, Look: launch.Look})
+	}
+	return launch.NewDomain(&l.Ruleset)
 }
 
 func descriptor(f *os.File) int {

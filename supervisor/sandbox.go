@@ -42,6 +42,7 @@ type sandbox struct {
 	pins     pins
 	text     []byte // what is about to be pinned
 	unsealed bool   // mseal does not work
+	unarmed  bool   // some process has no pinned area
 	chrooted bool   // some task has changed its root
 
 	ending bool // all are being killed
@@ -221,7 +222,7 @@ func (s *sandbox) execed(t *task) error {
 		}
 	}
 	s.tellExec(t)
-	if s.holders.Pins() {
+	if s.holders.Pins() && !s.opt.Permissive {
 		return s.arm(t)
 	}
 	return s.resume(t, 0)

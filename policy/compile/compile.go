@@ -49,8 +49,10 @@ type Options struct {
 	Report bool
 	// Sections is the set, bound to the place where it is to hold.
 	Sections *policy.Sections
-	// Holders say who enforces the sections that are about more than numbers.
-	Holders Holders
+	// Holders say who enforces the sections, and Landlock what of it is the
+	// kernel's part (Enforce).
+	Holders  Holders
+	Landlock Landlock
 	// Ready are programs that Compile may have made of the same policies before,
 	// with the same Report and Holders. They spare the time of compiling: where the proof
 	// accepts them they are the plan's, else the policies are compiled. They need
@@ -76,6 +78,10 @@ func (p *Plan) Sections() *policy.Sections { return p.opts.Sections }
 
 // Holders say who enforces the plan's sections.
 func (p *Plan) Holders() Holders { return p.opts.Holders }
+
+// Landlock is what the kernel enforces of the plan's sections; without any it is
+// the zero value.
+func (p *Plan) Landlock() Landlock { return p.opts.Landlock }
 
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"callgate/policy"
+	"callgate/policy/compile"
+	"callgate/supervisor/launch"
 	"callgate/supervisor/resolve"
 
 	"golang.org/x/sys/unix"
@@ -57,4 +59,46 @@ func follow(r *resolve.Resolver, name string) string {
 
 func lookup(name string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(context.Background(), "ip", name)
+}
+
+// Bind puts a set's sections, if it has any, to the place where a command is to
+// run, and says who is to enforce them on this host. start is the command's
+// file, "" if nothing is going to be executed. The error is that of
+// policy.Set.Bind, or says what callgate needs to know and cannot.
+func Bind(set policy.Set, dir string, env []string, start string) (compile.Options, error) {
+	if !set.HasSections() {
+		return compile.Options{}, nil
+	}
+	at, err := Place(dir, env)
+	if err != nil {
+		return compile.Options{}, err
+	}
+	sections, err := set.Bind(at)
+	if err != nil {
+		return compile.Options{}, err
+	}
+	opts := compile.Options{Sections: sections}
+	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(in(at.Dir, start)))
+	return opts, nil
+}
+
+// in makes a file's name absolute, "" as it is.
+func in(dir, name string) string {
+	if name == "" || path.IsAbs(name) {
+		return name
+	}
+	return path.Join(dir, name)
+}
+
+// facts are what a ruleset depends on here.
+func facts(start string) compile.Host {
+	version, err := launch.LandlockABI()
+	if err != nil {
+		version = 0
+	}
+	h := compile.Host{ABI: version, Look: launch.Look, Loaders: launch.Loaders()}
+	if start != "" {
+		h.Start = launch.Executed(start)
+	}
+	return h
 }
