@@ -186,7 +186,9 @@ func TestPathsBeyondPathMax(t *testing.T) {
 	part := strings.Repeat("x", 200)
 	t.Chdir(top)
 	for range 25 {
+		must(t, os.Mkdir("a", 0o755))
 		must(t, os.Mkdir(part, 0o755))
+		must(t, os.Mkdir("z", 0o755))
 		must(t, unix.Chdir(part))
 	}
 	must(t, os.WriteFile("f", nil, 0o644))
