@@ -48,3 +48,15 @@ func TestChroot(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
+
+func TestInside(t *testing.T) {
+	for _, c := range [][3]string{
+		{"/a/jail", "/a/jail", "/"}, {"/a/jail", "/a/jail/x", "/x"}, {"/a/jail", "/a/jail2/x", ""}, {"/a/jail", "/a", ""},
+		{"/a/jail", "", ""}, {"/", "/x", "/x"}, {"/", "/", "/"}, {"", "/x", ""},
+	} {
+		w := walk{t: Task{Chrooted: true}, root: &rootInfo{path: c[0]}}
+		if got, err := w.inside(c[1]); got != c[2] || err != nil {
+			t.Errorf("%q inside %q: %q, %v, want %q", c[1], c[0], got, err, c[2])
+		}
+	}
+}

@@ -166,6 +166,9 @@ func TestThreadOfItsOwn(t *testing.T) {
 	}()
 	own := <-started
 	task := Task{PID: os.Getpid(), TID: own.tid}
+	processes, err := unix.Open(top, unix.O_PATH|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(processes)
 	for how, r := range resolvers(t) {
 		for name, want := range map[string]string{"f": "/d/f", "..": "", "/proc/thread-self/cwd": "/d", "/proc/self/cwd": "", "/proc/thread-self/fd/" + strconv.Itoa(own.fd): "/d/e"} {
 			if res, err := r.Name(task, unix.AT_FDCWD, name, true); err != nil || res.Path != top+want {
@@ -175,16 +178,15 @@ func TestThreadOfItsOwn(t *testing.T) {
 		if res, err := r.Name(task, own.fd, "../f", true); err != nil || res.Path != top+"/d/f" {
 			t.Errorf("%s: %+v, %v", how, res, err)
 		}
-		if _, err := r.Name(me(), own.fd, "../f", true); err == nil && !descriptorIs(own.fd) {
-			t.Errorf("%s: a thread's descriptor is the process's", how)
+		res, err := r.Name(task, unix.AT_FDCWD, "/proc/thread-self/fd/"+strconv.Itoa(own.fd), true)
+		if err != nil || res.Descriptor != own.fd {
+			t.Errorf("%s: the thread's own descriptor %d: %+v, %v", how, own.fd, res, err)
+		}
+		res, err = r.Name(task, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(processes), true)
+		if err != nil || res.Path != top || res.Descriptor != -1 {
+			t.Errorf("%s: the process's descriptor, which is not the thread's: %+v, %v", how, res, err)
 		}
 	}
-}
-
-// descriptorIs says whether this process has one of that number itself.
-func descriptorIs(fd int) bool {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	return err == nil
 }
 
 // A folder that the task is in may be beneath one that it may not search.
@@ -193,7 +195,11 @@ func TestHidden(t *testing.T) {
 		asUser(t)
 		return
 	}
-	top := tree(t, "closed/", "closed/in/", "closed/in/f", "closed/in/l -> f", "closed/in/sub/")
+	top := tree(t, "closed/", "closed/in/", "closed/in/f", "closed/in/l -> f", "closed/in/sub/", "closed/in/gone/")
+	gone, err := unix.Open(top+"/closed/in/gone", unix.O_PATH|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(gone)
+	must(t, os.Remove(top+"/closed/in/gone"))
 	t.Chdir(top + "/closed/in")
 	must(t, os.Chmod(top+"/closed", 0o600))
 	defer os.Chmod(top+"/closed", 0o700)
@@ -215,6 +221,9 @@ func TestHidden(t *testing.T) {
 				}
 			}
 		})
+	}
+	if res, err := newResolver(t).Descriptor(me(), gone); err != nil || res.Object != "deleted" || res.Was != top+"/closed/in/gone" {
+		t.Errorf("%+v, %v", res, err)
 	}
 	if b, err := newResolver(t).Base(me(), unix.AT_FDCWD); err != nil || b != filepath.Clean(top+"/closed/in") {
 		t.Errorf("%q, %v", b, err)

@@ -187,6 +187,22 @@ func TestMapFilesAndNamespaces(t *testing.T) {
 	}
 }
 
+// What comes after the descriptor does not make it forgotten.
+func TestThroughDescriptor(t *testing.T) {
+	top := tree(t, "d/", "d/l -> f", "d/f")
+	fd, err := unix.Open(top+"/d", unix.O_PATH|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	for how, r := range resolvers(t) {
+		for name, want := range map[string]string{"": "", "/f": "/f", "/l": "/f", "/new": "/new", "/../d/l": "/f"} {
+			res, err := r.Name(me(), unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd)+name, true)
+			if err != nil || res.Path != top+"/d"+want || res.Descriptor != fd {
+				t.Errorf("%s: %q: %+v, %v", how, name, res, err)
+			}
+		}
+	}
+}
+
 // A file outside of proc that looks like it is none of it.
 func TestProcIsKnownByItsKind(t *testing.T) {
 	top := tree(t, "proc/", "proc/self -> 1", "proc/1/", "proc/1/fd/", "proc/1/fd/0 -> ../../x", "proc/x")

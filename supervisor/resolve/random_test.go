@@ -71,7 +71,7 @@ func randomName(rnd *rand.Rand, top string) string {
 
 // Random names on random trees, against the kernel.
 func TestRandomNames(t *testing.T) {
-	const trees, names = 40, 400
+	const trees, names = 40, 260
 	seed := uint64(os.Getpid())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))

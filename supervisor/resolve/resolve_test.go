@@ -185,7 +185,10 @@ func TestPathsBeyondPathMax(t *testing.T) {
 	top := tree(t)
 	part := strings.Repeat("x", 200)
 	t.Chdir(top)
-	for range 25 {
+	for i := range 25 {
+		for j := range 8 { // among which its name is to be found
+			must(t, os.Mkdir(fmt.Sprint(i, j), 0o755))
+		}
 		must(t, os.Mkdir(part, 0o755))
 		must(t, unix.Chdir(part))
 	}
@@ -210,19 +213,19 @@ func TestPathsBeyondPathMax(t *testing.T) {
 }
 
 func TestBase(t *testing.T) {
-	top := tree(t, "d/", "gone/", "named (deleted)/", "f")
+	top := tree(t, "d/", "gone/", "gone (deleted)/", "f")
 	open := func(name string) int {
 		fd, err := unix.Open(top+"/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
 		must(t, err)
 		t.Cleanup(func() { unix.Close(fd) })
 		return fd
 	}
-	d, gone, named, f := open("d"), open("gone"), open("named (deleted)"), open("f")
+	d, gone, named, f := open("d"), open("gone"), open("gone (deleted)"), open("f")
 	must(t, os.Remove(top+"/gone"))
 	t.Chdir(top)
 	for how, r := range resolvers(t) {
 		for range 2 {
-			for fd, want := range map[int]string{unix.AT_FDCWD: top, d: top + "/d", named: top + "/named (deleted)"} {
+			for fd, want := range map[int]string{unix.AT_FDCWD: top, d: top + "/d", named: top + "/gone (deleted)"} {
 				if got, err := r.Base(me(), fd); got != want || err != nil {
 					t.Errorf("%s: %q, %v, want %q", how, got, err, want)
 				}
