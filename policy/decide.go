@@ -27,10 +27,8 @@ func (p *Policy) Decide(c abi.Call) Verdict {
 		return p.restVerdict(restForeign, c.Arch)
 	}
 	e := t.entry(c.Arch, c.Nr)
-	for i := e.from; i < e.to; i++ {
-		if t.clauses[i].Holds(&c.Args) {
-			return p.ruleVerdict(t.clauses[i].Rule)
-		}
+	if r := firstHolding(t.clauses[e.from:e.to], &c.Args); r != nil {
+		return p.ruleVerdict(r)
 	}
 	return p.restVerdict(e.rest, c.Arch)
 }
@@ -69,6 +67,16 @@ func (p *Policy) restVerdict(r rest, a abi.Arch) Verdict {
 		v.Errno = 0
 	}
 	return v
+}
+
+// firstHolding is the rule of the first clause that holds, nil if none does.
+func firstHolding(clauses []Clause, args *[6]uint64) *Rule {
+	for i := range clauses {
+		if clauses[i].Holds(args) {
+			return clauses[i].Rule
+		}
+	}
+	return nil
 }
 
 // Holds says whether the clause's rule matches a call with these argument

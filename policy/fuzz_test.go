@@ -124,6 +124,9 @@ func FuzzDecide(f *testing.F) {
 		if v.Action != w.Action || v.Errno != w.Errno || v.Value != w.Value || v.Cause != w.Cause {
 			t.Fatalf("as loaded %v, as printed and loaded %v", v, w)
 		}
+		if n := (Set{p, q}).On(call.Arch, call.Nr, nil).Decide(&call.Args); n != (Set{p, q}).Decide(call) {
+			t.Fatalf("by its number %v", n)
+		}
 		if s := (Set{p, q}).Decide(call); s != v {
 			t.Fatalf("alone %v, beside its equal %v", v, s)
 		}

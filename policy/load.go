@@ -23,10 +23,16 @@ const builtinPrefix = "builtin:"
 // GuardName is the shipped policy that closes the ways around the others.
 const GuardName = "builtin:guard"
 
+// GuardNamesName is the one that closes the ways around sections.
+const GuardNamesName = "builtin:guard-names"
+
 // Loader finds the texts of policies.
 type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
 	Builtin fs.FS
+	// Trees holds NAME.tree for those of Builtin whose text need not be parsed any
+	// more: what AppendTree makes of it. May be nil.
+	Trees fs.FS
 	// ReadFile reads a policy at a path; nil reads from the file system, and
 	// no more than a policy's greatest size.
 	ReadFile func(path string) ([]byte, error)
@@ -62,18 +68,23 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 }
 
 // Guard gives the set to run a command under: with the policy of GuardName at
-// its end, unless the set restricts nothing and there is nothing to go around.
-// A set from LoadAll that is compiled without it leaves those ways open. The
-// error is that of Load.
+// its end, unless the set restricts nothing and there is nothing to go around,
+// and before it that of GuardNamesName if it has sections. A set from LoadAll
+// that is compiled without them leaves those ways open. The error is that of
+// Load.
 func (l *Loader) Guard(set Set) (Set, error) {
 	if !set.Restricts() {
 		return set, nil
 	}
-	guard, err := l.Load(GuardName)
+	names := []string{GuardName}
+	if set.HasSections() {
+		names = []string{GuardNamesName, GuardName}
+	}
+	guards, err := l.LoadAll(names...)
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clip(set), guard), nil
+	return append(slices.Clip(set), guards...), nil
 }
 
 // Parse is Load of a text at hand; name is what positions call it and what
@@ -124,6 +135,10 @@ func (j *joiner) visit(ref reference) {
 		j.led.add(Mistake{Pos: ref.pos, Message: "too many policies extend one another", Hint: "at most 16 deep and 64 files"})
 		return
 	}
+	if root, ok := j.loader.parsed(ref.name); ok {
+		j.join(ref.name, readRoot(ref.name, &root, j.led))
+		return
+	}
 	text, err := j.loader.read(ref.name)
 	if err != nil {
 		j.led.add(j.loader.unreadable(ref, err))
@@ -140,10 +155,12 @@ func identity(name string) string {
 	return filepath.Clean(name)
 }
 
-func (j *joiner) take(name string, text []byte) {
+func (j *joiner) take(name string, text []byte) { j.join(name, readPart(name, text, j.led)) }
+
+// join adds a file's part, and those of the files that it extends.
+func (j *joiner) join(name string, p *part) {
 	j.seen = append(j.seen, identity(name))
 	j.path = append(j.path, identity(name))
-	p := readPart(name, text, j.led)
 	j.parts = append(j.parts, p)
 	for _, ref := range p.extends {
 		j.visit(resolve(name, ref))

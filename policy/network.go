@@ -310,3 +310,67 @@ func (a *address) within(domain uint32) bool {
 
 // familyParam is the parameter whose constants are the address families.
 func familyParam() *abi.Param { return &exemplar("socket").Params[0] }
+
+// TCPPorts gives the ports that TCP may be connected to or, for binding, bound
+// to, by whatever address; all says that they are too many to list. It may give
+// more than the section permits, never less.
+func (b *Sections) TCPPorts(binding bool) (list []uint16, all bool) {
+	c := classConnect
+	if binding {
+		c = classBind
+	}
+	first := true
+	for _, w := range b.network {
+		ports, any := w.tcpPorts(c)
+		switch {
+		case any:
+			continue
+		case first:
+			list, first = ports, false
+		default:
+			list = slices.DeleteFunc(list, func(p uint16) bool { return !slices.Contains(ports, p) })
+		}
+	}
+	return list, first
+}
+
+// portsMost is how many ports are listed one by one.
+const portsMost = 256
+
+func (w *networkRules) tcpPorts(c class) (list []uint16, all bool) {
+	if w.policy.Default.Permits() {
+		return nil, true
+	}
+	for i := range w.addresses {
+		a := &w.addresses[i]
+		r := w.rules[a.rule]
+		switch {
+		case !r.Action.Permits() || !r.verb.speaks[c] || a.form == isAbstract:
+			continue
+		case a.form == isFamily:
+			if a.family == afInet || a.family == afInet6 {
+				return nil, true
+			}
+			continue
+		case int(a.ports.high)-int(a.ports.low)+len(list) >= portsMost:
+			return nil, true
+		}
+		for p := int(a.ports.low); p <= int(a.ports.high); p++ {
+			list = append(list, uint16(p))
+		}
+	}
+	return list, false
+}
+
+// Abstract says whether some abstract unix socket may be connected to.
+func (b *Sections) Abstract() bool {
+	for _, w := range b.network {
+		some := w.policy.Default.Permits() || slices.ContainsFunc(w.addresses, func(a boundAddress) bool {
+			return w.rules[a.rule].Action.Permits() && (a.form == isAbstract || a.form == isFamily && a.family == afUnix)
+		})
+		if !some {
+			return false
+		}
+	}
+	return true
+}

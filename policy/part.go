@@ -47,7 +47,6 @@ type reader struct {
 
 // readPart reads one file's text; what is wrong with it goes to led.
 func readPart(file string, raw []byte, led *ledger) *part {
-	r := &reader{file: file, led: led, part: &part{}}
 	text, flaw := checkText(raw)
 	var root node
 	if flaw == nil {
@@ -55,9 +54,15 @@ func readPart(file string, raw []byte, led *ledger) *part {
 	}
 	if flaw != nil {
 		led.add(Mistake{Pos: Position{file, flaw.line, flaw.col}, Message: flaw.message, Hint: flaw.hint})
-		return r.part
+		return &part{}
 	}
-	r.top(&root)
+	return readRoot(file, &root, led)
+}
+
+// readRoot reads one file's tree.
+func readRoot(file string, root *node, led *ledger) *part {
+	r := &reader{file: file, led: led, part: &part{}}
+	r.top(root)
 	return r.part
 }
 

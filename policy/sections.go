@@ -41,6 +41,26 @@ func (s Set) Bind(at Place) (*Sections, error) {
 	return bound, nil
 }
 
+// HasSections says whether a policy of the set has files, exec or network.
+func (s Set) HasSections() bool {
+	for _, p := range s {
+		if p.sections.any() {
+			return true
+		}
+	}
+	return false
+}
+
+// Policies gives the policies that have the section files or exec, in the order
+// of Rules.
+func (b *Sections) Policies(sec Section) []*Policy {
+	var all []*Policy
+	for _, w := range b.pathSection(sec) {
+		all = append(all, w.policy)
+	}
+	return all
+}
+
 func (b *binder) paths(p *Policy, sec Section) *pathRules {
 	rules, _ := p.Section(sec)
 	w := &pathRules{policy: p, section: sec, rules: rules, tree: newPathTree(), bound: make([]BoundRule, 0, len(rules))}

@@ -58,6 +58,11 @@ func (s *sandbox) welcome(t *task, tid int) error {
 	if child.process == nil {
 		s.join(child, s.familyOf(t.process, tid))
 	}
+	if child.process != t.process && s.holders.Pins() {
+		if err := s.bequeath(t, child.process); err != nil {
+			return err
+		}
+	}
 	if child.fresh {
 		child.born = t.rewrite
 	}
@@ -65,6 +70,37 @@ func (s *sandbox) welcome(t *task, tid int) error {
 		return nil
 	}
 	return s.release(child)
+}
+
+// bequeath is for a new process: it has its parent's memory, or a copy, and by
+// clone's flags perhaps its working folder and descriptors (clone(2)).
+func (s *sandbox) bequeath(t *task, child *process) error {
+	var regs ptrace.Registers
+	if err := s.kernel.Registers(t.tid, &regs); err != nil {
+		return err
+	}
+	child.armed = t.process.armed
+	child.sharing = regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
+	t.process.sharing = t.process.sharing || child.sharing
+	return nil
+}
+
+// fsuidOf is the user id by which tid's file accesses are judged, that of nobody
+// where proc(5) does not say.
+func fsuidOf(tid int) uint32 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return 1<<32 - 1
+	}
+	for line := range strings.Lines(string(text)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			fields := strings.Fields(ids) // real, effective, saved, file system
+			if id, err := strconv.ParseUint(fields[len(fields)-1], 10, 32); err == nil {
+				return uint32(id)
+			}
+		}
+	}
+	return 1<<32 - 1
 }
 
 // announced settles t's rewritten clone, if it has one: its child is known, or
@@ -143,7 +179,7 @@ func (s *sandbox) releaseOrphans() error {
 func (s *sandbox) processOf(tid int) *process {
 	if fd, err := unix.PidfdOpen(tid, 0); err == nil {
 		unix.Close(fd)
-		return &process{pid: tid}
+		return s.orphan(tid)
 	}
 	pid := tid
 	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
@@ -152,7 +188,13 @@ func (s *sandbox) processOf(tid int) *process {
 	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
 		return leader.process
 	}
-	return &process{pid: pid}
+	return s.orphan(pid)
+}
+
+// orphan is a process of which nobody has told yet whose child it is. Its memory
+// is some process's of the sandbox, and has a pinned area if all have.
+func (s *sandbox) orphan(pid int) *process {
+	return &process{pid: pid, armed: !s.unarmed, sharing: true}
 }
 
 func statusField(status, name string, missing int) int {

@@ -23,6 +23,14 @@ type judged struct {
 	// rewrite: direct is put in call's place, so that the kernel takes from the
 	// registers what was judged, and nothing from memory that may change.
 	rewrite bool
+	// For sections: the path that decided, what is to be pinned, the call's part in
+	// order, and what its rewrite is to know.
+	asked                  abi.Call // direct, before it was rewritten for them
+	path                   string
+	pins                   [4]pinText
+	pinned                 int
+	part                   part
+	again, blocks, chroots bool
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
 	answer unix.Errno
@@ -47,9 +55,17 @@ func (s *sandbox) seccompStop(t *task) error {
 	if t.process.starting {
 		return s.kernel.Resume(t.tid, 0)
 	}
-	s.totals.Stops++
-	s.place.stop(t.tid)
+	if t.arming != nil {
+		return s.armCall(t)
+	}
+	if !t.admitted {
+		s.totals.Stops++
+		s.place.stop(t.tid)
+	}
 	j := s.judge(t)
+	if !s.enter(t, j.part) {
+		return nil
+	}
 	s.tell(t, &j)
 	return s.effect(t, &j)
 }
@@ -64,7 +80,23 @@ func (s *sandbox) judge(t *task) judged {
 	if entry, ok := call.Arch.Lookup(call.Nr); ok {
 		s.special(t, entry, &j)
 	}
+	if s.holders.Pins() && j.answer == 0 && (j.verdict.Action.Permits() || s.opt.Permissive) {
+		s.judgeSections(t, &j)
+	}
 	return j
+}
+
+// judgeSections decides by what the call's arguments point to.
+func (s *sandbox) judgeSections(t *task, j *judged) {
+	entry, ok := j.direct.Arch.Lookup(j.direct.Nr)
+	if !ok {
+		return
+	}
+	j.asked = j.direct
+	s.judgeNames(t, entry, j)
+	if !s.opt.Permissive {
+		s.nameCall(t, entry, j)
+	}
 }
 
 // special does what some calls need whatever the policy says of them.
@@ -177,7 +209,7 @@ func (s *sandbox) allow(t *task, j *judged) error {
 		return s.skip(t, -int64(unix.ENOSYS))
 	case j.answer != 0:
 		return s.skip(t, -int64(j.answer))
-	case j.rewrite:
+	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)
 	}
 	return s.kernel.Resume(t.tid, 0)

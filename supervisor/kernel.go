@@ -30,7 +30,12 @@ type kernel interface {
 	Skip(tid int, value int64) error
 	SetNr(tid int, nr uint32) error
 	SetRegisters(tid int, regs *ptrace.Registers) error
+	Interrupt(tid int) error
 	Kill(tid int) error
+
+	Write(pid int, addr uint64, p []byte) error
+	Peek(pid int, addr uint64, p []byte) error
+	Forget(pid int)
 }
 
 var _ kernel = (*ptrace.Tracer)(nil)

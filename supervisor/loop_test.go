@@ -111,6 +111,10 @@ func (r *recording) Listen(tid int) error                      { return r.note(t
 func (r *recording) Skip(tid int, v int64) error               { return r.note(tid, "return %d from", v) }
 func (r *recording) SetNr(tid int, nr uint32) error            { return r.note(tid, "set nr %#x", nr) }
 func (r *recording) Kill(tid int) error                        { return r.note(tid, "kill") }
+func (r *recording) Interrupt(tid int) error                   { return r.note(tid, "interrupt") }
+func (r *recording) Write(pid int, _ uint64, _ []byte) error   { return r.note(pid, "write to") }
+func (r *recording) Peek(pid int, _ uint64, _ []byte) error    { return r.note(pid, "peek at") }
+func (r *recording) Forget(int)                                {}
 
 // Tasks of the recordings: numbers that no real task has, since some facts of
 // tasks are asked of the real kernel.
@@ -294,7 +298,7 @@ func TestLoop(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := replay(t, &c.recording)
-			got := named(c.asked)
+			got := byName(c.asked)
 			want := strings.FieldsFunc(c.want, func(r rune) bool { return r == ';' })
 			for i := range want {
 				want[i] = strings.TrimSpace(want[i])
@@ -314,7 +318,7 @@ func forged(i ptrace.SyscallInfo) ptrace.SyscallInfo {
 	return i
 }
 
-func named(asked []string) []string {
+func byName(asked []string) []string {
 	names := strings.NewReplacer(fmt.Sprint(root), "root", fmt.Sprint(thread), "thread", fmt.Sprint(child), "child", fmt.Sprint(other), "other")
 	out := make([]string, len(asked))
 	for i, a := range asked {

@@ -5,6 +5,8 @@ import (
 
 	"callgate/policy/abi"
 	"callgate/supervisor/ptrace"
+
+	"golang.org/x/sys/unix"
 )
 
 // rewrite is a call that runs in another's place.
@@ -12,6 +14,11 @@ type rewrite struct {
 	arch      abi.Arch
 	before    ptrace.Registers // as the tracee left them
 	expecting bool             // a clone whose child has not been announced
+	piece     pinned           // what of it is in the pinned area
+	again     bool             // ELOOP says that the name must be followed here
+	path      string           // that name, as it reads
+	blocks    bool             // it may wait for another task of the sandbox
+	chroots   bool
 }
 
 // replace puts j.direct in the registers and has the task stop again when the
@@ -19,7 +26,17 @@ type rewrite struct {
 // convention keeps all but the result, and a restarted call must be the
 // tracee's.
 func (s *sandbox) replace(t *task, j *judged) error {
-	r := &rewrite{arch: j.direct.Arch, expecting: j.isClone()}
+	r := &rewrite{arch: j.direct.Arch, expecting: j.isClone(), again: j.again, blocks: j.blocks, chroots: j.chroots}
+	if j.again {
+		r.path = s.naming.list[0].path
+	}
+	if j.pinned > 0 {
+		piece, err := s.pinAll(t, j)
+		if err != nil {
+			return s.refuse(t, j, err)
+		}
+		r.piece = piece
+	}
 	if err := s.kernel.Registers(t.tid, &r.before); err != nil {
 		return err
 	}
@@ -43,6 +60,10 @@ func (s *sandbox) exitStop(t *task) error {
 	if s.info.Op != ptrace.OpExit && t.replaceable() {
 		return s.superseded(nil)
 	}
+	if t.arming != nil && s.info.Op == ptrace.OpExit {
+		s.stale = 0
+		return s.armed(t, s.info.Return)
+	}
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)
 	}
@@ -50,16 +71,79 @@ func (s *sandbox) exitStop(t *task) error {
 	if err := s.announced(t); err != nil { // a clone that failed has no child
 		return err
 	}
+	if r := t.rewrite; r.again && s.info.Return == -int64(unix.ELOOP) {
+		s.learn(r.path)
+		t.walks = true
+		return s.repeat(t)
+	}
+	s.chrooted = s.chrooted || t.rewrite.chroots && s.info.Return == 0
 	if err := s.restore(t); err != nil {
 		return err
 	}
 	return s.resume(t, 0)
 }
 
+// settle ends what t's call has of the sandbox's: it has returned, or never
+// will.
+func (s *sandbox) settle(t *task) {
+	s.leave(t)
+	if t.rewrite != nil {
+		s.pins.free(t.rewrite.piece)
+		t.rewrite = nil
+	}
+}
+
+// repeat has t make its call once more, as it was.
+func (s *sandbox) repeat(t *task) error {
+	var regs ptrace.Registers
+	regs.Repeat(&t.rewrite.before)
+	s.settle(t)
+	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
+		return err
+	}
+	return s.resume(t, 0)
+}
+
+// pinAll pins the call's texts, one behind the other, and has its registers
+// point to them.
+func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
+	s.text = s.text[:0]
+	var at [len(j.pins)]int
+	for i, p := range j.pins[:j.pinned] {
+		for len(s.text)%8 != 0 {
+			s.text = append(s.text, 0)
+		}
+		at[i] = len(s.text)
+		s.text = append(s.text, p.text...)
+	}
+	piece, err := s.pin(t, s.text)
+	if err != nil {
+		return piece, err
+	}
+	for i, p := range j.pins[:j.pinned] {
+		if p.register >= 0 {
+			j.direct.Args[p.register] = piece.address() + uint64(at[i])
+		}
+	}
+	return piece, nil
+}
+
+// refuse denies a call whose arguments cannot be pinned.
+func (s *sandbox) refuse(t *task, j *judged, err error) error {
+	s.leave(t)
+	if err == unix.ESRCH {
+		return err
+	}
+	j.direct = j.asked
+	s.deny(j, unix.EACCES, "what it was permitted for cannot be kept from changing: "+err.Error())
+	s.tell(t, j)
+	return s.skip(t, -int64(j.verdict.Errno))
+}
+
 // restore gives t the registers that its call began with, but for the result.
 func (s *sandbox) restore(t *task) error {
 	r := t.rewrite
-	t.rewrite = nil
+	s.settle(t)
 	return s.restoreRegisters(t.tid, r)
 }
 

@@ -7,14 +7,24 @@ import (
 	"os"
 	"time"
 
+	"callgate/policy/compile"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
+	"callgate/supervisor/resolve"
 
 	"golang.org/x/sys/unix"
 )
 
 func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	began := time.Now()
+	if s.holders.Pins() {
+		resolver, err := resolve.New()
+		if err != nil {
+			return nil, fmt.Errorf("names cannot be followed: %w", err)
+		}
+		defer resolver.Close()
+		s.resolver = resolver
+	}
 	stage, err := s.start(cmd)
 	if err != nil {
 		return nil, err
@@ -55,7 +65,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	}
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
 	if s.confined {
-		domain, err := launch.NewDomain()
+		domain, err := s.newDomain()
 		if err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
 		}
@@ -77,6 +87,20 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	s.place.take(stage.PID)
 	stage.Go()
 	return stage, nil
+}
+
+// newDomain makes the Landlock domain that the sandbox is to be in: what the plan
+// has for it, else one that only keeps it from other processes.
+func (s *sandbox) newDomain() (*launch.Domain, error) {
+	l := s.plan.Landlock()
+	if !s.holders.Pins() {
+		abi, err := launch.LandlockABI()
+		if err != nil {
+			return nil, err
+		}
+		l = compile.Confine(compile.Bound{}, compile.Host{ABI: abi, Look: launch.Look})
+	}
+	return launch.NewDomain(&l.Ruleset)
 }
 
 func descriptor(f *os.File) int {
@@ -162,8 +186,16 @@ func (s *sandbox) handle(stop ptrace.Stop) {
 		s.kill(stop.TID)
 		return
 	}
-	if err := s.dispatch(stop); err != nil && err != unix.ESRCH {
-		s.abort(fmt.Errorf("%v: %w", stop, err))
+	s.try(s.dispatch(stop), stop)
+	if s.order.freed {
+		s.admit()
+	}
+}
+
+// try ends the sandbox for an error other than that its task is dead.
+func (s *sandbox) try(err error, at ptrace.Stop) {
+	if err != nil && err != unix.ESRCH {
+		s.abort(fmt.Errorf("%v: %w", at, err))
 	}
 }
 

@@ -3,9 +3,12 @@ package supervisor
 import (
 	"errors"
 
+	"callgate/policy"
+	"callgate/policy/abi"
 	"callgate/policy/compile"
 	"callgate/supervisor/audit"
 	"callgate/supervisor/ptrace"
+	"callgate/supervisor/resolve"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,8 +31,22 @@ type sandbox struct {
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
 	confined        bool // in a Landlock domain: it is to act on itself alone
-	ending          bool // all are being killed
-	err             error
+
+	// For the sections that are about more than numbers:
+	holders  compile.Holders
+	resolver *resolve.Resolver
+	naming   naming
+	uses     map[*abi.Syscall][]policy.Use
+	linked   map[string]bool // see learn
+	order    order
+	pins     pins
+	text     []byte // what is about to be pinned
+	unsealed bool   // mseal does not work
+	unarmed  bool   // some process has no pinned area
+	chrooted bool   // some task has changed its root
+
+	ending bool // all are being killed
+	err    error
 
 	result *Result
 	totals audit.Totals
@@ -44,9 +61,14 @@ type task struct {
 	heldAt ptrace.Kind
 	// rewrite is the call that was put in another's place, between the seccomp
 	// stop and the syscall-exit-stop.
-	rewrite *rewrite
-	fresh   bool     // until its first stop
-	born    *rewrite // what its birth put in its registers, while it is fresh
+	rewrite  *rewrite
+	fresh    bool     // until its first stop
+	born     *rewrite // what its birth put in its registers, while it is fresh
+	arming   *arming  // until the program that it has just executed may begin
+	part     part     // of its call in order
+	waiting  bool     // at its seccomp stop, for its turn
+	admitted bool     // it is its turn
+	walks    bool     // the name that it opens is to be followed at once
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
 	condemned bool
@@ -58,10 +80,17 @@ type process struct {
 	exe      string // "" until somebody asks
 	tasks    int    // in sandbox.tasks
 	starting bool   // the first stage, up to its execve: none of the policy's business
+	armed    bool   // its memory has a pinned area
+	sharing  bool   // another process has the same working folder or descriptors
 }
 
+// shares says whether something else could change what p's descriptors and its
+// working folder are, while one of its tasks is in a call.
+func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
+
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
-	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer)}
+	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
+		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}}
 }
 
 func (s *sandbox) adoptFirst(pid int) {
@@ -81,8 +110,8 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t == nil {
 		return s.unannounced(stop)
 	}
-	if t.heldAt != ptrace.Unknown {
-		return errors.New("of a task that is kept at its first stop")
+	if t.heldAt != ptrace.Unknown || t.waiting {
+		return errors.New("of a task that is kept at a stop")
 	}
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
 		return errors.New("the filter did not kill the process")
@@ -177,11 +206,14 @@ func (s *sandbox) execed(t *task) error {
 	if caller := s.tasks[former]; caller != nil && caller != t {
 		delete(s.tasks, former)
 		t.process.tasks--
+		s.settle(caller)
 	}
 	if err := s.announced(t); err != nil { // the leader's own call died with it
 		return err
 	}
-	t.rewrite, t.process.exe = nil, ""
+	s.settle(t)
+	t.process.exe = ""
+	s.kernel.Forget(t.process.pid)
 	if t.process.starting {
 		t.process.starting = false
 		s.tellStart(t)
@@ -190,6 +222,9 @@ func (s *sandbox) execed(t *task) error {
 		}
 	}
 	s.tellExec(t)
+	if s.holders.Pins() && !s.opt.Permissive {
+		return s.arm(t)
+	}
 	return s.resume(t, 0)
 }
 
@@ -203,9 +238,11 @@ func (s *sandbox) gone(stop ptrace.Stop) error {
 	if t.heldAt != ptrace.Unknown {
 		s.held--
 	}
+	defer s.settle(t) // after it is known what it leaves
 	if p := t.process; p != nil {
 		p.tasks--
 		if p.pid == t.tid {
+			s.kernel.Forget(p.pid)
 			s.forget(p)
 			s.processGone(p, stop)
 		}
@@ -229,6 +266,7 @@ func (s *sandbox) forget(p *process) {
 		if t.rewrite != nil && t.rewrite.expecting {
 			s.expecting--
 		}
+		s.settle(t)
 	}
 	p.tasks = 0
 }

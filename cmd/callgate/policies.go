@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"callgate/configs"
+	"callgate/configs/trees"
 	"callgate/policy"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 const defaultPolicy = "builtin:default"
 
-func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin} }
+func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin, Trees: trees.Files} }
 
 // loadOrFind loads the named policies or, where none is named, the one that
 // this folder falls under, and says so: a policy that was found comes from

@@ -13,6 +13,7 @@ import (
 	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor"
+	"callgate/supervisor/host"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -74,7 +75,13 @@ func (f *runFlags) run(args []string) error {
 	if err != nil {
 		return commandFailure(args[0], err)
 	}
-	plan, err := compile.Compile(set, compile.Options{Report: f.reports(), Ready: readyFilters(set, f.reports())})
+	env := set.Environ(os.Environ())
+	opts, err := host.Bind(set, "", env, path)
+	if err != nil {
+		return ownFailure(err)
+	}
+	opts.Report, opts.Ready = f.reports(), readyFilters(set, f.reports())
+	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		return ownFailure(err)
 	}
@@ -85,10 +92,11 @@ func (f *runFlags) run(args []string) error {
 	command := supervisor.Command{
 		Path:  path,
 		Args:  args,
-		Env:   set.Environ(os.Environ()),
+		Env:   env,
 		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
+	spread()
 	relay := startRelay()
 	result, err := supervisor.Run(context.Background(), plan, command, supervisor.Options{
 		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),

@@ -16,15 +16,15 @@ type bounds struct {
 }
 
 // collect gathers them, in place of what there was, from all policies'
-// conditions on a number; false if there are none.
-func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
+// conditions on a number and from its exceptions; false if there are none.
+func (b *bounds) collect(number policy.Number, own *exceptions) bool {
 	b.regs = b.regs[:0]
 	for r := range b.values {
 		b.values[r] = b.values[r][:0]
 	}
 	found := false
-	for _, p := range set {
-		clauses := p.Clauses(arch, nr)
+	for _, ruling := range number {
+		clauses := ruling.Clauses
 		for i := range clauses {
 			for j := range clauses[i].Conds {
 				found = true
@@ -32,9 +32,9 @@ func (b *bounds) collect(set policy.Set, arch abi.Arch, nr uint32) bool {
 			}
 		}
 	}
-	if s, listed := arch.Lookup(nr); listed && s.Name == "clone" {
+	if own.divide() {
 		found = true
-		b.add(cloneFlags, cloneUntraced, cloneUntraced-1, cloneUntraced+1, 2*cloneUntraced, cloneUntraced<<32, ^uint64(cloneUntraced))
+		own.bounds(b)
 	}
 	for _, r := range b.regs {
 		slices.Sort(b.values[r])
@@ -105,22 +105,35 @@ func (b *bounds) each(depth int, f func(*[6]uint64) bool) {
 	}
 	n, all := b.count(depth)
 	var args [6]uint64
+	var at [6]int // of each register's values the next
 	for i := 0; i < n; i++ {
 		for r := range args {
 			args[r] = ones * uint64(i&1)
 		}
-		rest := i
-		for k, r := range b.regs {
-			vs := b.values[r]
-			at := (i + k*(i/len(vs))) % len(vs) // each run of len(vs) steps has all values, shifted by k
-			if all {
-				at = rest % len(vs)
-				rest /= len(vs)
-			}
-			args[r] = vs[at]
+		for _, r := range b.regs {
+			args[r] = b.values[r][at[r]]
 		}
 		if !f(&args) {
 			return
+		}
+		b.step(&at, i+1, all)
+	}
+}
+
+// step goes to the combination that has number i: to the next of all there
+// are, or to the next value of every register, where each run through the values
+// of the k-th begins k values on from the last.
+func (b *bounds) step(at *[6]int, i int, all bool) {
+	for k, r := range b.regs {
+		n := len(b.values[r])
+		if at[r]++; at[r] == n {
+			at[r] = 0
+		}
+		switch {
+		case all && at[r] > 0:
+			return
+		case !all && i%n == 0:
+			at[r] = (at[r] + k) % n
 		}
 	}
 }

@@ -17,14 +17,19 @@ const (
 	wordNr   = 0
 	wordArch = 1
 	wordArgs = 4 // the first word that belongs to an argument
+	wordLast = 15
 )
 
 func seccompData(audit, nr uint32, args *[6]uint64) words {
 	w := words{wordNr: nr, wordArch: audit}
+	w.arguments(args)
+	return w
+}
+
+func (w *words) arguments(args *[6]uint64) {
 	for i, a := range args {
 		w[wordArgs+2*i], w[wordArgs+2*i+1] = uint32(a), uint32(a>>32)
 	}
-	return w
 }
 
 // op is an instruction in the decoded program: exactly the ones that

@@ -47,8 +47,14 @@ type Options struct {
 	// Report sends what is denied, skipped or killed to the supervisor, so that
 	// it can be told; without it the filter answers where it can.
 	Report bool
+	// Sections is the set, bound to the place where it is to hold.
+	Sections *policy.Sections
+	// Holders say who enforces the sections, and Landlock what of it is the
+	// kernel's part (Enforce).
+	Holders  Holders
+	Landlock Landlock
 	// Ready are programs that Compile may have made of the same policies before,
-	// with the same Report. They spare the time of compiling: where the proof
+	// with the same Report and Holders. They spare the time of compiling: where the proof
 	// accepts them they are the plan's, else the policies are compiled. They need
 	// not be trusted.
 	Ready []Program
@@ -66,6 +72,17 @@ type Plan struct {
 	inexact  []inexact
 }
 
+// Sections decides by what arguments point to; nil where no policy has such a
+// section.
+func (p *Plan) Sections() *policy.Sections { return p.opts.Sections }
+
+// Holders say who enforces the plan's sections.
+func (p *Plan) Holders() Holders { return p.opts.Holders }
+
+// Landlock is what the kernel enforces of the plan's sections; without any it is
+// the zero value.
+func (p *Plan) Landlock() Landlock { return p.opts.Landlock }
+
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter
 
@@ -81,7 +98,7 @@ func Compile(set policy.Set, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the filter: %w", err)
 	}
-	if _, err := prove(plan, groups, probesPerCall); err != nil {
+	if err := prove(plan, groups, probesPerCall, nil); err != nil {
 		return nil, fmt.Errorf("refusing to start: %w", err)
 	}
 	return plan, nil

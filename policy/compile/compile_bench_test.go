@@ -48,7 +48,7 @@ func BenchmarkProof(b *testing.B) {
 				insns += len(f)
 			}
 			for b.Loop() {
-				if _, err := prove(plan, groups, probesPerCall); err != nil {
+				if err := prove(plan, groups, probesPerCall, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

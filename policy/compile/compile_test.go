@@ -191,7 +191,7 @@ func TestTooLongPlansAreCoarsened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prove(plan, groups, probesPerCall); err != nil {
+	if err := prove(plan, groups, probesPerCall, nil); err != nil {
 		t.Error(err)
 	}
 	if got := plan.Answer(callTo(t, abi.X86_64, "fcntl")); got != retTrace {
@@ -215,7 +215,7 @@ func TestCounterexampleNamesTheCallAndTheRule(t *testing.T) {
 			}
 		}
 	}
-	_, err = prove(plan, groups, probesPerCall)
+	err = prove(plan, groups, probesPerCall, nil)
 	var c *Counterexample
 	if !errors.As(err, &c) {
 		t.Fatalf("a filter that allows AF_PACKET passes: %v", err)

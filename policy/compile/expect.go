@@ -36,17 +36,43 @@ func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 	}
 	c.Arch = arch
 	entry, _ := arch.Lookup(c.Nr)
-	return expect(set, opts, entry, compatDecides(set, arch), &c)
+	e := expectation{opts: opts}
+	e.take(set, arch, c.Nr, entry, compatDecides(set, arch))
+	return e.answer(&c.Args)
 }
 
-// expect is Expect for a call of an ABI of the host, given what depends on its
-// number and ABI alone: its entry in the table, nil if it has none, and whether
-// compat rules the ABI.
-func expect(set policy.Set, opts Options, entry *abi.Syscall, ruled bool, c *abi.Call) uint32 {
-	if entry != nil && !ruled && (alwaysTraced(entry) != "" || untraced(entry, &c.Args)) {
+// expectation is Expect for one number of an ABI of the host.
+type expectation struct {
+	opts   Options
+	number policy.Number
+	own    exceptions
+
+	// The last answer, and what decided it.
+	asked bool // there was one
+	by    int
+	rule  *policy.Rule
+	given uint32
+}
+
+// take makes it that of a number, given its entry in the table, nil if it has
+// none, and whether compat rules the ABI.
+func (e *expectation) take(set policy.Set, arch abi.Arch, nr uint32, entry *abi.Syscall, ruled bool) {
+	e.number = set.On(arch, nr, e.number)
+	e.own, e.asked = exceptions{}, false
+	if entry != nil && !ruled {
+		e.own = exceptionsOf(entry, &e.opts)
+	}
+}
+
+func (e *expectation) answer(args *[6]uint64) uint32 {
+	if by, rule := e.number.Find(args); !e.asked || by != e.by || rule != e.rule {
+		e.asked, e.by, e.rule = true, by, rule
+		e.given = kernelAnswer(e.number.Verdict(by, rule), e.opts)
+	}
+	if e.own.stopsAt(args, e.given) {
 		return retTrace
 	}
-	return kernelAnswer(set.Decide(*c), opts)
+	return e.given
 }
 
 // onHost says whether a kernel of the build's architecture offers an ABI.
@@ -88,11 +114,6 @@ func alwaysTraced(s *abi.Syscall) string {
 		return "the supervisor borrows the affinity of a task that stops often, and gives it back first"
 	}
 	return ""
-}
-
-// untraced says whether a call is clone with CLONE_UNTRACED.
-func untraced(s *abi.Syscall, args *[6]uint64) bool {
-	return args[cloneFlags]&cloneUntraced != 0 && s.Name == "clone"
 }
 
 // compatDecides says whether some policy's `compat` line rules an ABI's every

@@ -31,7 +31,8 @@ func newGenerator(seed uint64) *generator {
 // favourites are calls with something special: 64-bit values that i386 passes
 // in two registers, shifted and signed values, carried calls, clone.
 var favourites = []string{"ioctl", "socket", "clone", "clone3", "mmap", "lseek", "ftruncate", "fadvise64", "fallocate",
-	"prctl", "personality", "fcntl", "openat", "pread64", "kill", "fchmod", "setuid", "getpgid", "execve", "shmget", "futex"}
+	"prctl", "personality", "fcntl", "openat", "pread64", "kill", "fchmod", "setuid", "getpgid", "execve", "shmget", "futex",
+	"sendto", "mseal", "newfstatat", "socket", "rename"}
 
 func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
 
@@ -147,6 +148,14 @@ func (g *generator) load(t testing.TB) *policy.Policy {
 		t.Fatalf("the language refuses all that the generator writes, last: %v", err)
 	}
 	return p
+}
+
+// holders are those of a set whose sections there may be.
+func (g *generator) holders() Holders {
+	if g.IntN(2) == 0 {
+		return Holders{}
+	}
+	return Holders{Files: Holder(g.IntN(3)), Network: Holder(g.IntN(2) * 2), Hides: g.IntN(2) == 0}
 }
 
 // loadText is the policy with this text.

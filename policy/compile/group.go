@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"callgate/policy"
 	"callgate/policy/abi"
 
@@ -117,8 +119,9 @@ func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 		p.calls = make([]call, 0, 512)
 	}
 	ruled := compatDecides(set, arch)
+	var room difference
 	for s := range arch.All() {
-		c := callOf(set, opts, s, ruled)
+		c := callOf(set, opts, s, ruled, &room)
 		p.blanket = p.blanket && len(c.sets) == 0 && c.whole == p.unknown
 		if !divided || len(c.sets) > 0 {
 			p.calls = append(p.calls, c)
@@ -129,14 +132,20 @@ func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 
 // callOf works out one number. Where compat rules the ABI, nothing is traced
 // but for its verdict.
-func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
+func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool, room *difference) call {
 	c := call{nr: s.Nr, name: s.Name, whole: retTrace}
 	if !ruled && alwaysTraced(s) != "" {
 		return c
 	}
-	flagged := !ruled && s.Name == "clone"
-	if v, ok := plainVerdict(set, s.Arch, s.Nr); ok && !flagged {
+	var own exceptions
+	if !ruled {
+		own = exceptionsOf(s, &opts)
+	}
+	if v, ok := plainVerdict(set, s.Arch, s.Nr); ok && !own.divide() {
 		c.whole = kernelAnswer(v, opts)
+		if c.whole == retAllow && own.why != "" {
+			c.whole = retTrace
+		}
 		return c
 	}
 	p, ok := partitionOf(set, s.Arch, s.Nr)
@@ -145,11 +154,11 @@ func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool) call {
 		return c
 	}
 	a := p.answers(opts)
-	if flagged && !a.override(cloneFlags, cloneUntraced, retTrace) {
+	if !own.apply(&a) {
 		c.why = tooMany
 		return c
 	}
-	c.divide(&a)
+	c.divide(&a, room)
 	return c
 }
 
@@ -204,34 +213,50 @@ func (p *partition) answers(opts Options) answered {
 	return a
 }
 
-// override answers with action, before all else, where any bit of flag (a
-// single one) is set in a register; false if that takes too many cubes.
-func (a *answered) override(reg int, flag uint64, action uint32) bool {
-	var c cube
-	c.mask[reg], c.value[reg] = flag, flag
-	out := answered{rest: a.rest}
-	for _, p := range a.pieces {
-		for _, left := range p.cube.subtract(&c, nil) {
-			out.pieces = append(out.pieces, answeredPiece{left, p.action})
-		}
-	}
-	if action != a.rest {
-		out.pieces = append(out.pieces, answeredPiece{c, action})
-	}
-	*a = out
-	return len(a.pieces) <= maxCubes
-}
-
 // divide fills the call's sets from the answers to its arguments.
-func (c *call) divide(a *answered) {
+func (c *call) divide(a *answered, room *difference) {
 	c.sets = nil
 	if len(a.pieces) == 0 {
 		c.whole = a.rest
 		return
 	}
 	for _, action := range a.actions() {
-		c.sets = append(c.sets, a.set(action))
+		c.sets = append(c.sets, a.set(action, room))
 	}
+	c.narrow()
+}
+
+// narrow leaves out, of the arguments that are not traced, those that get
+// another answer: the kernel prefers each of them to TRACE, so that a filter may
+// say that too.
+func (c *call) narrow() {
+	last := len(c.sets) - 1
+	traced := &c.sets[last]
+	if traced.action != retTrace {
+		return
+	}
+	var left []cube
+	for _, out := range traced.out {
+		if !slices.ContainsFunc(c.sets[:last], func(s actionSet) bool { return s.holds(&out) }) {
+			left = append(left, out)
+		}
+	}
+	if len(left) > 0 {
+		traced.out = left
+	}
+}
+
+// holds says whether all of c gets the answer, as far as that is easily seen.
+func (s *actionSet) holds(c *cube) bool {
+	if len(s.out) == 0 {
+		return within(c, s.in, true)
+	}
+	for i := range s.out {
+		if _, meet := s.out[i].intersect(c); meet {
+			return false
+		}
+	}
+	return true
 }
 
 // actions is the answers other than ALLOW, the most restrictive first.
@@ -267,7 +292,7 @@ func restricts(a, b uint32) bool {
 // set is the arguments that get an answer, both ways round. The side that the
 // pieces tell costs nothing; the other is worked out only where it may be
 // shorter.
-func (a *answered) set(action uint32) actionSet {
+func (a *answered) set(action uint32, room *difference) actionSet {
 	s := actionSet{action: action}
 	told := make([]cube, 0, len(a.pieces))
 	for _, p := range a.pieces {
@@ -279,9 +304,9 @@ func (a *answered) set(action uint32) actionSet {
 	told = tidy(told)
 	var other []cube
 	if len(told) > short {
-		other, _ = subtractAll(everything(), told, maxCubes)
+		other, _ = room.of(everything(), told, maxCubes)
+		other = slices.Clone(tidy(other))
 	}
-	other = tidy(other)
 	if a.rest == action {
 		s.in, s.out = other, told
 	} else {

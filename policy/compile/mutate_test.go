@@ -16,8 +16,11 @@ func TestProofExecutesEveryInstruction(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			seen, err := prove(plan, groups, probesPerCall)
-			if err != nil {
+			seen := make([][]bool, len(plan.machines))
+			for f, m := range plan.machines {
+				seen[f] = make([]bool, len(m))
+			}
+			if err := prove(plan, groups, probesPerCall, seen); err != nil {
 				t.Fatal(err)
 			}
 			for f := range seen {
@@ -78,7 +81,7 @@ func TestProofNoticesDamage(t *testing.T) {
 	noticed, harmless := 0, 0
 	for range 60 {
 		set := g.set(t)
-		opts := Options{Report: g.IntN(2) == 0}
+		opts := Options{Report: g.IntN(2) == 0, Holders: g.holders()}
 		plan, groups, err := build(set, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +91,7 @@ func TestProofNoticesDamage(t *testing.T) {
 			damaged := *plan
 			var what string
 			damaged.machines, what = g.mutate(plan)
-			if _, err := prove(&damaged, groups, probesPerCall); err != nil {
+			if err := prove(&damaged, groups, probesPerCall, nil); err != nil {
 				noticed++
 				continue
 			}

@@ -38,28 +38,20 @@ type inexact struct {
 // SECCOMP_RET_* with its data.
 func (p *Plan) Answer(c abi.Call) (action uint32) {
 	d := seccompData(c.Arch.Audit(), c.Nr, &c.Args)
-	action, _ = strongest(p.machines, &d, nil)
-	return action
+	return strongest(p.machines, &d)
 }
 
 // strongest runs all programs and gives the answer that the kernel would act
 // on (seccomp_run_filters: the most restrictive; of equal ones the one of the
-// filter that was installed last), and whether any of them looked at more than
-// arch and number.
-func strongest(machines []machine, d *words, seen [][]bool) (action uint32, looked bool) {
-	action = retAllow
+// filter that was installed last).
+func strongest(machines []machine, d *words) uint32 {
+	action := uint32(retAllow)
 	for i := len(machines) - 1; i >= 0; i-- {
-		var s []bool
-		if seen != nil {
-			s = seen[i]
-		}
-		a, l := machines[i].run(d, s)
-		if restricts(a, action) {
+		if a, _ := machines[i].run(d, nil); restricts(a, action) {
 			action = a
 		}
-		looked = looked || l
 	}
-	return action, looked
+	return action
 }
 
 // Tier says who decides a call, and if it is traced why the filter could not.
@@ -67,16 +59,14 @@ func (p *Plan) Tier(c abi.Call) (tier Tier, why string) {
 	if p.Answer(c) != retTrace {
 		return Filter, ""
 	}
+	v := p.Set.Decide(c)
+	answer := kernelAnswer(v, p.opts)
 	if s, listed := c.Arch.Lookup(c.Nr); listed && !compatDecides(p.Set, c.Arch) {
-		if reason := alwaysTraced(s); reason != "" {
-			return Traced, reason
-		}
-		if untraced(s, &c.Args) {
-			return Traced, "CLONE_UNTRACED is set, which the supervisor takes out"
+		if own := exceptionsOf(s, &p.opts); own.stopsAt(&c.Args, answer) {
+			return Traced, own.reason(s, &c.Args)
 		}
 	}
-	v := p.Set.Decide(c)
-	if kernelAnswer(v, p.opts) == retTrace {
+	if answer == retTrace {
 		return Traced, verdictReason(v)
 	}
 	if i, marked := p.marked(c.Arch, c.Nr); marked {

@@ -42,77 +42,85 @@ func (c *Counterexample) Error() string {
 type prover struct {
 	plan  *Plan
 	depth int
-	seen  [][]bool // the instructions executed, by program
 
 	// The number at hand.
-	arch  abi.Arch
-	entry *abi.Syscall // nil if its table lacks it
-	ruled bool         // compat rules its ABI
-	loose bool         // it may be traced without need
+	arch   abi.Arch
+	nr     uint32
+	entry  *abi.Syscall // nil if its table lacks it
+	loose  bool         // it may be traced without need
+	killed bool         // no policy is asked: it is KillNr, or of an arch that the host has not
+	runs   *runs
+	wanted expectation
 
 	bounds bounds
 }
 
 // prove runs the plan's programs on every number of every ABI's table, on
 // numbers and audit archs beside them, and on the boundary values of all
-// conditions, at most depth combinations a call. It gives the instructions
-// that this executed.
+// conditions, at most depth combinations a call. seen, if not nil, gets a true
+// for each instruction, by program, that this executed.
 //
 // For a number without conditions no program may look at the arguments, so that
 // one probe shows the answer for all of them.
-func prove(plan *Plan, groups []*group, depth int) (seen [][]bool, err error) {
-	p := &prover{plan: plan, depth: depth}
-	for _, m := range plan.machines {
-		p.seen = append(p.seen, make([]bool, len(m)))
-	}
+func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
+	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
 	for _, g := range groups {
 		for _, part := range g.parts {
 			if err := p.table(g.audit, part); err != nil {
-				return p.seen, err
+				return err
 			}
 		}
 		if err := p.beside(g); err != nil {
-			return p.seen, err
+			return err
 		}
 	}
-	return p.seen, p.foreign(groups)
+	return p.foreign(groups)
+}
+
+// take makes a number the one at hand.
+func (p *prover) take(audit, nr uint32, arch abi.Arch, entry *abi.Syscall, ruled bool) {
+	p.arch, p.nr, p.entry, p.loose = arch, nr, entry, false
+	p.killed = arch == 0 || nr == KillNr
+	if !p.killed {
+		p.wanted.take(p.plan.Set, arch, nr, entry, ruled)
+	}
+	p.runs.take(audit, nr)
 }
 
 // table probes the numbers of one ABI.
 func (p *prover) table(audit uint32, part *part) error {
-	p.arch, p.ruled = part.arch, compatDecides(p.plan.Set, part.arch)
+	ruled := compatDecides(p.plan.Set, part.arch)
 	rest := part.calls
 	for s := range part.arch.All() {
 		for len(rest) > 0 && rest[0].nr < s.Nr {
 			rest = rest[1:]
 		}
-		p.entry, p.loose = s, false
+		p.take(audit, s.Nr, part.arch, s, ruled)
 		var sets []actionSet
 		if len(rest) > 0 && rest[0].nr == s.Nr {
 			p.loose, sets = rest[0].why != "", rest[0].sets
 		}
-		if err := p.number(audit, s.Nr); err != nil {
+		if err := p.number(); err != nil {
 			return err
 		}
-		if err := p.cubes(audit, s.Nr, sets); err != nil {
+		if err := p.cubes(sets); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// number probes one number with all the arguments that could matter.
-func (p *prover) number(audit, nr uint32) error {
-	looked, err := p.probe(audit, nr, &[6]uint64{})
-	if err != nil {
+// number probes the number with all the arguments that could matter.
+func (p *prover) number() error {
+	if err := p.probe(&[6]uint64{}); err != nil {
 		return err
 	}
-	if !p.bounds.collect(p.plan.Set, p.arch, nr) {
-		return p.blind(audit, nr, looked)
+	if !p.bounds.collect(p.wanted.number, &p.wanted.own) {
+		return p.blind()
 	}
 	var failed error
 	p.bounds.each(p.depth, func(args *[6]uint64) bool {
-		_, failed = p.probe(audit, nr, args)
+		failed = p.probe(args)
 		return failed == nil
 	})
 	return failed
@@ -121,10 +129,10 @@ func (p *prover) number(audit, nr uint32) error {
 // cubes probes inside and just outside of every cube that the rules on a number
 // were made from: with its free bits all zero and all one, and with each fixed
 // bit flipped while all others are right, at most depth of these.
-func (p *prover) cubes(audit, nr uint32, sets []actionSet) error {
+func (p *prover) cubes(sets []actionSet) error {
 	var failed error
 	try := func(args *[6]uint64) bool {
-		_, failed = p.probe(audit, nr, args)
+		failed = p.probe(args)
 		return failed == nil
 	}
 	all := 0
@@ -142,24 +150,21 @@ func (p *prover) cubes(audit, nr uint32, sets []actionSet) error {
 	return nil
 }
 
-// probe compares one call, and says whether the programs looked at its
-// arguments.
-func (p *prover) probe(audit, nr uint32, args *[6]uint64) (looked bool, err error) {
-	d := seccompData(audit, nr, args)
-	got, looked := strongest(p.plan.machines, &d, p.seen)
-	want := uint32(retKill)
-	c := abi.Call{Arch: p.arch, Nr: nr, Args: *args}
-	if p.arch != 0 && nr != KillNr {
-		want = expect(p.plan.Set, p.plan.opts, p.entry, p.ruled, &c)
+// probe compares one call of the number.
+func (p *prover) probe(args *[6]uint64) error {
+	got, want := p.runs.answer(args), uint32(retKill)
+	if !p.killed {
+		want = p.wanted.answer(args)
 	}
 	if got == want || got == retTrace && p.loose {
-		return looked, nil
+		return nil
 	}
-	bad := &Counterexample{Audit: audit, Call: c, Wanted: want, Got: got, By: p.decidedBy(c)}
+	c := abi.Call{Arch: p.arch, Nr: p.nr, Args: *args}
+	bad := &Counterexample{Audit: p.runs.data[wordArch], Call: c, Wanted: want, Got: got, By: p.decidedBy(c)}
 	if p.entry != nil {
 		bad.Name = p.entry.Name
 	}
-	return looked, bad
+	return bad
 }
 
 // decidedBy says what in the policies decides a call.
@@ -188,11 +193,11 @@ func (p *prover) decidedBy(c abi.Call) string {
 // a program can tell apart; the ends of the runs that the tables leave out; the
 // edges of all there are.
 func (p *prover) beside(g *group) error {
-	p.loose = false
 	var nrs []uint32
 	add := func(list ...uint32) {
 		for _, nr := range list {
-			if p.unlisted(g.audit, nr) {
+			arch, _ := abi.Of(g.audit, uint64(nr))
+			if _, listed := arch.Lookup(nr); !listed {
 				nrs = append(nrs, nr)
 			}
 		}
@@ -212,20 +217,13 @@ func (p *prover) beside(g *group) error {
 	}
 	slices.Sort(nrs)
 	for _, nr := range slices.Compact(nrs) {
-		p.unlisted(g.audit, nr)
-		if err := p.anyArgs(g.audit, nr); err != nil {
+		arch, _ := abi.Of(g.audit, uint64(nr))
+		p.take(g.audit, nr, arch, nil, compatDecides(p.plan.Set, arch))
+		if err := p.anyArgs(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// unlisted makes a number that no table has the one at hand.
-func (p *prover) unlisted(audit, nr uint32) bool {
-	p.arch, _ = abi.Of(audit, uint64(nr))
-	p.entry, p.ruled = nil, compatDecides(p.plan.Set, p.arch)
-	_, listed := p.arch.Lookup(nr)
-	return !listed
 }
 
 // edgeNumbers are where a comparison could go wrong by one, by the sign or by
@@ -236,29 +234,28 @@ var edgeNumbers = []uint32{
 }
 
 // anyArgs probes a number on which no policy has conditions.
-func (p *prover) anyArgs(audit, nr uint32) error {
-	looked, err := p.probe(audit, nr, &[6]uint64{})
-	if err != nil {
+func (p *prover) anyArgs() error {
+	if err := p.probe(&[6]uint64{}); err != nil {
 		return err
 	}
-	return p.blind(audit, nr, looked)
+	return p.blind()
 }
 
-// blind refuses a program that looked at the arguments of a number on which no
+// blind refuses a program that looks at the arguments of a number on which no
 // policy has conditions. If none looks, one probe has shown the answer for all.
-func (p *prover) blind(audit, nr uint32, looked bool) error {
-	if !looked {
+func (p *prover) blind() error {
+	if !p.runs.looked {
 		return nil
 	}
-	return fmt.Errorf("the compiled filter is wrong (a bug in callgate or libseccomp): it looks at the arguments of number %d of audit arch %#x, on which no policy has conditions", nr, audit)
+	return fmt.Errorf("the compiled filter is wrong (a bug in callgate or libseccomp): it looks at the arguments of number %d of audit arch %#x, on which no policy has conditions", p.nr, p.runs.data[wordArch])
 }
 
 // foreign probes audit archs that the host has not.
 func (p *prover) foreign(groups []*group) error {
-	p.arch, p.entry, p.loose = 0, nil, false
 	for _, audit := range foreignArchs(groups) {
 		for _, nr := range [...]uint32{0, 1, 59, 221, KillNr, abi.X32Bit, 1<<32 - 1} {
-			if err := p.anyArgs(audit, nr); err != nil {
+			p.take(audit, nr, 0, nil, false)
+			if err := p.anyArgs(); err != nil {
 				return err
 			}
 		}

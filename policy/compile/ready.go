@@ -60,7 +60,7 @@ func fromReady(set policy.Set, opts Options) (*Plan, error) {
 	if err := plan.decode(); err != nil {
 		return nil, err
 	}
-	if _, err := prove(plan, groupsWith(set, opts, true), probesPerCall); err != nil {
+	if err := prove(plan, groupsWith(set, opts, true), probesPerCall, nil); err != nil {
 		return nil, err
 	}
 	return plan, nil

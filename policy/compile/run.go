@@ -7,21 +7,42 @@ import "golang.org/x/sys/unix"
 // answer is the same for all of them. seen, if not nil, gets a true for every
 // instruction executed.
 func (m machine) run(d *words, seen []bool) (answer uint32, looked bool) {
-	var a, x uint32
+	var s standing
 	var mem [16]uint32
-	for pc := 0; ; pc++ {
+	if answer, done := m.advance(&s, &mem, d, wordArch, seen); done {
+		return answer, false
+	}
+	answer, _ = m.advance(&s, &mem, d, wordLast, seen)
+	return answer, true
+}
+
+// standing is where a program stands between two instructions, its scratch
+// memory apart.
+type standing struct {
+	pc   int
+	a, x uint32
+}
+
+// advance runs the program on from where it stands, to its answer or up to a
+// load of a word beyond last. Only in the latter case it stands elsewhere then.
+func (m machine) advance(s *standing, mem *[16]uint32, d *words, last uint32, seen []bool) (answer uint32, done bool) {
+	a, x := s.a, s.x
+	for pc := s.pc; ; pc++ {
 		in := &m[pc]
+		if in.op == opLoad && in.k > last {
+			*s = standing{pc, a, x}
+			return 0, false
+		}
 		if seen != nil {
 			seen[pc] = true
 		}
 		switch in.op {
 		case opLoad:
 			a = d[in.k&15]
-			looked = looked || in.k > wordArch
 		case opRetK:
-			return in.k, looked
+			return in.k, true
 		case opRetA:
-			return a, looked
+			return a, true
 		case opJump:
 			pc += int(in.k)
 		case opJeqK:
@@ -45,7 +66,7 @@ func (m machine) run(d *words, seen []bool) (answer uint32, looked bool) {
 		case opAluX:
 			ok := true
 			if a, ok = calculate(in.alu, a, x); !ok {
-				return 0, looked // bpf_convert_filter: division by zero ends the program with 0
+				return 0, true // bpf_convert_filter: division by zero ends the program with 0
 			}
 		case opNeg:
 			a = -a
@@ -69,11 +90,14 @@ func (m machine) run(d *words, seen []bool) (answer uint32, looked bool) {
 	}
 }
 
+// jump is written so that it becomes a conditional move: a processor cannot
+// guess which way the next call goes.
 func (in *inst) jump(taken bool) int {
+	far := in.jf
 	if taken {
-		return int(in.jt)
+		far = in.jt
 	}
-	return int(in.jf)
+	return int(far)
 }
 
 // calculate is one ALU operation on 32 bits; false on division by zero.

@@ -53,6 +53,8 @@ type SyscallInfo struct {
 	Nr   uint64 // -1 shows as 1<<64-1
 	Args [6]uint64
 	Data uint32 // SECCOMP_RET_DATA: a hint, which a tracee's own filter can forge
+	// At OpExit:
+	Return int64 // what the call returns, -errno if it failed
 }
 
 // Call is the call that the stop is about; ok is false where the audit arch is

@@ -84,6 +84,50 @@ func (r *Registers) RestoreCall(arch abi.Arch, before *Registers) {
 	}
 }
 
+// Repeat has the task make the call again that has just returned, with the
+// arguments that before had. Every instruction that enters the kernel has two
+// bytes: syscall, int 0x80; sysenter returns behind an int 0x80 of the vdso's
+// (arch/x86/entry/vdso/vdso32/system_call.S).
+func (r *Registers) Repeat(before *Registers) {
+	*r = *before
+	r.Rax = before.Orig_rax
+	r.Rip -= 2
+}
+
+// Enter has the task make call from the instruction at its IP, which is one that
+// enters the kernel. It is at no call then: nothing is restarted.
+func (r *Registers) Enter(call abi.Call) {
+	r.SetCall(call)
+	r.Rax, r.Orig_rax = uint64(call.Nr), ^uint64(0)
+}
+
+// CloneFlags are the flags of the clone that a task at its event stop has made,
+// by whichever ABI; those that fork and vfork stand for are 0.
+func (r *Registers) CloneFlags() uint64 {
+	switch nr := r.Orig_rax &^ abi.X32Bit; nr {
+	case unix.SYS_CLONE:
+		return r.Rdi
+	case i386Clone:
+		return r.Rbx
+	}
+	return 0
+}
+
+// i386Clone is clone's number in the i386 table; in x86_64's it is no call that
+// has children.
+const i386Clone = 120
+
+// IP is where the task goes on.
+func (r *Registers) IP() uint64 { return r.Rip }
+
+// Gate is the instruction that enters the kernel, for code of that kind.
+func Gate(code32 bool) []byte {
+	if code32 {
+		return []byte{0xcd, 0x80} // int $0x80
+	}
+	return []byte{0x0f, 0x05} // syscall
+}
+
 // arg is the register of an ABI's argument i (syscall(2), "Architecture calling
 // conventions").
 func (r *Registers) arg(arch abi.Arch, i int) *uint64 {

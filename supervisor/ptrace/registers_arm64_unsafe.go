@@ -94,3 +94,26 @@ func (r *Registers) RestoreCall(_ abi.Arch, before *Registers) {
 	copy(r.Regs[1:6], before.Regs[1:6])
 	r.Regs[8] = before.Regs[8]
 }
+
+// Repeat has the task make the call again that has just returned, with the
+// arguments that before had.
+func (r *Registers) Repeat(before *Registers) {
+	*r = *before
+	r.Pc -= 4
+}
+
+// Enter has the task make call from the instruction at its IP, which is one that
+// enters the kernel. It is at no call then: nothing is restarted.
+func (r *Registers) Enter(call abi.Call) {
+	r.SetCall(call)
+	r.nr = -1
+}
+
+// CloneFlags are the flags of the clone that a task at its event stop has made.
+func (r *Registers) CloneFlags() uint64 { return r.Regs[0] }
+
+// IP is where the task goes on.
+func (r *Registers) IP() uint64 { return r.Pc }
+
+// Gate is the instruction that enters the kernel.
+func Gate(bool) []byte { return []byte{0x01, 0x00, 0x00, 0xd4} } // svc #0

@@ -10,6 +10,7 @@ import (
 // Requests that x/sys/unix does not name, from linux/ptrace.h.
 const (
 	requestSeize          = 0x4206
+	requestInterrupt      = 0x4207
 	requestListen         = 0x4208
 	requestGetSyscallInfo = 0x420e
 )
@@ -43,6 +44,7 @@ type syscallInfo struct {
 
 const (
 	commonSize  = 24 // op to stack_pointer: what every kernel that has the request fills
+	exitSize    = 32 // to the end of rval
 	seccompSize = 84 // to the end of ret_data
 )
 
@@ -57,6 +59,7 @@ type Tracer struct {
 	regs     Registers
 	local    unix.Iovec
 	remote   remoteIovec
+	mem      memories
 }
 
 // Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
@@ -79,6 +82,12 @@ func (t *Tracer) ResumeToExit(tid int, sig unix.Signal) error {
 // Listen leaves tid in its group-stop, to be woken by SIGCONT (PTRACE_LISTEN).
 func (t *Tracer) Listen(tid int) error {
 	return t.request("PTRACE_LISTEN", requestListen, tid, 0, 0)
+}
+
+// Interrupt takes tid out of a call that waits, which begins anew when the task
+// goes on, and has it stop with an event stop (PTRACE_INTERRUPT).
+func (t *Tracer) Interrupt(tid int) error {
+	return t.request("PTRACE_INTERRUPT", requestInterrupt, tid, 0, 0)
 }
 
 // Message is the event stop's message: the child's or the former tid.
@@ -111,12 +120,15 @@ func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
 	if errno != 0 {
 		return requestError("PTRACE_GET_SYSCALL_INFO", errno)
 	}
-	if n < commonSize || Op(t.info.op) == OpSeccomp && n < seccompSize {
+	if n < commonSize || Op(t.info.op) == OpSeccomp && n < seccompSize || Op(t.info.op) == OpExit && n < exitSize {
 		return fmt.Errorf("PTRACE_GET_SYSCALL_INFO: %d bytes for a %v", n, Op(t.info.op))
 	}
 	*out = SyscallInfo{Op: Op(t.info.op), Audit: t.info.arch, IP: t.info.ip}
-	if out.Op == OpSeccomp {
+	switch out.Op {
+	case OpSeccomp:
 		out.Nr, out.Args, out.Data = t.info.nr, t.info.args, t.info.retData
+	case OpExit:
+		out.Return = int64(t.info.nr) // the union's other member, exit.rval
 	}
 	return nil
 }

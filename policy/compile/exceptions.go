@@ -1,0 +1,163 @@
+package compile
+
+import (
+	"slices"
+
+	"callgate/policy/abi"
+)
+
+// exceptions are what the supervisor asks of the filter for one number beside
+// the policies' verdicts.
+type exceptions struct {
+	always string // why every call stops whatever the verdict
+	traced []cube // these do
+	why    string // why what the numbers permit stops
+	unless []cube // but for these
+}
+
+func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
+	e := exceptions{always: alwaysTraced(s)}
+	if s.Name == "clone" {
+		var c cube
+		c.mask[cloneFlags], c.value[cloneFlags] = cloneUntraced, cloneUntraced
+		e.traced = append(e.traced, c)
+	}
+	if c, some := opts.Holders.pinning(s); some {
+		e.traced = append(e.traced, c)
+	}
+	if e.why = opts.Holders.stop(s, opts.Report); e.why == "" {
+		return e
+	}
+	if c, some := opts.Holders.unless(s, opts.Report); some {
+		e.unless = append(e.unless, c)
+	}
+	return e
+}
+
+// divide says whether the arguments matter.
+func (e *exceptions) divide() bool { return len(e.traced)+len(e.unless) > 0 }
+
+// stopsAt is the filter's answer where it is that the call stops, whatever answer
+// the verdict alone would get.
+func (e *exceptions) stopsAt(args *[6]uint64, answer uint32) bool {
+	if e.always != "" || anyContains(e.traced, args) {
+		return true
+	}
+	return answer == retAllow && e.why != "" && !anyContains(e.unless, args)
+}
+
+// reason is why a call with these arguments stops.
+func (e *exceptions) reason(s *abi.Syscall, args *[6]uint64) string {
+	switch {
+	case e.always != "":
+		return e.always
+	case !anyContains(e.traced, args):
+		return e.why
+	case s.Name == "clone":
+		return "CLONE_UNTRACED is set, which the supervisor takes out"
+	}
+	return "the address is where the supervisor keeps what verdicts rest on"
+}
+
+func anyContains(cubes []cube, args *[6]uint64) bool {
+	for i := range cubes {
+		if cubes[i].contains(args) {
+			return true
+		}
+	}
+	return false
+}
+
+// bounds adds where the exceptions begin and end.
+func (e *exceptions) bounds(b *bounds) {
+	for _, list := range [...][]cube{e.traced, e.unless} {
+		for i := range list {
+			for reg, mask := range list[i].mask {
+				if mask == 0 {
+					continue
+				}
+				v := list[i].value[reg]
+				b.add(reg, v, v-1, v+1, v<<1, v<<32, v|1<<63, ^v, v|^mask)
+			}
+		}
+	}
+}
+
+// apply puts the exceptions over the policies' answers; false if that takes too
+// many cubes.
+func (e *exceptions) apply(a *answered) bool {
+	if e.why != "" && !a.stop(e.unless) {
+		return false
+	}
+	for i := range e.traced {
+		if !a.override(&e.traced[i], retTrace) {
+			return false
+		}
+	}
+	return true
+}
+
+// stop traces what is allowed, but for the arguments in unless.
+func (a *answered) stop(unless []cube) bool {
+	out := answered{rest: a.rest}
+	spared := unless
+	for _, p := range a.pieces {
+		if p.action != retAllow {
+			out.pieces = append(out.pieces, p)
+			continue
+		}
+		inside, ok := intersectAll([]cube{p.cube}, unless, maxCubes)
+		outside, ok2 := subtractAll([]cube{p.cube}, unless, maxCubes)
+		if !ok || !ok2 {
+			return false
+		}
+		for _, c := range inside {
+			out.pieces = append(out.pieces, answeredPiece{c, retAllow})
+		}
+		for _, c := range outside {
+			out.pieces = append(out.pieces, answeredPiece{c, retTrace})
+		}
+	}
+	if a.rest == retAllow {
+		out.rest = retTrace
+		for _, p := range a.pieces {
+			left, ok := subtractAll(spared, []cube{p.cube}, maxCubes)
+			if !ok {
+				return false
+			}
+			spared = slices.Clone(left)
+		}
+		for _, c := range spared {
+			out.pieces = append(out.pieces, answeredPiece{c, retAllow})
+		}
+	}
+	*a = out.without(out.rest)
+	return len(a.pieces) <= maxCubes
+}
+
+// override answers with action, before all else, for the arguments in c; false
+// if that takes too many cubes.
+func (a *answered) override(c *cube, action uint32) bool {
+	out := answered{rest: a.rest}
+	for _, p := range a.pieces {
+		for _, left := range p.cube.subtract(c, nil) {
+			out.pieces = append(out.pieces, answeredPiece{left, p.action})
+		}
+	}
+	if action != a.rest {
+		out.pieces = append(out.pieces, answeredPiece{*c, action})
+	}
+	*a = out
+	return len(a.pieces) <= maxCubes
+}
+
+// without leaves out the pieces that are answered as the rest.
+func (a *answered) without(rest uint32) answered {
+	out := answered{rest: rest}
+	for _, p := range a.pieces {
+		if p.action != rest {
+			out.pieces = append(out.pieces, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,197 @@
+package compile
+
+import (
+	"callgate/policy"
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Holder is who enforces a section.
+type Holder uint8
+
+const (
+	Nobody     Holder = iota // no policy has the section
+	Kernel                   // Landlock, exactly
+	Supervisor               // at a stop; Landlock stays behind it as far as it goes
+)
+
+// Holders say who enforces the sections.
+type Holders struct {
+	Files, Network Holder
+	Exec           bool // some policy has the section: programs are looked at as they start
+	// Hides says that some rule keeps a file from being looked at, which only a
+	// stop can.
+	Hides bool
+	// Memory says that Landlock would let a process write to /proc/PID/mem, and so
+	// to pinned memory: opens for writing stop.
+	Memory bool
+}
+
+// Enforce says who enforces a set's sections on a host, and by which ruleset as
+// far as that is Landlock. What builtin:guard-names has on files is the part of
+// Holders.Memory.
+func Enforce(b *policy.Sections, host Host) (Holders, Landlock) {
+	bound := Bound{Files: triedOf(b, policy.Files), Exec: triedOf(b, policy.Exec)}
+	if b.Has(policy.Network) {
+		bound.Network = &Ports{}
+		*bound.Network = portsOf(b)
+	}
+	l := Confine(bound, host)
+	h := Holders{Exec: len(bound.Exec.Rules) > 0}
+	if len(bound.Files.Rules) > 0 {
+		h.Files, h.Hides = Kernel, hides(bound.Files)
+		if !l.Files.Exact {
+			h.Files = Supervisor
+		}
+	}
+	if bound.Network != nil {
+		h.Network = Supervisor
+	}
+	h.Memory = h.Pins() && l.Ruleset.permits("/proc/1/mem", unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
+	return h, l
+}
+
+// triedOf is a section's rules without those of the guard.
+func triedOf(b *policy.Sections, sec policy.Section) Tried {
+	var t Tried
+	rules, defaults := b.Rules(sec), b.Defaults(sec)
+	for i, p := range b.Policies(sec) {
+		if p.Name != policy.GuardNamesName {
+			t.Rules, t.Defaults = append(t.Rules, rules[i]), append(t.Defaults, defaults[i])
+		}
+	}
+	return t
+}
+
+// hides says whether a rule keeps files from being looked at.
+func hides(t Tried) bool {
+	for _, rules := range t.Rules {
+		for i := range rules {
+			if !rules[i].Rule.Action.Permits() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func portsOf(b *policy.Sections) Ports {
+	connect, anyConnect := b.TCPPorts(false)
+	bind, anyBind := b.TCPPorts(true)
+	return Ports{Connect: connect, AnyConnect: anyConnect, Bind: bind, AnyBind: anyBind, Abstract: b.Abstract()}
+}
+
+// permits says whether the ruleset lets some right to a path pass.
+func (r *Ruleset) permits(path string, access uint64) bool {
+	if r.AccessFS&access != access {
+		return true
+	}
+	for above := range upward(path) {
+		for _, g := range r.Paths {
+			if g.Path == above && g.Access&access != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// PinBase and PinEnd bound the part of every address space where the supervisor
+// puts what a verdict rests on: below where programs are linked, above
+// /proc/sys/vm/mmap_min_addr as it commonly is, and within reach of 32-bit
+// pointers. builtin:guard-names keeps the sandbox from mapping anything there.
+const (
+	PinBase = 0x10000
+	PinEnd  = 0x400000
+)
+
+// Pins says whether the supervisor may have to pin arguments.
+func (h Holders) Pins() bool { return h.Files != Nobody || h.Network != Nobody || h.Exec }
+
+// stop is why a call that the numbers permit must stop all the same, "" if it
+// need not: its verdict rests on more than numbers.
+func (h Holders) stop(s *abi.Syscall, report bool) string {
+	if why := h.socketStop(s); why != "" {
+		return why
+	}
+	for _, u := range policy.UsesOf(s) {
+		if why := h.useStop(s, u.Verb, report); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
+	switch {
+	case s.Canonical == "chroot" && h.Files != Nobody:
+		return "it changes what names mean"
+	case v == policy.Looks:
+		if h.Hides {
+			return "a rule hides files, which only their names tell"
+		}
+		return ""
+	case h.Files == Supervisor:
+		return "the files that it names are in the tracee's memory"
+	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate":
+		return "Landlock does not hold changes of metadata"
+	case h.Files == Kernel && report:
+		return "what Landlock denies is reported by the supervisor"
+	case h.Memory && v == policy.Opens:
+		return "opened for writing, it could be a process's memory (/proc/PID/mem)"
+	}
+	return ""
+}
+
+// unless is the arguments with which a call needs no stop though stop says so:
+// sendto without an address is send, and who opens for reading writes to nobody's
+// memory.
+func (h Holders) unless(s *abi.Syscall, report bool) (c cube, some bool) {
+	if s.Canonical == "sendto" {
+		p, ok := s.Param("dest_addr")
+		if !ok {
+			return c, false
+		}
+		return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p)))})
+	}
+	if !h.Memory || h.Files == Supervisor || h.Files == Kernel && report {
+		return c, false
+	}
+	p, ok := s.Param("flags")
+	if u := policy.UsesOf(s); !ok || len(u) == 0 || u[0].Verb != policy.Opens {
+		return c, false
+	}
+	return onRegisters(p, bitSet{mask: unix.O_ACCMODE})
+}
+
+// socketStop is stop's part for calls with addresses: a socket's name can be a
+// file's.
+func (h Holders) socketStop(s *abi.Syscall) string {
+	if h.Files == Nobody && h.Network == Nobody {
+		return ""
+	}
+	switch s.Canonical {
+	case "connect", "bind", "sendto", "sendmsg", "sendmmsg":
+		return "the address is in the tracee's memory"
+	case "socket", "listen":
+		if h.Network != Nobody {
+			return "the rules of network decide it"
+		}
+	}
+	return ""
+}
+
+// pinning is the arguments of calls that the supervisor itself makes in the
+// tracee to get its pinned memory. They stop whatever the policies say of them,
+// and are refused where the tracee makes them.
+func (h Holders) pinning(s *abi.Syscall) (c cube, some bool) {
+	if !h.Pins() || s.Block || s.Canonical != "mmap" && s.Canonical != "mseal" {
+		return c, false
+	}
+	p, ok := s.Param("addr")
+	if !ok {
+		return c, false
+	}
+	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: PinBase})
+}

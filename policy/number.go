@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"slices"
+
+	"callgate/policy/abi"
+)
+
+// Number is a set as it bears on one number of an ABI: Decide with the number
+// looked up, for who asks about many arguments of it.
+type Number []Ruling
+
+// Ruling is what one policy has on a number.
+type Ruling struct {
+	Clauses []Clause // as Policy.Clauses has them
+	policy  *Policy
+	rest    Verdict // where none of them holds
+}
+
+// On is the set on one number. It uses room, if that is large enough.
+func (s Set) On(a abi.Arch, nr uint32, room Number) Number {
+	n := slices.Grow(room[:0], len(s))[:len(s)]
+	for i, p := range s {
+		n[i].take(p, a, nr)
+	}
+	return n
+}
+
+// Decide is Set.Decide for a call with the number and these argument registers.
+func (n Number) Decide(args *[6]uint64) Verdict { return n.Verdict(n.Find(args)) }
+
+// Find is what decides a call with these argument registers: the policy, by its
+// index in the set, and its rule, nil where none holds. The index is -1 in a set
+// of no policies.
+func (n Number) Find(args *[6]uint64) (by int, rule *Rule) {
+	by = -1
+	worst := Action(0)
+	for i := range n {
+		r := firstHolding(n[i].Clauses, args)
+		a := n[i].rest.Action
+		if r != nil {
+			a = r.Action
+		}
+		if a > worst {
+			by, rule, worst = i, r, a
+		}
+		if worst == Kill { // nothing outdoes it
+			break
+		}
+	}
+	return by, rule
+}
+
+// Verdict is that of what Find has found.
+func (n Number) Verdict(by int, rule *Rule) Verdict {
+	switch {
+	case by < 0:
+		return Set(nil).Decide(abi.Call{})
+	case rule != nil:
+		return n[by].policy.ruleVerdict(rule)
+	}
+	return n[by].rest
+}
+
+// take makes it p's on that number, field by field: a verdict that is copied
+// right after it was made costs more than all else here, since the copy's wide
+// loads wait for its narrow stores.
+func (r *Ruling) take(p *Policy, a abi.Arch, nr uint32) {
+	r.policy, r.Clauses = p, nil
+	t := p.table(a)
+	if t == nil {
+		r.rest = p.restVerdict(restForeign, a)
+		return
+	}
+	e := t.entry(a, nr)
+	r.Clauses = t.clauses[e.from:e.to:e.to]
+	r.rest = p.restVerdict(e.rest, a)
+}

@@ -1,0 +1,169 @@
+package supervisor
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+	"callgate/supervisor/resolve"
+
+	"golang.org/x/sys/unix"
+)
+
+// A call that was decided by names is made with these names in pinned memory
+// (pin.go), while other names hold still (order.go).
+
+// pinText is a text that is to be pinned, and the register that is to point to
+// it; -1: none.
+type pinText struct {
+	register int8
+	text     string // NUL-terminated where it is a name
+}
+
+// nameCall plans the call that is to be made in the place of one that was
+// permitted by the files that it names.
+func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
+	list := s.naming.list
+	if len(list) == 0 || j.answer != 0 || !j.verdict.Action.Permits() {
+		return
+	}
+	j.part = looks
+	for i := range list {
+		if list[i].use.Verb.Names() {
+			j.part = changes
+		}
+	}
+	switch verb := list[0].use.Verb; {
+	case verb == policy.Opens:
+		s.planOpen(t, &list[0], j)
+	case list[0].held && list[0].use.Path < 0:
+		s.planHeld(t, entry, &list[0], j)
+	default:
+		for i := range list {
+			s.planName(t, entry, &list[i], j)
+		}
+	}
+	j.chroots = entry.Canonical == "chroot"
+}
+
+// planName pins one name.
+func (s *sandbox) planName(t *task, entry *abi.Syscall, n *named, j *judged) {
+	switch {
+	case n.held && n.use.Verb == policy.Changes && t.process.shares():
+		s.planPath(entry, n, j)
+	case n.held && entry.Params[n.use.Path].Value(&j.direct.Args) == 0:
+		// NULL: nothing to point to
+	default:
+		j.pin(entry.Params[n.use.Path].Lo, s.nameOf(t, n)+"\x00")
+	}
+}
+
+// nameOf is the name as the kernel is to take it: the tracee's own where no link
+// is in it, so that nothing about the call is different; else the one that it
+// leads to, since magic links (proc(5)) lead elsewhere without a rename. A
+// program's name is what its script is told, so that it stays; what was executed
+// is looked at again (execed).
+func (s *sandbox) nameOf(t *task, n *named) string {
+	switch {
+	case n.held, n.use.Verb == policy.Runs, n.found.Dots, n.found.Path == "" && !t.process.shares():
+		return n.name
+	case n.name[0] != '/' && !s.findBase(t, n):
+		return n.found.Inside
+	}
+	if text, _, ok := resolve.Lexical(n.base, n.name); ok && text == n.found.Path {
+		return n.name
+	}
+	if n.found.TrailingSlash && n.found.Inside != "/" {
+		return n.found.Inside + "/"
+	}
+	return n.found.Inside
+}
+
+// planHeld is for calls on a descriptor: as they stand where nobody can exchange
+// it, else on the path of what it holds.
+func (s *sandbox) planHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
+	if !t.process.shares() {
+		j.part = apart
+		return
+	}
+	s.planPath(entry, n, j)
+}
+
+// planPath makes a change of a descriptor's file one of its path.
+func (s *sandbox) planPath(entry *abi.Syscall, n *named, j *judged) {
+	arch, a := j.direct.Arch, j.direct.Args
+	here := uint64(uint32(unix.AT_FDCWD & 0xffffffff))
+	register := int8(0)
+	switch entry.Canonical {
+	case "fchmod":
+		j.direct, register = callOf(arch, "fchmodat", here, 0, a[1]), 1
+	case "fchown":
+		j.direct, register = callOf(arch, "fchownat", here, 0, owner(entry, a[1]), owner(entry, a[2]), 0), 1
+	case "fsetxattr":
+		j.direct = callOf(arch, "setxattr", 0, a[1], a[2], a[3], a[4])
+	case "fremovexattr":
+		j.direct = callOf(arch, "removexattr", 0, a[1])
+	default: // *at, with an empty name or NULL
+		j.direct.Args[entry.Params[n.use.Dir].Lo] = here
+		register = entry.Params[n.use.Path].Lo
+	}
+	j.pin(register, n.found.Inside+"\x00")
+}
+
+// owner widens an id: 16 bits of all ones are no id, as 32 bits of them
+// (low2highuid in include/linux/highuid.h).
+func owner(entry *abi.Syscall, id uint64) uint64 {
+	if entry.Params[1].Bits == 16 {
+		if id &= 0xffff; id == 0xffff {
+			return 1<<32 - 1
+		}
+	}
+	return id
+}
+
+// planOpen makes an open an openat2 that meets no symbolic link.
+func (s *sandbox) planOpen(t *task, n *named, j *judged) {
+	j.part = apart
+	if n.walked && n.found.Path == "" {
+		s.planReopen(t, n, j)
+		return
+	}
+	how := s.naming.how
+	if how == nil {
+		how = make([]byte, unix.SizeofOpenHow)
+		binary.NativeEndian.PutUint64(how, s.naming.flags)
+		binary.NativeEndian.PutUint64(how[8:], s.naming.mode)
+	}
+	asked := s.naming.resolveOf()
+	binary.NativeEndian.PutUint64(how[16:], asked|unix.RESOLVE_NO_SYMLINKS)
+	j.again = !n.walked && asked&unix.RESOLVE_NO_SYMLINKS == 0
+	j.direct = callOf(j.direct.Arch, "openat2", uint64(uint32(n.dir)), 0, 0, uint64(len(how)))
+	j.pin(2, string(how))
+	j.pin(1, openName(n)+"\x00")
+}
+
+// openName is the name that is opened: what it leads to, or where it was not
+// followed the text, without "..": a folder that is moved meanwhile could change
+// what that means.
+func openName(n *named) string {
+	name, slash := n.name, strings.HasSuffix(n.name, "/")
+	switch {
+	case n.walked:
+		name, slash = n.found.Inside, n.found.TrailingSlash
+	case hasDots(n.name):
+		name = n.path
+	default:
+		return name
+	}
+	if slash && name != "/" {
+		name += "/"
+	}
+	return name
+}
+
+// pin notes a text that the register is to point to.
+func (j *judged) pin(register int8, text string) {
+	j.pins[j.pinned] = pinText{register, text}
+	j.pinned++
+}

@@ -1,0 +1,343 @@
+package supervisor
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+	"callgate/policy/compile"
+	"callgate/supervisor/decode"
+	"callgate/supervisor/resolve"
+
+	"golang.org/x/sys/unix"
+)
+
+// named is a file that the call at hand names.
+type named struct {
+	use  *policy.Use
+	name string // as given
+	held bool   // no name: the descriptor itself is meant
+	// dir is the descriptor that a relative name begins at, or is the file; base
+	// the path of that folder, "" until somebody asks.
+	dir  int
+	base string
+
+	walked bool // found says where the name leads; else path is as its text says
+	found  resolve.Result
+	path   string // what was decided on, "" for what has none
+}
+
+// naming is what one call names, and with what flags it opens it.
+type naming struct {
+	list  []named
+	flags uint64 // of an open
+	how   []byte // openat2's own struct, nil for its elders
+	mode  uint64
+}
+
+func (s *sandbox) usesOf(entry *abi.Syscall) []policy.Use {
+	uses, ok := s.uses[entry]
+	if !ok {
+		uses = policy.UsesOf(entry)
+		s.uses[entry] = uses
+	}
+	return uses
+}
+
+// judgeNames decides a call by the files that it names. The most restrictive
+// verdict holds; where the call cannot be, j.answer is what the kernel says.
+func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
+	n := &s.naming
+	n.list, n.how = n.list[:0], nil
+	uses := s.usesOf(entry)
+	if len(uses) == 0 || s.passes(uses[0].Verb) {
+		return
+	}
+	for i := range uses {
+		if !s.readName(t, entry, &uses[i], j) {
+			return
+		}
+	}
+	if uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
+		return
+	}
+	for i := range n.list {
+		if s.judgeName(t, entry, &n.list[i], j); j.answer != 0 || !j.verdict.Action.Permits() {
+			return
+		}
+	}
+	s.judgeMove(entry, j)
+	if s.advises(uses[0].Verb) {
+		n.list = n.list[:0]
+	}
+}
+
+// passes says whether a verb is none of the sections' business here.
+func (s *sandbox) passes(v policy.Verb) bool {
+	h := s.holders
+	switch v {
+	case policy.Looks:
+		return !h.Hides
+	case policy.Runs:
+		return h.Files == compile.Nobody && !h.Exec
+	case policy.Opens:
+		return h.Files == compile.Nobody && !h.Memory
+	}
+	return h.Files == compile.Nobody
+}
+
+// advises says whether the verdict is only for telling what Landlock denies.
+func (s *sandbox) advises(v policy.Verb) bool {
+	switch {
+	case s.holders.Files != compile.Kernel, v == policy.Changes:
+		return false
+	case v == policy.Opens:
+		return !s.holders.Memory || policy.OpenAccess(s.naming.flags, true) != policy.Write
+	}
+	return v != policy.Runs || !s.holders.Exec
+}
+
+// readName copies one name from the tracee's memory, once.
+func (s *sandbox) readName(t *task, entry *abi.Syscall, u *policy.Use, j *judged) bool {
+	n := named{use: u, dir: unix.AT_FDCWD}
+	if u.Dir >= 0 {
+		n.dir = int(int32(entry.Params[u.Dir].Value(&j.direct.Args)))
+	}
+	if u.Path < 0 {
+		n.held = true
+		s.naming.list = append(s.naming.list, n)
+		return true
+	}
+	address := entry.Params[u.Path].Value(&j.direct.Args)
+	empty := u.Empty(entry, &j.direct.Args)
+	if address == 0 && (empty || nameless(entry.Canonical)) {
+		if entry.Canonical == "acct" || entry.Canonical == "quotactl" {
+			return true // it names nothing
+		}
+		n.held = true
+		s.naming.list = append(s.naming.list, n)
+		return true
+	}
+	name, err := decode.Path(s.kernel.Memory(t.tid), address)
+	if err != nil {
+		s.unnamed(j, err)
+		return false
+	}
+	n.name, n.held = name, name == "" && empty
+	if !n.held && !s.fix(t, &n, j) {
+		return false
+	}
+	s.naming.list = append(s.naming.list, n)
+	return true
+}
+
+// fix makes a relative name absolute where another thread could change what it
+// begins at meanwhile.
+func (s *sandbox) fix(t *task, n *named, j *judged) bool {
+	if n.name == "" || n.name[0] == '/' || !t.process.shares() {
+		return true
+	}
+	base, err := s.resolver.Base(s.viewOf(t), n.dir)
+	if err != nil {
+		j.answer = errnoOf(err)
+		return false
+	}
+	n.name, n.dir = strings.TrimSuffix(base, "/")+"/"+n.name, unix.AT_FDCWD
+	if len(n.name) >= unix.PathMax {
+		j.answer = unix.ENAMETOOLONG
+		return false
+	}
+	return true
+}
+
+// nameless are calls to which NULL is not a wrong address but the descriptor
+// itself, or nothing.
+func nameless(call string) bool {
+	switch call {
+	case "utimensat", "futimesat", "fanotify_mark", "acct", "quotactl":
+		return true
+	}
+	return false
+}
+
+// unnamed is for a name that could not be read: what the kernel would say, or a
+// denial where it could have read what callgate may not.
+func (s *sandbox) unnamed(j *judged, err error) {
+	switch {
+	case errors.Is(err, unix.EFAULT):
+		j.answer = unix.EFAULT
+	case err == unix.ENAMETOOLONG:
+		j.answer = unix.ENAMETOOLONG
+	default:
+		s.deny(j, unix.EACCES, "it names files in memory that cannot be read: "+err.Error())
+	}
+}
+
+// deny denies a call for a reason that is no rule's.
+func (s *sandbox) deny(j *judged, errno unix.Errno, reason string) {
+	if j.verdict.Action >= policy.Deny {
+		return
+	}
+	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(errno), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
+	j.reason = reason
+}
+
+// judgeName decides for one name.
+func (s *sandbox) judgeName(t *task, entry *abi.Syscall, n *named, j *judged) {
+	switch {
+	case n.held:
+		s.judgeHeld(t, n, j)
+	case n.use.Verb == policy.Opens:
+		s.judgeOpen(t, n, j)
+	default:
+		if s.walk(t, n, n.use.Follows(entry, &j.direct.Args), j) {
+			s.judgeFound(t, n, n.use.Verb.Access(), j)
+		}
+	}
+}
+
+// walk follows the name; false if that leads nowhere.
+func (s *sandbox) walk(t *task, n *named, follow bool, j *judged) bool {
+	found, err := s.lead(t, n, follow)
+	if err != nil {
+		j.answer = errnoOf(err)
+		s.hide(t, n, j)
+		return false
+	}
+	n.walked, n.found = true, found
+	return true
+}
+
+// lead asks where a name leads. Calls that make or remove names never follow the
+// last component, be there a slash behind it.
+func (s *sandbox) lead(t *task, n *named, follow bool) (resolve.Result, error) {
+	if v := n.use.Verb; v == policy.Makes || v.Names() && v != policy.Shares {
+		return s.resolver.Entry(s.viewOf(t), n.dir, n.name)
+	}
+	return s.resolver.Name(s.viewOf(t), n.dir, n.name, follow)
+}
+
+// hide denies a name that leads nowhere if it reads as one in a hidden folder:
+// ENOENT or ENOTDIR would tell what is in there.
+func (s *sandbox) hide(t *task, n *named, j *judged) {
+	if n.name == "" || !strings.HasPrefix(n.name, "/") && !s.findBase(t, n) {
+		return
+	}
+	path, _, _ := resolve.Lexical(n.base, n.name)
+	if v := s.plan.Sections().File(own(t, path), policy.Look); !v.Action.Permits() {
+		j.answer = 0
+		j.take(v, path)
+	}
+}
+
+// viewOf is whose eyes the resolver is to see with.
+func (s *sandbox) viewOf(t *task) resolve.Task {
+	return resolve.Task{PID: t.process.pid, TID: t.tid, Chrooted: s.chrooted, UID: func() uint32 { return fsuidOf(t.tid) }}
+}
+
+func errnoOf(err error) unix.Errno {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return unix.EACCES
+}
+
+// judgeFound decides by where a name was found to lead.
+func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged) {
+	switch {
+	case n.found.Path != "":
+		n.path = n.found.Path
+	case n.found.Was != "":
+		n.path = n.found.Was // a deleted file is still what it was
+	case n.found.Descriptor >= 0, n.held:
+		return // a pipe, a socket: it has it already
+	default:
+		s.deny(j, unix.EACCES, "it leads to an object without a name: "+n.found.Object)
+		return
+	}
+	s.decide(t, n, access, j)
+}
+
+// decide asks the rules, also those that the verb asks of beside the name itself:
+// who removes a name changes its folder.
+func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
+	path := own(t, n.path)
+	j.take(s.plan.Sections().File(path, access), n.path)
+	switch v := n.use.Verb; {
+	case v == policy.Removes, v == policy.Moves, v == policy.Takes && n.found.Exists:
+		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path))
+	case v == policy.Runs:
+		j.take(s.plan.Sections().Program(path), n.path)
+	}
+}
+
+// take has a section's verdict hold if it restricts more than what there is.
+func (j *judged) take(v policy.Verdict, path string) {
+	if v.Action > j.verdict.Action {
+		j.verdict, j.path = v, path
+	}
+}
+
+// own is a path as t's own: its /proc/PID is /proc/self to the rules.
+func own(t *task, path string) string {
+	rest, ok := strings.CutPrefix(path, "/proc/")
+	if !ok {
+		return path
+	}
+	pid := strconv.Itoa(t.process.pid)
+	if rest, ok = strings.CutPrefix(rest, pid); !ok || rest != "" && rest[0] != '/' {
+		return path
+	}
+	return "/proc/self" + rest
+}
+
+func folder(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		return path[:i]
+	}
+	return "/"
+}
+
+// judgeHeld decides for a descriptor that is itself what the call acts on. To
+// look at what it holds it needs no leave.
+func (s *sandbox) judgeHeld(t *task, n *named, j *judged) {
+	if n.use.Verb == policy.Looks {
+		return
+	}
+	found, err := s.resolver.Descriptor(s.viewOf(t), n.dir)
+	if err != nil {
+		j.answer = errnoOf(err)
+		return
+	}
+	n.walked, n.found = true, found
+	s.judgeFound(t, n, n.use.Verb.Access(), j)
+	if t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
+		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
+	}
+}
+
+// renamable says whether what the verb does to a descriptor can be done to its
+// path instead.
+func renamable(v policy.Verb) bool { return v == policy.Changes }
+
+// judgeMove denies to move a folder to where rules are freer with what is in it:
+// EXDEV has mv(1) copy, each file by its own leave.
+func (s *sandbox) judgeMove(entry *abi.Syscall, j *judged) {
+	list := s.naming.list
+	if len(list) != 2 || list[0].use.Verb != policy.Moves || !j.verdict.Action.Permits() {
+		return
+	}
+	from, to := &list[0], &list[1]
+	both := exchanges(entry, &j.direct)
+	if from.found.Folder && !s.plan.Sections().MayMove(from.path, to.path) || both && to.found.Folder && !s.plan.Sections().MayMove(to.path, from.path) {
+		s.deny(j, unix.EXDEV, "other rules are for what is in the folder there")
+	}
+}
+
+func exchanges(entry *abi.Syscall, c *abi.Call) bool {
+	p, ok := entry.Param("flags")
+	return ok && entry.Canonical == "renameat2" && p.Value(&c.Args)&unix.RENAME_EXCHANGE != 0
+}
