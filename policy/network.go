@@ -341,23 +341,29 @@ func (w *networkRules) tcpPorts(c class) (list []uint16, all bool) {
 	if w.policy.Default.Permits() {
 		return nil, true
 	}
-	for i := range w.addresses {
-		a := &w.addresses[i]
-		r := w.rules[a.rule]
-		switch {
-		case !r.Action.Permits() || !r.verb.speaks[c] || a.form == isAbstract:
+	for _, r := range w.rules {
+		if !r.Action.Permits() || !r.verb.speaks[c] {
 			continue
-		case a.form == isFamily:
-			if a.family == afInet || a.family == afInet6 {
+		}
+		for i := range r.addresses {
+			if list, all = r.addresses[i].tcpPorts(list); all {
 				return nil, true
 			}
-			continue
-		case int(a.ports.high)-int(a.ports.low)+len(list) >= portsMost:
-			return nil, true
 		}
-		for p := int(a.ports.low); p <= int(a.ports.high); p++ {
-			list = append(list, uint16(p))
-		}
+	}
+	return list, false
+}
+
+// tcpPorts appends the ports that the address speaks of.
+func (a *address) tcpPorts(list []uint16) (_ []uint16, all bool) {
+	switch {
+	case a.form == isSocket, a.form == isAbstract, a.form == isFamily && a.family != afInet && a.family != afInet6:
+		return list, false
+	case a.form == isFamily, int(a.ports.high)-int(a.ports.low)+len(list) >= portsMost:
+		return nil, true
+	}
+	for p := int(a.ports.low); p <= int(a.ports.high); p++ {
+		list = append(list, uint16(p))
 	}
 	return list, false
 }
@@ -365,12 +371,15 @@ func (w *networkRules) tcpPorts(c class) (list []uint16, all bool) {
 // Abstract says whether some abstract unix socket may be connected to.
 func (b *Sections) Abstract() bool {
 	for _, w := range b.network {
-		some := w.policy.Default.Permits() || slices.ContainsFunc(w.addresses, func(a boundAddress) bool {
-			return w.rules[a.rule].Action.Permits() && (a.form == isAbstract || a.form == isFamily && a.family == afUnix)
-		})
-		if !some {
+		if !w.policy.Default.Permits() && !slices.ContainsFunc(w.rules, permitsAbstract) {
 			return false
 		}
 	}
 	return true
+}
+
+func permitsAbstract(r *Rule) bool {
+	return r.Action.Permits() && slices.ContainsFunc(r.addresses, func(a address) bool {
+		return a.form == isAbstract || a.form == isFamily && a.family == afUnix
+	})
 }

@@ -23,10 +23,10 @@ type judged struct {
 	// rewrite: direct is put in call's place, so that the kernel takes from the
 	// registers what was judged, and nothing from memory that may change.
 	rewrite bool
-	// For sections: the path that decided, what is to be pinned, the call's part in
+	// For sections: what was decided on and the rule that it takes, what is to be pinned, the call's part in
 	// order, and what its rewrite is to know.
 	asked                  abi.Call // direct, before it was rewritten for them
-	path                   string
+	object, need           string
 	pins                   [4]pinText
 	pinned                 int
 	part                   part

@@ -228,7 +228,7 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 	path, _, _ := resolve.Lexical(n.base, n.name)
 	if v := s.plan.Sections().File(own(t, path), policy.Look); !v.Action.Permits() {
 		j.answer = 0
-		j.take(v, path)
+		j.take(v, path, "read")
 	}
 }
 
@@ -265,20 +265,29 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 // who removes a name changes its folder.
 func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 	path := own(t, n.path)
-	j.take(s.plan.Sections().File(path, access), n.path)
+	j.take(s.plan.Sections().File(path, access), n.path, needOf(access))
 	switch v := n.use.Verb; {
 	case v == policy.Removes, v == policy.Moves, v == policy.Takes && n.found.Exists:
-		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path))
+		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path), "write")
 	case v == policy.Runs:
-		j.take(s.plan.Sections().Program(path), n.path)
+		j.take(s.plan.Sections().Program(path), n.path, "allow")
 	}
 }
 
-// take has a section's verdict hold if it restricts more than what there is.
-func (j *judged) take(v policy.Verdict, path string) {
+// take has a section's verdict hold if it restricts more than what there is. need
+// is the word of the rule that would permit the object.
+func (j *judged) take(v policy.Verdict, object, need string) {
 	if v.Action > j.verdict.Action {
-		j.verdict, j.path = v, path
+		j.verdict, j.object, j.need = v, object, need
 	}
+}
+
+// needOf is the rule of files that permits an access.
+func needOf(a policy.Access) string {
+	if a == policy.Write {
+		return "write"
+	}
+	return "read"
 }
 
 // own is a path as t's own: its /proc/PID is /proc/self to the rules.

@@ -134,7 +134,7 @@ func (s *sandbox) judgeText(t *task, n *named, j *judged) bool {
 		return false
 	}
 	n.path = path
-	j.take(v, path)
+	j.take(v, path, needOf(policy.OpenAccess(s.naming.flags, true)))
 	return true
 }
 

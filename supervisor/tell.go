@@ -36,7 +36,7 @@ func (s *sandbox) tell(t *task, j *judged) {
 		return
 	}
 	f := audit.Facts{Call: j.call, Direct: j.direct, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Ignored: s.opt.Permissive}
+		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Object: j.object, Need: j.need, Ignored: s.opt.Permissive}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
