@@ -89,6 +89,7 @@ func (f *runFlags) run(args []string) error {
 		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
+	spread()
 	relay := startRelay()
 	result, err := supervisor.Run(context.Background(), plan, command, supervisor.Options{
 		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),
