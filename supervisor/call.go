@@ -106,6 +106,10 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 		s.place.giveBack()
 	case "sched_setaffinity":
 		s.place.foreign()
+	case "seccomp":
+		t.process.filtered = true
+	case "prctl":
+		t.process.filtered = t.process.filtered || uint32(j.call.Args[0]) == unix.PR_SET_SECCOMP
 	}
 	if s.confined && s.strays(entry, &j.call) && j.verdict.Action < policy.Deny {
 		j.verdict.Action, j.verdict.Errno = policy.Deny, uint16(unix.EPERM)

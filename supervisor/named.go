@@ -247,6 +247,10 @@ func errnoOf(err error) unix.Errno {
 
 // judgeFound decides by where a name was found to lead.
 func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged) {
+	if !n.found.Exists && n.found.Path != "" && !s.mayMake(n) {
+		s.judgeMissing(t, n, j)
+		return
+	}
 	if n.use.Verb == policy.Runs {
 		s.judgeProgram(t, n, j)
 	}
@@ -262,6 +266,27 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 		return
 	}
 	s.decide(t, n, access, j)
+}
+
+// mayMake says whether the call can make a file of that name.
+func (s *sandbox) mayMake(n *named) bool {
+	switch n.use.Verb {
+	case policy.Makes, policy.Links, policy.Takes, policy.Binds:
+		return true
+	case policy.Opens:
+		return s.naming.flags&openMakes != 0
+	}
+	return false
+}
+
+// judgeMissing is for a name of nothing: whoever may look may know it, whatever
+// else is denied. Programs try names in turn, and stop at EACCES.
+func (s *sandbox) judgeMissing(t *task, n *named, j *judged) {
+	n.path = n.found.Path
+	j.take(s.plan.Sections().File(own(t, n.path), policy.Look), n.path, "read")
+	if j.verdict.Action.Permits() {
+		j.answer = unix.ENOENT
+	}
 }
 
 // decide asks the rules, also those that the verb asks of beside the name itself:

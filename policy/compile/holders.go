@@ -115,6 +115,9 @@ func (h Holders) stop(s *abi.Syscall, report bool) string {
 	if why := h.socketStop(s); why != "" {
 		return why
 	}
+	if s.Canonical == "seccomp" && h.Pins() {
+		return ownFilter
+	}
 	for _, u := range policy.UsesOf(s) {
 		if why := h.useStop(s, u.Verb, report); why != "" {
 			return why
@@ -142,6 +145,21 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return "opened for writing, it could be a process's memory (/proc/PID/mem)"
 	}
 	return ""
+}
+
+const ownFilter = "a filter of the program's own judges what is put in its calls' place"
+
+// filtering is the arguments of prctl by which it installs a filter: they stop
+// whatever the policies say of them.
+func (h Holders) filtering(s *abi.Syscall) (c cube, some bool) {
+	if !h.Pins() || s.Canonical != "prctl" {
+		return c, false
+	}
+	p, ok := s.Param("option")
+	if !ok {
+		return c, false
+	}
+	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: unix.PR_SET_SECCOMP})
 }
 
 // unless is the arguments with which a call needs no stop though stop says so:
