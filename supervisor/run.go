@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"callgate/policy/compile"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
 
@@ -55,7 +56,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	}
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
 	if s.confined {
-		domain, err := launch.NewDomain()
+		domain, err := newDomain()
 		if err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
 		}
@@ -77,6 +78,16 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	s.place.take(stage.PID)
 	stage.Go()
 	return stage, nil
+}
+
+// newDomain makes the Landlock domain that the sandbox is to be in.
+func newDomain() (*launch.Domain, error) {
+	abi, err := launch.LandlockABI()
+	if err != nil {
+		return nil, err
+	}
+	l := compile.Confine(compile.Bound{}, compile.Host{ABI: abi, Look: launch.Look})
+	return launch.NewDomain(&l.Ruleset)
 }
 
 func descriptor(f *os.File) int {

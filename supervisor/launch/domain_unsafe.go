@@ -1,8 +1,11 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
+
+	"callgate/policy/compile"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,63 +27,111 @@ func LandlockABI() (int, error) {
 	return int(abi), nil
 }
 
-// ABIs of Landlock at which something came that matters here.
-const (
-	abiRefer = 2 // Linux 5.19: LANDLOCK_ACCESS_FS_REFER
-	abiScope = 6 // Linux 6.12: LANDLOCK_SCOPE_*
-)
-
-// NewDomain makes the domain that restricts the least: from ABI 6 signals stay
-// in the sandbox, and nothing else changes. Before that a ruleset must name a
-// right on files, which it then grants everywhere; with it the kernel refuses
-// mount(2) and, before ABI 2, to move files between folders.
-func NewDomain() (*Domain, error) {
-	abi, err := LandlockABI()
+// NewDomain makes a ruleset of the kernel's. Paths that are gone since r was
+// computed are an error, but where only reading was granted: what is not
+// granted is denied. Symbolic links are never followed, for what they lead to
+// is not what the policy named.
+func NewDomain(r *compile.Ruleset) (*Domain, error) {
+	d, err := create(r)
 	if err != nil {
 		return nil, err
 	}
-	attr := unix.LandlockRulesetAttr{}
-	switch {
-	case abi >= abiScope:
-		attr.Scoped = unix.LANDLOCK_SCOPE_SIGNAL
-	case abi >= abiRefer:
-		attr.Handled_access_fs = unix.LANDLOCK_ACCESS_FS_REFER
-	default:
-		attr.Handled_access_fs = unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
-	}
-	d, err := create(&attr)
-	if err != nil || attr.Handled_access_fs == 0 {
-		return d, err
-	}
-	if err := d.grant("/", attr.Handled_access_fs); err != nil {
+	if err := d.grantAll(r); err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
-func create(attr *unix.LandlockRulesetAttr) (*Domain, error) {
+func create(r *compile.Ruleset) (*Domain, error) {
+	attr := unix.LandlockRulesetAttr{Handled_access_fs: r.AccessFS, Handled_access_net: r.AccessNet, Scoped: r.Scoped}
 	// Fields that an older kernel does not know may be there if they are zero.
-	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr), 0)
+	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if errno != 0 {
 		return nil, fmt.Errorf("landlock_create_ruleset: %w", errno)
 	}
 	return &Domain{int(fd)}, nil
 }
 
-func (d *Domain) grant(path string, access uint64) error {
-	parent, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
+func (d *Domain) grantAll(r *compile.Ruleset) error {
+	for _, g := range r.Paths {
+		if err := d.grantPath(g); err != nil && !(gone(err) && g.Access&^harmless == 0) {
+			return err
+		}
 	}
-	defer unix.Close(parent)
-	rule := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(parent)}
-	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(d.fd), unix.LANDLOCK_RULE_PATH_BENEATH,
-		uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("landlock_add_rule: %w", errno)
+	for _, g := range r.Ports {
+		rule := netPortAttr{access: g.Access, port: uint64(g.Port)}
+		if err := d.add(ruleNetPort, unsafe.Pointer(&rule)); err != nil {
+			return fmt.Errorf("landlock_add_rule for port %d: %w", g.Port, err)
+		}
 	}
 	return nil
+}
+
+// harmless are the rights without which a command at worst cannot read.
+const harmless = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}
+
+func (d *Domain) grantPath(g compile.PathGrant) error {
+	fd, err := openAt(g.Path)
+	if err != nil {
+		return fmt.Errorf("open %s, to grant it to the sandbox: %w", g.Path, err)
+	}
+	defer unix.Close(fd)
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: g.Access, Parent_fd: int32(fd)}
+	if err := d.add(unix.LANDLOCK_RULE_PATH_BENEATH, unsafe.Pointer(&rule)); err != nil {
+		return fmt.Errorf("landlock_add_rule for %s: %w", g.Path, err)
+	}
+	return nil
+}
+
+func (d *Domain) add(kind uintptr, rule unsafe.Pointer) error {
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(d.fd), kind, uintptr(rule), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+const ruleNetPort = 2 // LANDLOCK_RULE_NET_PORT
+
+// netPortAttr is struct landlock_net_port_attr (linux/landlock.h):
+//
+//	__u64 allowed_access;
+//	__u64 port;
+type netPortAttr struct{ access, port uint64 }
+
+// openAt opens a canonical path for its place alone. openat2 came with Linux
+// 5.6, before Landlock.
+func openAt(path string) (fd int, err error) {
+	return unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+}
+
+// Look says what is at a path, for compile.Host. What this process may not look
+// at is missing, for the sandbox as well.
+func Look(path string) compile.Found {
+	fd, err := openAt(path)
+	if errors.Is(err, unix.ELOOP) {
+		return compile.Link
+	}
+	if err != nil {
+		return compile.Missing
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return compile.Missing
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return compile.Folder
+	}
+	return compile.File
 }
 
 // Close closes the ruleset; a stage that was started has its own.

@@ -1,0 +1,131 @@
+package launch
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Loaders are the host's ELF interpreters, where the ABIs' documents and musl
+// have them, by their canonical names.
+func Loaders() []string {
+	var list []string
+	for _, pattern := range []string{"/lib*/ld-linux*.so.*", "/lib*/ld64.so.*", "/lib/ld-musl-*.so.1"} {
+		found, _ := filepath.Glob(pattern)
+		for _, path := range found {
+			if path, err := filepath.EvalSymlinks(path); err == nil {
+				list = append(list, path)
+			}
+		}
+	}
+	return list
+}
+
+// maxInterpreters is how many scripts may be each other's interpreters
+// (fs/exec.c, exec_binprm).
+const maxInterpreters = 5
+
+// Executed gives the files that the kernel executes for an absolute path, by
+// their canonical names: itself, a script's interpreter in turn, and an ELF
+// program's. What cannot be read ends the list: then execve itself tells what
+// is wrong.
+func Executed(path string) []string {
+	var list []string
+	for len(list) <= maxInterpreters && filepath.IsAbs(path) {
+		canonical, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			break
+		}
+		list = append(list, canonical)
+		path = interpreter(canonical)
+	}
+	return list
+}
+
+// interpreter is the file that the kernel executes for another, "" for none.
+func interpreter(path string) string {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() {
+		return "" // to open others could block
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	return interpreterOf(f)
+}
+
+func interpreterOf(f io.ReaderAt) string {
+	var start [256]byte // BINPRM_BUF_SIZE
+	n, _ := f.ReadAt(start[:], 0)
+	if line, script := bytes.CutPrefix(start[:n], []byte("#!")); script {
+		return scriptInterpreter(line)
+	}
+	if bytes.HasPrefix(start[:n], []byte("\x7fELF")) && n >= elfHeaderSize {
+		return elfInterpreter(f, start[:n])
+	}
+	return ""
+}
+
+func scriptInterpreter(line []byte) string {
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	line = bytes.TrimLeft(line, " \t")
+	if end := bytes.IndexAny(line, " \t\x00"); end >= 0 {
+		line = line[:end]
+	}
+	return string(line)
+}
+
+// elfHeaderSize is sizeof(Elf64_Ehdr); a 32-bit program of that size has no
+// interpreter either.
+const elfHeaderSize = 64
+
+// elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c). The
+// file is whoever's: package debug/elf does not claim to stand that.
+func elfInterpreter(f io.ReaderAt, header []byte) string {
+	le := binary.LittleEndian
+	var at, size, count int64
+	wide := header[elf.EI_CLASS] == byte(elf.ELFCLASS64)
+	if wide {
+		at, size, count = int64(le.Uint64(header[32:])), int64(le.Uint16(header[54:])), int64(le.Uint16(header[56:]))
+	} else {
+		at, size, count = int64(le.Uint32(header[28:])), int64(le.Uint16(header[42:])), int64(le.Uint16(header[44:]))
+	}
+	var p [56]byte // sizeof(Elf64_Phdr)
+	for ; count > 0; count-- {
+		if at < 0 {
+			return ""
+		}
+		if n, _ := f.ReadAt(p[:], at); n < 32 { // sizeof(Elf32_Phdr)
+			return ""
+		}
+		at += size
+		if elf.ProgType(le.Uint32(p[:])) != elf.PT_INTERP {
+			continue
+		}
+		if wide {
+			return textAt(f, int64(le.Uint64(p[8:])), le.Uint64(p[32:]))
+		}
+		return textAt(f, int64(le.Uint32(p[4:])), uint64(le.Uint32(p[16:])))
+	}
+	return ""
+}
+
+// textAt reads a path that ends in NUL.
+func textAt(f io.ReaderAt, at int64, size uint64) string {
+	if at < 0 || size > unix.PathMax {
+		return ""
+	}
+	text := make([]byte, size)
+	if _, err := f.ReadAt(text, at); err != nil {
+		return ""
+	}
+	path, _, _ := bytes.Cut(text, []byte{0})
+	return string(path)
+}
