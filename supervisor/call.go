@@ -63,6 +63,9 @@ func (s *sandbox) seccompStop(t *task) error {
 		s.place.stop(t.tid)
 	}
 	j := s.judge(t)
+	if j.answer != 0 || !j.verdict.Action.Permits() {
+		j.part = apart
+	}
 	if !s.enter(t, j.part) {
 		return nil
 	}
@@ -221,6 +224,7 @@ func (s *sandbox) allow(t *task, j *judged) error {
 
 // skip has the call not executed; it returns value.
 func (s *sandbox) skip(t *task, value int64) error {
+	s.leave(t)
 	if err := s.kernel.Skip(t.tid, value); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -28,11 +29,8 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 	if len(list) == 0 || j.answer != 0 || !j.verdict.Action.Permits() {
 		return
 	}
-	j.part = looks
-	for i := range list {
-		if list[i].use.Verb.Names() {
-			j.part = changes
-		}
+	if j.part = looks; slices.ContainsFunc(list, func(n named) bool { return n.use.Verb.Names() }) {
+		j.part = changes
 	}
 	switch verb := list[0].use.Verb; {
 	case verb == policy.Opens:

@@ -52,16 +52,27 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 	n := &s.naming
 	n.list, n.how = n.list[:0], nil
 	uses := s.usesOf(entry)
-	if len(uses) == 0 || s.passes(uses[0].Verb) {
+	if len(uses) == 0 {
 		return
+	}
+	verb := uses[len(uses)-1].Verb
+	if s.holders.Orders(verb) && !s.opt.Permissive {
+		j.part, j.rewrite = changes, true
+	}
+	if s.passes(uses[0].Verb) || uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
+		return
+	}
+	advice := s.advises(uses[0].Verb)
+	if advice && !s.plan.Reports() {
+		return
+	}
+	if advice {
+		defer func() { n.list, j.answer = n.list[:0], 0 }() // the kernel has its own
 	}
 	for i := range uses {
 		if !s.readName(t, entry, &uses[i], j) {
 			return
 		}
-	}
-	if uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
-		return
 	}
 	for i := range n.list {
 		if s.judgeName(t, entry, &n.list[i], j); j.answer != 0 || !j.verdict.Action.Permits() {
@@ -69,9 +80,6 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 		}
 	}
 	s.judgeMove(entry, j)
-	if s.advises(uses[0].Verb) {
-		n.list = n.list[:0]
-	}
 }
 
 // passes says whether a verb is none of the sections' business here.

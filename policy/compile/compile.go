@@ -95,6 +95,9 @@ func (p *Plan) Holders() Holders { return p.opts.Holders }
 // the zero value.
 func (p *Plan) Landlock() Landlock { return p.opts.Landlock }
 
+// Reports says whether what is denied is sent to the supervisor, to be told.
+func (p *Plan) Reports() bool { return p.opts.Report }
+
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter
 

@@ -1,6 +1,9 @@
 package compile
 
 import (
+	"slices"
+	"strings"
+
 	"callgate/policy"
 	"callgate/policy/abi"
 
@@ -48,8 +51,17 @@ func Enforce(b *policy.Sections, host Host) (Holders, Landlock) {
 	if bound.Network != nil {
 		h.Network = Supervisor
 	}
-	h.Memory = h.Pins() && l.Ruleset.permits("/proc/1/mem", unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
+	h.Memory = h.Pins() && slices.ContainsFunc(host.Procs, l.Ruleset.writes)
 	return h, l
+}
+
+// writes says whether the ruleset lets something in a folder, or all of it, be
+// written to.
+func (r *Ruleset) writes(folder string) bool {
+	const write = unix.LANDLOCK_ACCESS_FS_WRITE_FILE
+	return r.permits(folder, write) || slices.ContainsFunc(r.Paths, func(g PathGrant) bool {
+		return g.Access&write != 0 && strings.HasPrefix(g.Path, folder+"/")
+	})
 }
 
 // triedOf is a section's rules without those of the guard.
@@ -137,6 +149,8 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return ""
 	case h.Files == Supervisor:
 		return "the files that it names are in the tracee's memory"
+	case h.Orders(v):
+		return "names hold still while another call is decided by them"
 	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate":
 		return "Landlock does not hold changes of metadata"
 	case h.Files == Kernel && report:
@@ -160,6 +174,13 @@ func (h Holders) filtering(s *abi.Syscall) (c cube, some bool) {
 		return c, false
 	}
 	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: unix.PR_SET_SECCOMP})
+}
+
+// Orders says whether calls with this verb stop, whoever decides them, for other
+// calls to be decided by names that hold still: they make names that can lead
+// elsewhere.
+func (h Holders) Orders(v policy.Verb) bool {
+	return (h.Files != Nobody || h.Network != Nobody) && v.Names() && v != policy.Removes
 }
 
 // unless is the arguments with which a call needs no stop though stop says so:
