@@ -31,6 +31,7 @@ type judged struct {
 	pinned                 int
 	part                   part
 	again, blocks, chroots bool
+	asks                   bool // which CPUs a task has
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
 	answer unix.Errno
@@ -107,6 +108,7 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	switch entry.Name {
 	case "sched_getaffinity":
 		s.place.giveBack()
+		j.rewrite, j.asks = true, true // nobody is narrowed until it has its answer
 	case "sched_setaffinity":
 		s.place.foreign()
 	case "seccomp":
