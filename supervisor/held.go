@@ -161,7 +161,7 @@ func (s *sandbox) planPlainOpen(entry *abi.Syscall, n *named, j *judged) {
 // followed the text, without "..": a folder that is moved meanwhile could change
 // what that means.
 func openName(n *named) string {
-	name, slash := n.name, strings.HasSuffix(n.name, "/")
+	name, slash := n.name, strings.HasSuffix(n.name, "/") || strings.HasSuffix(n.name, "/.")
 	switch {
 	case n.walked:
 		name, slash = n.found.Inside, n.found.TrailingSlash

@@ -196,7 +196,7 @@ func (s *sandbox) deny(j *judged, errno unix.Errno, reason string) {
 func (s *sandbox) judgeName(t *task, entry *abi.Syscall, n *named, j *judged) {
 	switch {
 	case n.held:
-		s.judgeHeld(t, n, j)
+		s.judgeHeld(t, entry, n, j)
 	case n.use.Verb == policy.Opens:
 		s.judgeOpen(t, n, j)
 	default:
@@ -346,7 +346,7 @@ func folder(path string) string {
 
 // judgeHeld decides for a descriptor that is itself what the call acts on. To
 // look at what it holds it needs no leave.
-func (s *sandbox) judgeHeld(t *task, n *named, j *judged) {
+func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 	if n.use.Verb == policy.Looks {
 		return
 	}
@@ -356,10 +356,24 @@ func (s *sandbox) judgeHeld(t *task, n *named, j *judged) {
 		return
 	}
 	n.walked, n.found = true, found
+	if t.process.shares() && n.dir >= 0 && !pathOnly(entry) && descriptorFlags(t.tid, n.dir)&openPath != 0 {
+		j.answer = unix.EBADF // by its path it could be done
+		return
+	}
 	s.judgeFound(t, n, n.use.Verb.Access(), j)
 	if t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
 		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
 	}
+}
+
+// pathOnly says whether a call takes a descriptor that was opened with O_PATH for
+// a file itself (open(2)).
+func pathOnly(entry *abi.Syscall) bool {
+	switch entry.Canonical {
+	case "fchmod", "fchown", "fsetxattr", "fremovexattr", "setxattrat", "removexattrat", "file_setattr":
+		return false
+	}
+	return true
 }
 
 // renamable says whether what the verb does to a descriptor can be done to its
