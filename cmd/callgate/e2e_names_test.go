@@ -124,8 +124,10 @@ func (w *world) changed(t *testing.T) (diff string) {
 
 // An attack is one call in one mode, tried again and again.
 type attack struct {
-	mode, call, gain string
-	tries            int
+	mode, call, gain, object, tidies string
+
+	tries int
+	wrap  []string // a command of the tracee that runs it
 }
 
 // counts is what an attack says that it got.
@@ -133,11 +135,11 @@ type counts struct{ got, made, refused int }
 
 // run makes an attack under a build of callgate, "" for the one under test, and
 // says what it got; the world says what it changed.
-func (a attack) run(t *testing.T, build string, user bool, wrap ...string) (c counts, changed string) {
+func (a attack) run(t *testing.T, build string) (c counts, changed string) {
 	t.Helper()
-	w := newWorld(t, user)
-	tr := trial{policy: w.policy(), build: build, quiet: true, user: user, dir: w.dir}
-	argv := append([]string{tracee(t)}, wrap...)
+	w := newWorld(t, false)
+	tr := trial{policy: w.policy(), build: build, quiet: true, dir: w.dir}
+	argv := append([]string{tracee(t)}, a.wrap...)
 	got := tr.run(t, append(argv, "names", a.mode, a.call, itoa(a.tries))...)
 	if _, err := fmt.Sscanf(got.stdout, "got %d made %d refused %d", &c.got, &c.made, &c.refused); err != nil || got.status != 0 {
 		t.Fatalf("%v: %v", err, got)
@@ -178,7 +180,7 @@ func attackCalls(t *testing.T) (list []attack) {
 	must(t, err)
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
-		list = append(list, attack{call: f[0], gain: f[1]})
+		list = append(list, attack{call: f[0], gain: f[1], object: f[2], tidies: f[3]})
 	}
 	return list
 }

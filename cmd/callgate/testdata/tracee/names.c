@@ -24,6 +24,7 @@ static char *path;          /* PATH, which can flip */
 static char *other, *block; /* OTHER, BLOCK */
 static int *count;
 static int watcher = -1;
+static int in_links;        /* objects are in wk/s */
 static int home, from, to; /* wk, and the folders that a mode flips between */
 static char top[256];
 static volatile uint16_t *letters;
@@ -167,21 +168,17 @@ static void tidy_up(enum tidy tidy)
 {
 	switch (tidy) {
 	case NEW:
-		for (const char *const *in = (const char *const[]){"new", "s/new", "t/new", 0}; *in; in++)
-			if (raw(SYS_unlinkat, home, (long)*in, 0, 0, 0, 0) == -EISDIR)
-				raw(SYS_unlinkat, home, (long)*in, AT_REMOVEDIR, 0, 0, 0);
+		if (raw(SYS_unlink, (long)path, 0, 0, 0, 0, 0) == 0 || raw(SYS_rmdir, (long)path, 0, 0, 0, 0, 0) == 0)
+			break;
+		raw(SYS_unlinkat, home, (long)"new", 0, 0, 0, 0);
+		raw(SYS_unlinkat, home, (long)"new", AT_REMOVEDIR, 0, 0, 0);
 		break;
 	case FILE_BACK:
-		make("f");
-		make("s/f");
+	case MOVED_BACK:
+		make(in_links ? "s/f" : "f");
 		break;
 	case FOLDER_BACK:
-		raw(SYS_mkdirat, home, (long)"d", 0700, 0, 0, 0);
-		raw(SYS_mkdirat, home, (long)"s/d", 0700, 0, 0, 0);
-		break;
-	case MOVED_BACK:
-		make("f");
-		make("s/f");
+		raw(SYS_mkdirat, home, (long)(in_links ? "s/d" : "d"), 0700, 0, 0, 0);
 		break;
 	case SOURCE_BACK:
 		make("source");
@@ -285,7 +282,8 @@ static int attempt(const struct call *c, int *refused)
 	default:
 		if (r > 0 && (c->nr == SYS_open || c->nr == SYS_openat2 || c->nr == SYS_creat || c->int80))
 			close(r);
-		tidy_up(c->tidy);
+		if (r >= 0 || r == -EEXIST)
+			tidy_up(c->tidy);
 		return 0;
 	}
 }
@@ -327,6 +325,7 @@ static int run_names(int argc, char **argv)
 	snprintf(other, 4096, "%s/wk/%s", top, c->other ? c->other : "f2");
 	if (c->tidy == SOURCE_BACK)
 		make("source");
+	in_links = m->flip == flip_links;
 	begin(m, c->object);
 	for (long i = number(argv[2]); i > 0; i--) {
 		int no = 0;
@@ -342,7 +341,7 @@ static int run_names(int argc, char **argv)
 	return 0;
 }
 
-/* names-list: the calls, with what each gains and the object. */
+/* names-list: the calls, with what each gains, the object, what is to be tidied. */
 static int run_list(int argc, char **argv)
 {
 	static const char *const gains[] = {"", "reads", "looks", "changes", "runs", "goes"};
@@ -350,7 +349,7 @@ static int run_list(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	for (const struct call *c = calls; c->name; c++)
-		say("%s %s %s", c->name, gains[c->gain], c->object);
+		say("%s %s %s %d", c->name, gains[c->gain], c->object, c->tidy);
 	return 0;
 }
 
