@@ -26,6 +26,10 @@ const GuardName = "builtin:guard"
 // GuardNamesName is the one that closes the ways around sections.
 const GuardNamesName = "builtin:guard-names"
 
+// IsGuard says whether a policy is one that Guard adds, which no user's can
+// permit anything against.
+func IsGuard(name string) bool { return name == GuardName || name == GuardNamesName }
+
 // Loader finds the texts of policies.
 type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.

@@ -46,8 +46,8 @@ func (w *networkRules) permits(i order) bool {
 // settle takes account of rules on all unix sockets, which stand beside the
 // tree.
 func (m *move) settle(w *networkRules) {
-	for i := range w.addresses {
-		b := &w.addresses[i]
+	for i := range w.others {
+		b := &w.others[i]
 		for c := range m.from.best {
 			if b.form == isFamily && b.family == afUnix && w.rules[b.rule].verb.speaks[c] {
 				m.from.best[c] = min(m.from.best[c], b.rule)

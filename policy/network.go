@@ -22,22 +22,66 @@ const (
 
 // networkRules is one policy's section network.
 type networkRules struct {
-	policy    *Policy
-	rules     []*Rule
-	addresses []boundAddress // but those of unix sockets' files, in the order of trial
-	unix      *pathTree      // of those
+	policy *Policy
+	rules  []*Rule
+	nets   netTable       // addresses and networks
+	unix   *pathTree      // unix sockets' files
+	others []boundAddress // the rest, in the order of trial
+	// unsure is the first rule of a class that an address which the call leaves
+	// out could fall under, and that does not permit.
+	unsure [classes]order
 }
 
-// boundAddress is an address of a rule, with a host's name looked up.
+// boundAddress is an address and its rule.
 type boundAddress struct {
 	*address
-	prefix netip.Prefix
-	rule   order
+	rule order
+}
+
+// netTable finds rules by IP addresses. What it costs grows with how many
+// lengths the networks have, not with how many networks there are.
+type netTable struct {
+	nets    map[netip.Prefix][]boundAddress // each in the order of trial
+	lengths [2][]int                        // of IPv4, IPv6
+}
+
+func (t *netTable) add(net netip.Prefix, a boundAddress) {
+	if t.nets == nil {
+		t.nets = map[netip.Prefix][]boundAddress{}
+	}
+	t.nets[net] = append(t.nets[net], a)
+	if l := &t.lengths[version(net.Addr())]; !slices.Contains(*l, net.Bits()) {
+		*l = append(*l, net.Bits())
+	}
+}
+
+func version(ip netip.Addr) int {
+	if ip.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// find gives the first rule before a limit that speaks of an address and port.
+func (t *netTable) find(rules []*Rule, a *Address, c class, limit order) order {
+	for _, bits := range t.lengths[version(a.IP)] {
+		net, _ := a.IP.Prefix(bits) // the length is one that the version has
+		for _, b := range t.nets[net] {
+			if b.rule >= limit {
+				break
+			}
+			if rules[b.rule].verb.speaks[c] && b.ports.has(a.Port) {
+				limit = b.rule
+				break
+			}
+		}
+	}
+	return limit
 }
 
 func (b *binder) network(p *Policy) *networkRules {
 	rules, _ := p.Section(Network)
-	w := &networkRules{policy: p, rules: rules, unix: newPathTree()}
+	w := &networkRules{policy: p, rules: rules, unix: newPathTree(), unsure: [classes]order{noRule, noRule}}
 	for i, rule := range rules {
 		for j := range rule.addresses {
 			b.address(w, rule, &rule.addresses[j], order(i))
@@ -50,6 +94,9 @@ func (b *binder) address(w *networkRules, rule *Rule, a *address, i order) {
 	switch a.form {
 	case isSocket:
 		b.enter(w.unix, rule, &a.path, i)
+		return
+	case isPrefix:
+		w.nets.add(a.prefix, boundAddress{a, i})
 	case isHost:
 		ips := b.lookup(a.name)
 		if len(ips) == 0 {
@@ -57,10 +104,18 @@ func (b *binder) address(w *networkRules, rule *Rule, a *address, i order) {
 		}
 		for _, ip := range ips {
 			ip = ip.Unmap().WithZone("")
-			w.addresses = append(w.addresses, boundAddress{a, netip.PrefixFrom(ip, ip.BitLen()), i})
+			w.nets.add(netip.PrefixFrom(ip, ip.BitLen()), boundAddress{a, i})
 		}
 	default:
-		w.addresses = append(w.addresses, boundAddress{a, a.prefix, i})
+		w.others = append(w.others, boundAddress{a, i})
+	}
+	if rule.Action.Permits() || a.form == isFamily || a.form == isAbstract {
+		return
+	}
+	for c := range w.unsure {
+		if rule.verb.speaks[c] {
+			w.unsure[c] = min(w.unsure[c], i)
+		}
 	}
 }
 
@@ -128,41 +183,41 @@ func (b *Sections) judge(a Address, c class) Verdict {
 }
 
 // find gives the first rule of a class that speaks of an address, noRule if
-// none does.
+// none does. What a call leaves out could be what a rule denies, never what it
+// permits.
 func (w *networkRules) find(a *Address, c class) order {
 	first := noRule
-	if a.Family == afUnix && !a.Abstract && a.Path[0] == '/' {
-		first = w.unix.find(a.Path, c)
-	}
-	for i := range w.addresses {
-		b := &w.addresses[i]
-		if b.rule >= first {
+	for i := range w.others {
+		b := &w.others[i]
+		if w.rules[b.rule].verb.speaks[c] && b.matches(a) {
+			first = b.rule
 			break
 		}
-		if r := w.rules[b.rule]; r.verb.speaks[c] && b.matches(a, r.Action.Permits()) {
-			return b.rule
-		}
+	}
+	switch {
+	case a.Family == afUnix && !a.Abstract && a.Path[0] == '/':
+		first = min(first, w.unix.find(a.Path, c))
+	case a.inet() && a.IP.IsValid():
+		first = w.nets.find(w.rules, a, c, first)
+	case a.inet():
+		first = min(first, w.unsure[c])
 	}
 	return first
 }
 
-func (b *boundAddress) matches(a *Address, permits bool) bool {
-	inet := a.Family == afInet || a.Family == afInet6
+func (a *Address) inet() bool { return a.Family == afInet || a.Family == afInet6 }
+
+// matches is for addresses that no table has.
+func (b *boundAddress) matches(a *Address) bool {
 	switch b.form {
 	case isFamily:
 		return b.family == a.Family
 	case isAbstract:
 		return a.Family == afUnix && a.Abstract && globMatch(b.name, a.Path)
-	case isSocket:
-		return false
 	case isAny:
-		return inet && (b.ports.has(a.Port) || !permits && !a.IP.IsValid())
+		return a.inet() && b.ports.has(a.Port) && (a.IP.IsValid() || b.ports == anyPort)
 	}
-	// What a call leaves out could be what a rule denies, never what it permits.
-	if !a.IP.IsValid() {
-		return inet && !permits
-	}
-	return inet && b.ports.has(a.Port) && b.prefix.Contains(a.IP)
+	return false
 }
 
 // Socket is the verdict of network on making a socket, as socket(2) is called.
@@ -255,67 +310,3 @@ func (a *address) within(domain uint32) bool {
 
 // familyParam is the parameter whose constants are the address families.
 func familyParam() *abi.Param { return &exemplar("socket").Params[0] }
-
-// TCPPorts gives the ports that TCP may be connected to or, for binding, bound
-// to, by whatever address; all says that they are too many to list. It may give
-// more than the section permits, never less.
-func (b *Sections) TCPPorts(binding bool) (list []uint16, all bool) {
-	c := classConnect
-	if binding {
-		c = classBind
-	}
-	first := true
-	for _, w := range b.network {
-		ports, any := w.tcpPorts(c)
-		switch {
-		case any:
-			continue
-		case first:
-			list, first = ports, false
-		default:
-			list = slices.DeleteFunc(list, func(p uint16) bool { return !slices.Contains(ports, p) })
-		}
-	}
-	return list, first
-}
-
-// portsMost is how many ports are listed one by one.
-const portsMost = 256
-
-func (w *networkRules) tcpPorts(c class) (list []uint16, all bool) {
-	if w.policy.Default.Permits() {
-		return nil, true
-	}
-	for i := range w.addresses {
-		a := &w.addresses[i]
-		r := w.rules[a.rule]
-		switch {
-		case !r.Action.Permits() || !r.verb.speaks[c] || a.form == isAbstract:
-			continue
-		case a.form == isFamily:
-			if a.family == afInet || a.family == afInet6 {
-				return nil, true
-			}
-			continue
-		case int(a.ports.high)-int(a.ports.low)+len(list) >= portsMost:
-			return nil, true
-		}
-		for p := int(a.ports.low); p <= int(a.ports.high); p++ {
-			list = append(list, uint16(p))
-		}
-	}
-	return list, false
-}
-
-// Abstract says whether some abstract unix socket may be connected to.
-func (b *Sections) Abstract() bool {
-	for _, w := range b.network {
-		some := w.policy.Default.Permits() || slices.ContainsFunc(w.addresses, func(a boundAddress) bool {
-			return w.rules[a.rule].Action.Permits() && (a.form == isAbstract || a.form == isFamily && a.family == afUnix)
-		})
-		if !some {
-			return false
-		}
-	}
-	return true
-}

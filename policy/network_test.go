@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -141,5 +143,58 @@ func TestPrivateTmp(t *testing.T) {
 		if got := (Set{p}).PrivateTmp(); got != want || (Set{parse(t, ""), again}).PrivateTmp() != want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestNetworkIsFirstMatch compares with trying address by address, on rules
+// that meet.
+func TestNetworkIsFirstMatch(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 1000 {
+		var text strings.Builder
+		text.WriteString("network:\n  - connect: AF_VSOCK\n")
+		var rules []string
+		for range r.IntN(10) {
+			at := pick(r, "10.0.0.0/8", "10.0.0.0/31", "10.0.0.1", "0.0.0.0/0", "::/0", "::1", "::/64", "*")
+			port := pick(r, "", ":1", ":1-2", ":2")
+			if port != "" && strings.Contains(at, ":") {
+				at = "[" + at + "]"
+			}
+			rule := pick(r, "connect", "bind", "deny", "log", "kill") + ": '" + at + port + "'"
+			rules = append(rules, rule)
+			text.WriteString("  - " + rule + "\n")
+		}
+		s := bind(t, text.String())
+		for range 20 {
+			a := addressOf(t, pick(r, "10.0.0.0", "10.0.0.1", "10.0.0.2", "11.0.0.1", "[::1]", "[::2]", "[2001:db8::1]")+":"+pick(r, "1", "2", "3"))
+			want := Deny
+			for _, rule := range rules {
+				one := bind(t, "default: kill\nnetwork: [{connect: AF_VSOCK}, {"+rule+"}]")
+				if v := one.Connect(a); v.Cause == ByRule {
+					want = v.Action
+					break
+				}
+			}
+			if got := s.Connect(a).Action; got != want {
+				t.Fatalf("%v: got %v, want %v\n%s", a, got, want, text.String())
+			}
+		}
+	}
+}
+
+func BenchmarkConnect(b *testing.B) {
+	for _, n := range []int{10, 10000} {
+		var text strings.Builder
+		text.WriteString("network:\n")
+		for i := range n {
+			fmt.Fprintf(&text, "  - connect: ['10.%d.%d.1:443', '10.%d.0.0/16:80']\n", i/100%250, i%100, i%250)
+		}
+		s, a := bind(b, text.String()), addressOf(b, "10.1.2.3:80")
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Connect(a)
+			}
+		})
 	}
 }

@@ -51,13 +51,15 @@ func (a Access) String() string {
 // Place is where a set's sections are to hold: what its patterns are relative
 // to, and how it looks there at the start.
 type Place struct {
-	Dir  string   // the command's working folder, absolute; what shipped policies' relative patterns begin at
+	Dir  string   // the command's working folder, absolute; what shipped policies' relative patterns and $PWD begin at
 	Home string   // what ~ stands for; "" if that is unknown
 	Env  []string // the command's environment, for $NAME
 	// Links follows the symbolic links in an absolute path as far as it exists
-	// and gives what it comes to; nil: there are no links.
+	// and gives what it comes to; nil: there are no links. What leads to
+	// /proc/self, as /dev/fd does, must be left there: it is each task's own.
 	Links func(path string) string
-	// Lookup gives a host's addresses; nil: there are no hosts.
+	// Lookup gives a host's addresses; nil: there are no hosts, so that a rule
+	// that denies one cannot be bound.
 	Lookup func(host string) ([]netip.Addr, error)
 }
 

@@ -113,6 +113,10 @@ func (r *reader) verb(rule *Rule, key string, f *field) {
 	if rule.Section == Network {
 		of = "an address"
 	}
+	if v := &f.value; rule.Section != Network && v.kind == scalarNode && v.text == "~" {
+		r.pathItem(rule, v)
+		return
+	}
 	items := r.list(&f.value, of)
 	for i := range items {
 		switch {

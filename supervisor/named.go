@@ -52,16 +52,27 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 	n := &s.naming
 	n.list, n.how = n.list[:0], nil
 	uses := s.usesOf(entry)
-	if len(uses) == 0 || s.passes(uses[0].Verb) {
+	if len(uses) == 0 {
 		return
+	}
+	verb := uses[len(uses)-1].Verb
+	if s.holders.Orders(verb) && !s.opt.Permissive {
+		j.part, j.rewrite = changes, true
+	}
+	if s.passes(uses[0].Verb) || uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
+		return
+	}
+	advice := s.advises(uses[0].Verb)
+	if advice && !s.plan.Reports() {
+		return
+	}
+	if advice {
+		defer func() { n.list, j.answer = n.list[:0], 0 }() // the kernel has its own
 	}
 	for i := range uses {
 		if !s.readName(t, entry, &uses[i], j) {
 			return
 		}
-	}
-	if uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
-		return
 	}
 	for i := range n.list {
 		if s.judgeName(t, entry, &n.list[i], j); j.answer != 0 || !j.verdict.Action.Permits() {
@@ -69,9 +80,6 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 		}
 	}
 	s.judgeMove(entry, j)
-	if s.advises(uses[0].Verb) {
-		n.list = n.list[:0]
-	}
 }
 
 // passes says whether a verb is none of the sections' business here.
@@ -228,7 +236,7 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 	path, _, _ := resolve.Lexical(n.base, n.name)
 	if v := s.plan.Sections().File(own(t, path), policy.Look); !v.Action.Permits() {
 		j.answer = 0
-		j.take(v, path)
+		j.take(v, path, "read")
 	}
 }
 
@@ -247,6 +255,13 @@ func errnoOf(err error) unix.Errno {
 
 // judgeFound decides by where a name was found to lead.
 func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged) {
+	if !n.found.Exists && n.found.Path != "" && !s.mayMake(n) {
+		s.judgeMissing(t, n, j)
+		return
+	}
+	if n.use.Verb == policy.Runs {
+		s.judgeProgram(t, n, j)
+	}
 	switch {
 	case n.found.Path != "":
 		n.path = n.found.Path
@@ -261,24 +276,52 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 	s.decide(t, n, access, j)
 }
 
+// mayMake says whether the call can make a file of that name.
+func (s *sandbox) mayMake(n *named) bool {
+	switch n.use.Verb {
+	case policy.Makes, policy.Links, policy.Takes, policy.Binds:
+		return true
+	case policy.Opens:
+		return s.naming.flags&openMakes != 0
+	}
+	return false
+}
+
+// judgeMissing is for a name of nothing: whoever may look may know it, whatever
+// else is denied. Programs try names in turn, and stop at EACCES.
+func (s *sandbox) judgeMissing(t *task, n *named, j *judged) {
+	n.path = n.found.Path
+	j.take(s.plan.Sections().File(own(t, n.path), policy.Look), n.path, "read")
+	if j.verdict.Action.Permits() {
+		j.answer = unix.ENOENT
+	}
+}
+
 // decide asks the rules, also those that the verb asks of beside the name itself:
 // who removes a name changes its folder.
 func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 	path := own(t, n.path)
-	j.take(s.plan.Sections().File(path, access), n.path)
+	j.take(s.plan.Sections().File(path, access), n.path, needOf(access))
 	switch v := n.use.Verb; {
 	case v == policy.Removes, v == policy.Moves, v == policy.Takes && n.found.Exists:
-		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path))
-	case v == policy.Runs:
-		j.take(s.plan.Sections().Program(path), n.path)
+		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path), "write")
 	}
 }
 
-// take has a section's verdict hold if it restricts more than what there is.
-func (j *judged) take(v policy.Verdict, path string) {
+// take has a section's verdict hold if it restricts more than what there is. need
+// is the word of the rule that would permit the object.
+func (j *judged) take(v policy.Verdict, object, need string) {
 	if v.Action > j.verdict.Action {
-		j.verdict, j.path = v, path
+		j.verdict, j.object, j.need = v, object, need
 	}
+}
+
+// needOf is the rule of files that permits an access.
+func needOf(a policy.Access) string {
+	if a == policy.Write {
+		return "write"
+	}
+	return "read"
 }
 
 // own is a path as t's own: its /proc/PID is /proc/self to the rules.

@@ -101,7 +101,7 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	makes := flags&unix.O_CREAT != 0 && policy.OpenAccess(flags, true) == policy.Read
-	if pinning && !t.walks && !makes && s.judgeText(t, n, j) {
+	if pinning && !t.walks && !makes && !t.process.filtered && s.judgeText(t, n, j) {
 		return
 	}
 	t.walks = false
@@ -134,7 +134,7 @@ func (s *sandbox) judgeText(t *task, n *named, j *judged) bool {
 		return false
 	}
 	n.path = path
-	j.take(v, path)
+	j.take(v, path, needOf(policy.OpenAccess(s.naming.flags, true)))
 	return true
 }
 

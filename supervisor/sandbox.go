@@ -38,6 +38,7 @@ type sandbox struct {
 	naming   naming
 	uses     map[*abi.Syscall][]policy.Use
 	linked   map[string]bool // see learn
+	loader   []string        // see loaders
 	order    order
 	pins     pins
 	text     []byte // what is about to be pinned
@@ -81,6 +82,7 @@ type process struct {
 	tasks    int    // in sandbox.tasks
 	starting bool   // the first stage, up to its execve: none of the policy's business
 	armed    bool   // its memory has a pinned area
+	filtered bool   // it may have installed a filter of its own
 	sharing  bool   // another process has the same working folder or descriptors
 }
 
@@ -214,6 +216,9 @@ func (s *sandbox) execed(t *task) error {
 	s.settle(t)
 	t.process.exe = ""
 	s.kernel.Forget(t.process.pid)
+	if err := s.executed(t); err != nil {
+		return err
+	}
 	if t.process.starting {
 		t.process.starting = false
 		s.tellStart(t)

@@ -36,7 +36,7 @@ func (s *sandbox) tell(t *task, j *judged) {
 		return
 	}
 	f := audit.Facts{Call: j.call, Direct: j.direct, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Ignored: s.opt.Permissive}
+		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Object: j.object, Need: j.need, Ignored: s.opt.Permissive}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
@@ -50,6 +50,22 @@ func (s *sandbox) tell(t *task, j *judged) {
 		return
 	}
 	s.emit(e)
+}
+
+// tellKilled tells of a process that is killed for the program that it has
+// become.
+func (s *sandbox) tellKilled(t *task, j *judged) {
+	if j.verdict.Action.Permits() {
+		j.verdict.Action = policy.Kill // it could not be found out
+	}
+	if j.reason == "" {
+		j.reason = "it is not what it was when it was permitted"
+	}
+	entry, _ := abi.Native().ByName("execve")
+	j.call = abi.Call{Arch: entry.Arch, Nr: entry.Nr}
+	j.direct = j.call
+	j.verdict.Action, j.verdict.Errno = policy.Kill, 0
+	s.tell(t, j)
 }
 
 func (s *sandbox) arguments(t *task, j *judged) []string {

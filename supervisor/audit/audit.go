@@ -48,6 +48,8 @@ type CallInfo struct {
 	Syscall  string   `json:"syscall"`           // what the number stands for; "" if the table has no such number
 	Misread  string   `json:"misread,omitempty"` // i386 from 64-bit code: what nr is in the x86_64 table
 	Args     []string `json:"args"`              // decoded, as strace writes them
+	Section  string   `json:"section,omitempty"` // files, exec, network: the section that decided, if it is not syscalls
+	Object   string   `json:"object,omitempty"`  // what it decided on: a canonical path, an address
 	Of       string   `json:"of,omitempty"`      // the multiplexer or block call that carried it: socketcall, ipc, clone3 ...
 	Verdict  string   `json:"verdict"`           // allow, log, skip, deny, kill
 	Errno    string   `json:"errno,omitempty"`

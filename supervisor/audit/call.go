@@ -15,6 +15,8 @@ type Facts struct {
 	Entry   string   // "syscall", "int80"
 	Code    string   // i386: "64-bit" or "32-bit", the code that made the call
 	Args    []string // Direct's, decoded (decode.Args)
+	Object  string   // what a section other than syscalls decided on: a canonical path, an address
+	Need    string   // the word of the rule that would permit it there: read, write, allow, connect, bind
 	Tier    string   // "traced", "filter"
 	Reason  string   // what is to be said beside the rule's own reason
 	Verdict policy.Verdict
@@ -45,6 +47,9 @@ func NewCall(f Facts) *CallInfo {
 	if entry != nil {
 		c.Syscall = entry.Name
 	}
+	if f.Verdict.Section != policy.Syscalls {
+		c.Section, c.Object = f.Verdict.Section.String(), f.Object
+	}
 	if f.Verdict.Policy != nil {
 		c.Policy = f.Verdict.Policy.Name
 	}
@@ -57,6 +62,9 @@ func NewCall(f Facts) *CallInfo {
 	}
 	if !f.Verdict.Action.Permits() {
 		c.Permit = Permit(f.Direct, entry, f.Verdict)
+		if c.Section != "" && c.Permit != never {
+			c.Permit = PermitObject(f.Verdict.Section, f.Need, f.Object)
+		}
 	}
 	return c
 }

@@ -40,7 +40,7 @@ func appendCut(dst, argv []string) []string {
 func size(e *Event) int {
 	n := len(e.Exe)
 	if e.CallInfo != nil {
-		n += len(e.Reason) + len(e.Permit)
+		n += len(e.Reason) + len(e.Permit) + len(e.Object)
 		for _, a := range e.Args {
 			n += len(a)
 		}

@@ -14,6 +14,7 @@ func appendDenial(dst []byte, e *Event) []byte {
 	dst = appendVerdict(dst, c)
 	dst = appendCall(dst, c, c.Args)
 	dst = appendCarrier(dst, c)
+	dst = appendObject(dst, c)
 	dst = appendResult(dst, c)
 	dst = appendTask(append(dst, " in "...), e)
 	dst = appendRule(append(dst, " by "...), c)
@@ -96,6 +97,20 @@ func appendCarrier(dst []byte, c *CallInfo) []byte {
 		dst = append(dst, " in the x86_64 table)"...)
 	}
 	return dst
+}
+
+// appendObject writes what was decided on, where the arguments do not say it.
+func appendObject(dst []byte, c *CallInfo) []byte {
+	if c.Object == "" {
+		return dst
+	}
+	quoted := strconv.Quote(c.Object)
+	for _, a := range c.Args {
+		if a == quoted {
+			return dst
+		}
+	}
+	return append(append(dst, " on "...), quoted[1:len(quoted)-1]...)
 }
 
 func appendResult(dst []byte, c *CallInfo) []byte {

@@ -19,8 +19,8 @@ import (
 // decided, if one did.
 func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
 	switch {
-	case v.Policy != nil && v.Policy.Name == policy.GuardName: // no part of what a user decides
-		return "never permitted: it would lead around the policy"
+	case v.Policy != nil && policy.IsGuard(v.Policy.Name): // no part of what a user decides
+		return never
 	case v.Cause == policy.ByForeign:
 		return "no rule can name the calls of this ABI"
 	case v.Cause == policy.ByCompat:
@@ -36,9 +36,38 @@ func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
 	return "- allow: " + s.Canonical
 }
 
+const never = "never permitted: it would lead around the policy"
+
+// PermitObject is Permit for what a section has decided on.
+func PermitObject(sec policy.Section, need, object string) string {
+	if object == "" || need == "" || sec != policy.Network && object[0] != '/' {
+		return "no rule of " + sec.String() + " can name it"
+	}
+	if !plain(object) {
+		object = strconv.Quote(object)
+	}
+	return sec.String() + ": - " + need + ": " + object
+}
+
+// plain says whether a path or an address stands for itself in a policy, without
+// quotes. What has glob characters in it is quoted too, for attention.
+func plain(text string) bool {
+	for _, r := range text {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+@:", r) {
+			return false
+		}
+	}
+	return text[0] == '/' && !strings.Contains(text, ":")
+}
+
 // permits says whether Permit's text is a rule.
 func permits(text string) bool {
-	return strings.HasPrefix(text, "- ") || strings.HasPrefix(text, "compat: ")
+	for _, begin := range [...]string{"- ", "compat: ", "files: ", "exec: ", "network: "} {
+		if strings.HasPrefix(text, begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // conditions are c's values of the parameters that p makes a difference by.
