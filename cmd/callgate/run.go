@@ -14,6 +14,7 @@ import (
 	"callgate/policy/compile"
 	"callgate/supervisor"
 	"callgate/supervisor/host"
+	"callgate/supervisor/scratch"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -76,6 +77,14 @@ func (f *runFlags) run(args []string) error {
 		return commandFailure(args[0], err)
 	}
 	env := set.Environ(os.Environ())
+	if set.PrivateTmp() {
+		tmp, err := scratch.New("")
+		if err != nil {
+			return ownFailure(err)
+		}
+		defer tidy(tmp)
+		env = tmp.Environ(env)
+	}
 	opts, err := host.Bind(set, "", env, path)
 	if err != nil {
 		return ownFailure(err)
@@ -114,6 +123,14 @@ func (f *runFlags) run(args []string) error {
 		return &failure{status: result.Status}
 	}
 	return nil
+}
+
+// tidy removes the command's temporary folder. What the command made of it is
+// not the command's failure.
+func tidy(tmp *scratch.Folder) {
+	if err := tmp.Remove(); err != nil {
+		say(os.Stderr, printable(err.Error()))
+	}
 }
 
 // inherited says whether a descriptor came from callgate's caller: what callgate
