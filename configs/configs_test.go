@@ -8,7 +8,7 @@ import (
 	"callgate/policy/abi"
 )
 
-var shipped = []string{"builtin:build", "builtin:compute", "builtin:default", "builtin:guard", "builtin:trace-all"}
+var shipped = []string{"builtin:build", "builtin:compute", "builtin:default", "builtin:guard-names", "builtin:guard", "builtin:trace-all"}
 
 func TestShippedPoliciesLoad(t *testing.T) {
 	loader := &policy.Loader{Builtin: Builtin}

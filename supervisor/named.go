@@ -247,6 +247,9 @@ func errnoOf(err error) unix.Errno {
 
 // judgeFound decides by where a name was found to lead.
 func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged) {
+	if n.use.Verb == policy.Runs {
+		s.judgeProgram(t, n, j)
+	}
 	switch {
 	case n.found.Path != "":
 		n.path = n.found.Path
@@ -269,8 +272,6 @@ func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 	switch v := n.use.Verb; {
 	case v == policy.Removes, v == policy.Moves, v == policy.Takes && n.found.Exists:
 		j.take(s.plan.Sections().File(folder(path), policy.Write), folder(n.path), "write")
-	case v == policy.Runs:
-		j.take(s.plan.Sections().Program(path), n.path, "allow")
 	}
 }
 

@@ -99,13 +99,15 @@ func (s *sandbox) leave(t *task) {
 
 // admit decides the calls of those who wait, as far as they may begin now. What
 // was read of them is read again: they have waited.
-func (s *sandbox) admit() {
+func (s *sandbox) admit() { s.admitWith(s.seccompStop) }
+
+func (s *sandbox) admitWith(decide func(*task) error) {
 	o := &s.order
 	for o.freed && len(o.queue) > 0 && o.changer == nil && !s.ending {
 		t := o.queue[0]
 		o.queue = o.queue[1:]
 		t.waiting, t.admitted = false, true
-		s.try(s.seccompStop(t), ptrace.Stop{TID: t.tid, Kind: ptrace.Seccomp})
+		s.try(decide(t), ptrace.Stop{TID: t.tid, Kind: ptrace.Seccomp})
 		t.admitted = false
 		if t.waiting {
 			return

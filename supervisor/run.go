@@ -25,6 +25,9 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		defer resolver.Close()
 		s.resolver = resolver
 	}
+	if err := s.command(&cmd); err != nil {
+		return nil, err
+	}
 	stage, err := s.start(cmd)
 	if err != nil {
 		return nil, err

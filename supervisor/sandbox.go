@@ -38,6 +38,7 @@ type sandbox struct {
 	naming   naming
 	uses     map[*abi.Syscall][]policy.Use
 	linked   map[string]bool // see learn
+	loader   []string        // see loaders
 	order    order
 	pins     pins
 	text     []byte // what is about to be pinned
@@ -214,6 +215,9 @@ func (s *sandbox) execed(t *task) error {
 	s.settle(t)
 	t.process.exe = ""
 	s.kernel.Forget(t.process.pid)
+	if err := s.executed(t); err != nil {
+		return err
+	}
 	if t.process.starting {
 		t.process.starting = false
 		s.tellStart(t)

@@ -52,6 +52,22 @@ func (s *sandbox) tell(t *task, j *judged) {
 	s.emit(e)
 }
 
+// tellKilled tells of a process that is killed for the program that it has
+// become.
+func (s *sandbox) tellKilled(t *task, j *judged) {
+	if j.verdict.Action.Permits() {
+		j.verdict.Action = policy.Kill // it could not be found out
+	}
+	if j.reason == "" {
+		j.reason = "it is not what it was when it was permitted"
+	}
+	entry, _ := abi.Native().ByName("execve")
+	j.call = abi.Call{Arch: entry.Arch, Nr: entry.Nr}
+	j.direct = j.call
+	j.verdict.Action, j.verdict.Errno = policy.Kill, 0
+	s.tell(t, j)
+}
+
 func (s *sandbox) arguments(t *task, j *judged) []string {
 	entry, _ := j.direct.Arch.Lookup(j.direct.Nr)
 	return decode.Args(j.direct, entry, s.kernel.Memory(t.tid))

@@ -72,11 +72,16 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	}
 	set, err := loader().Guard(policy.Set{p})
 	var told, quiet *compile.Plan
+	var opts compile.Options
 	if err == nil {
-		told, err = compile.Compile(set, compile.Options{Report: true})
+		opts, err = bind(set)
 	}
 	if err == nil {
-		quiet, err = compile.Compile(set, compile.Options{})
+		quiet, err = compile.Compile(set, opts)
+	}
+	if err == nil {
+		opts.Report = true
+		told, err = compile.Compile(set, opts)
 	}
 	if err != nil {
 		fmt.Fprintf(w, "%s: %v\n", printable(name), err)
@@ -87,19 +92,21 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	if left := p.LeftOut(); len(left) > 0 {
 		fmt.Fprintf(w, "  adds no restriction of its own in %s: no such section\n", sectionList(left))
 	}
+	for _, sec := range pathSections {
+		if _, has := p.Section(sec); has {
+			fmt.Fprintf(w, "  %-17v %s\n", sec, sectionCost(quiet, sec))
+		}
+	}
+	at, err := host.Place("", set.Environ(os.Environ()))
+	if err != nil {
+		return 0, err
+	}
 	found := policy.Lint(policy.Set{p}, host.KernelVersion())
-	found = append(found, policy.LintPaths(policy.Set{p}, here(policy.Set{p}), isThere)...)
+	found = append(found, policy.LintPaths(policy.Set{p}, at, isThere)...)
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
 	}
 	return len(found), nil
-}
-
-// here is the place of a command run from here.
-func here(set policy.Set) policy.Place {
-	at := policy.Place{Home: os.Getenv("HOME"), Env: set.Environ(os.Environ())}
-	at.Dir, _ = os.Getwd() // without it, patterns relative to it are told to be unknown
-	return at
 }
 
 // isThere is false only of what surely is not there.

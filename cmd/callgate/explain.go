@@ -53,7 +53,12 @@ func (f *explainFlags) run(out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := compile.Compile(set, compile.Options{Report: !f.quiet})
+	opts, err := bind(set)
+	if err != nil {
+		return err
+	}
+	opts.Report = !f.quiet
+	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		return err
 	}
@@ -66,7 +71,9 @@ func (f *explainFlags) run(out io.Writer, args []string) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	explainCall(w, plan, c)
+	if err := explainCall(w, plan, c); err != nil {
+		return usagef("%w", err)
+	}
 	return w.Flush()
 }
 
@@ -87,28 +94,56 @@ func (f *explainFlags) call(args []string) (policy.CallText, error) {
 }
 
 // explainCall says what becomes of one call, and what each policy says of it.
-func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) {
+func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) error {
+	list, err := askSections(plan.Sections(), c)
+	if err != nil {
+		return err
+	}
 	name := "a number that the tables lack"
 	if c.Entry != nil {
 		name = c.Entry.Name
 	}
 	v := plan.Set.Decide(c.Call)
+	for _, a := range list {
+		if a.verdict.Action > v.Action {
+			v = a.verdict
+		}
+	}
 	fmt.Fprintf(w, "call     %s (%v, number %d)\n", name, c.Arch, plainNr(c.Call))
 	fmt.Fprintf(w, "verdict  %s\n", verdictWords(v))
 	fmt.Fprintf(w, "by       %s\n", source(v))
 	if v.Rule != nil && v.Rule.Reason != "" {
 		fmt.Fprintf(w, "reason   %s\n", printable(v.Rule.Reason))
 	}
-	tier, why := plan.Tier(c.Call)
-	fmt.Fprintf(w, "tier     %s\n", cost(tier, why))
-	if len(plan.Set) == 1 {
-		return
+	for _, a := range list {
+		fmt.Fprintf(w, "%-8s %s: %s, by %s\n", a.verdict.Section, printable(a.what), verdictWords(a.verdict), source(a.verdict))
 	}
-	fmt.Fprintln(w, "policies, of which the strictest wins")
+	fmt.Fprintf(w, "tier     %s\n", tierOf(plan, c, list))
+	if len(plan.Set) == 1 {
+		return nil
+	}
+	fmt.Fprintln(w, "the call's number and arguments, by policy, of which the strictest wins")
 	for _, p := range plan.Set {
 		one := p.Decide(c.Call)
 		fmt.Fprintf(w, "  %-20s %s, by %s\n", printable(p.Name), verdictWords(one), place(one))
 	}
+	return nil
+}
+
+// tierOf is who decides a call, and what that takes.
+func tierOf(plan *compile.Plan, c policy.CallText, list []asked) string {
+	tier, why := plan.Tier(c.Call)
+	switch held := plan.Holders().Files == compile.Kernel; {
+	case len(list) == 0:
+		return cost(tier, why)
+	case tier == compile.Filter && held:
+		return "Landlock: no stop"
+	case held && policy.UsesOf(c.Entry) != nil && policy.UsesOf(c.Entry)[0].Verb != policy.Changes:
+		return cost(tier, why) // Landlock's verdict, told
+	case tier == compile.Traced && plan.Set.Decide(c.Call).Action.Permits():
+		return "traced and pinned: two stops, since " + why
+	}
+	return cost(tier, why)
 }
 
 // plainNr is a call's number as tables print it: x32's without its bit.

@@ -36,6 +36,7 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text))
 			t.print(w, decider{p, r, policy.ByRule}, "decides nothing: a rule before it or a stricter policy does")
 		}
+		explainSections(w, plan, p)
 		if !p.Open {
 			fmt.Fprintf(w, "default: %v\n", p.Default)
 			t.print(w, decider{p, nil, policy.ByDefault}, "decides nothing: the rules name every call, or a stricter policy decides")

@@ -53,7 +53,10 @@ cost; callgate, tracing the command, enforces the rest.`,
 	root.SetHelpFunc(showHelp)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newRun(), newCheck(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+	root.AddCommand(newRun())
+	if len(os.Args) < 2 || os.Args[1] != "run" { // a start builds what it needs
+		root.AddCommand(newCheck(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+	}
 	return root
 }
 

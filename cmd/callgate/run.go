@@ -163,6 +163,10 @@ func ownFailure(err error) error { return &failure{status: exitCallgate, err: er
 // that there is none and 126 that it cannot be executed. Anything else is
 // callgate's own failure.
 func commandFailure(name string, err error) error {
+	var denied *supervisor.DeniedError
+	if errors.As(err, &denied) {
+		return &failure{status: exitCannotExec, err: denied, hint: "permit it with: " + denied.Permit}
+	}
 	var start *supervisor.StartError
 	if !errors.As(err, &start) || start.Op != "execve" {
 		return ownFailure(err)

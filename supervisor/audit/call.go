@@ -63,7 +63,7 @@ func NewCall(f Facts) *CallInfo {
 	if !f.Verdict.Action.Permits() {
 		c.Permit = Permit(f.Direct, entry, f.Verdict)
 		if c.Section != "" && c.Permit != never {
-			c.Permit = permitObject(f.Verdict.Section, f.Need, f.Object)
+			c.Permit = PermitObject(f.Verdict.Section, f.Need, f.Object)
 		}
 	}
 	return c

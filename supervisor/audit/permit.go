@@ -38,9 +38,9 @@ func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
 
 const never = "never permitted: it would lead around the policy"
 
-// permitObject is Permit for what a section has decided on.
-func permitObject(sec policy.Section, need, object string) string {
-	if object == "" || need == "" {
+// PermitObject is Permit for what a section has decided on.
+func PermitObject(sec policy.Section, need, object string) string {
+	if object == "" || need == "" || sec != policy.Network && object[0] != '/' {
 		return "no rule of " + sec.String() + " can name it"
 	}
 	if !plain(object) {

@@ -90,6 +90,10 @@ func (sh *shower) pointed(i int, v uint64) string {
 	case abi.Sockaddr:
 		s, err = sh.sockaddr(i, v)
 	case abi.Argv:
+		if sh.sys.Params[i].Name == "envp" {
+			s, err = variables(sh.mem, v, sh.call.Arch)
+			break
+		}
 		s, err = argv(sh.mem, v, sh.call.Arch)
 	case abi.OpenHow:
 		s, err = sh.openHow(i, v)
@@ -157,6 +161,25 @@ func argv(mem io.ReaderAt, addr uint64, arch abi.Arch) (string, error) {
 	b.WriteByte(']')
 	return b.String(), nil
 }
+
+// variables says how many there are, and nothing of what is in them: secrets
+// often are.
+func variables(mem io.ReaderAt, addr uint64, arch abi.Arch) (string, error) {
+	size, n := pointerSize(arch), 0
+	for ; n < argvMost; n++ {
+		p, err := words(mem, addr+uint64(n*size), size, 1)
+		if err != nil {
+			return "", err
+		}
+		if p[0] == 0 {
+			break
+		}
+	}
+	return "[/* " + strconv.Itoa(n) + " variables */]", nil
+}
+
+// argvMost bounds the counting of variables.
+const argvMost = 4096
 
 // timespec shows a struct timespec of two words of size bytes: 4 where an i386
 // call takes old_timespec32, else 8 (x32's included).

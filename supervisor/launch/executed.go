@@ -49,15 +49,14 @@ func Executed(path string) []string {
 
 // interpreter is the file that the kernel executes for another, "" for none.
 func interpreter(path string) string {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return "" // to open others could block
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // it could be a FIFO
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
 	return interpreterOf(f)
 }
 
@@ -86,6 +85,10 @@ func scriptInterpreter(line []byte) string {
 // interpreter either.
 const elfHeaderSize = 64
 
+// phdrsMost is how many program headers the kernel takes: 64 KiB of them
+// (load_elf_phdrs).
+const phdrsMost = 65536 / 32
+
 // elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c). The
 // file is whoever's: package debug/elf does not claim to stand that.
 func elfInterpreter(f io.ReaderAt, header []byte) string {
@@ -98,7 +101,7 @@ func elfInterpreter(f io.ReaderAt, header []byte) string {
 		at, size, count = int64(le.Uint32(header[28:])), int64(le.Uint16(header[42:])), int64(le.Uint16(header[44:]))
 	}
 	var p [56]byte // sizeof(Elf64_Phdr)
-	for ; count > 0; count-- {
+	for count = min(count, phdrsMost); count > 0; count-- {
 		if at < 0 {
 			return ""
 		}
