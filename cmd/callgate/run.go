@@ -89,7 +89,7 @@ func (f *runFlags) run(args []string) error {
 	if err != nil {
 		return ownFailure(err)
 	}
-	opts.Report, opts.Ready = f.reports(), readyFilters(set, f.reports())
+	opts.Report, opts.Ready = f.reports(), readyFilters(set, opts.Holders, f.reports())
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		return ownFailure(err)
@@ -144,12 +144,14 @@ func inherited(fd int) bool {
 func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
 
 // readyFilters are the programs that come with a shipped policy, if that and
-// the guard are all there is; nil if they must be compiled.
-func readyFilters(set policy.Set, report bool) []compile.Program {
-	if len(set) > 2 || len(set) == 2 && set[1].Name != policy.GuardName {
-		return nil
+// the guards are all there is; nil if they must be compiled.
+func readyFilters(set policy.Set, holders compile.Holders, report bool) []compile.Program {
+	for _, p := range set[1:] {
+		if !policy.IsGuard(p.Name) {
+			return nil
+		}
 	}
-	ready, err := compile.ReadPrograms(filters.For(set[0].Name, report))
+	ready, err := compile.ReadPrograms(filters.For(set[0].Name, holders, report))
 	if err != nil {
 		return nil
 	}
