@@ -79,7 +79,7 @@ func (s *sandbox) bequeath(t *task, child *process) error {
 	if err := s.kernel.Registers(t.tid, &regs); err != nil {
 		return err
 	}
-	child.armed = t.process.armed
+	child.armed, child.filtered = t.process.armed, t.process.filtered
 	child.sharing = regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
 	t.process.sharing = t.process.sharing || child.sharing
 	return nil
@@ -194,7 +194,7 @@ func (s *sandbox) processOf(tid int) *process {
 // orphan is a process of which nobody has told yet whose child it is. Its memory
 // is some process's of the sandbox, and has a pinned area if all have.
 func (s *sandbox) orphan(pid int) *process {
-	return &process{pid: pid, armed: !s.unarmed, sharing: true}
+	return &process{pid: pid, armed: !s.unarmed, filtered: true, sharing: true}
 }
 
 func statusField(status, name string, missing int) int {

@@ -31,6 +31,7 @@ type judged struct {
 	pinned                 int
 	part                   part
 	again, blocks, chroots bool
+	asks                   bool // which CPUs a task has
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
 	answer unix.Errno
@@ -63,6 +64,9 @@ func (s *sandbox) seccompStop(t *task) error {
 		s.place.stop(t.tid)
 	}
 	j := s.judge(t)
+	if j.answer != 0 || !j.verdict.Action.Permits() {
+		j.part = apart
+	}
 	if !s.enter(t, j.part) {
 		return nil
 	}
@@ -104,8 +108,13 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	switch entry.Name {
 	case "sched_getaffinity":
 		s.place.giveBack()
+		j.rewrite, j.asks = true, true // nobody is narrowed until it has its answer
 	case "sched_setaffinity":
 		s.place.foreign()
+	case "seccomp":
+		t.process.filtered = true
+	case "prctl":
+		t.process.filtered = t.process.filtered || uint32(j.call.Args[0]) == unix.PR_SET_SECCOMP
 	}
 	if s.confined && s.strays(entry, &j.call) && j.verdict.Action < policy.Deny {
 		j.verdict.Action, j.verdict.Errno = policy.Deny, uint16(unix.EPERM)
@@ -217,6 +226,7 @@ func (s *sandbox) allow(t *task, j *judged) error {
 
 // skip has the call not executed; it returns value.
 func (s *sandbox) skip(t *task, value int64) error {
+	s.leave(t)
 	if err := s.kernel.Skip(t.tid, value); err != nil {
 		return err
 	}

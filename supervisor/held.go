@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -28,15 +29,12 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 	if len(list) == 0 || j.answer != 0 || !j.verdict.Action.Permits() {
 		return
 	}
-	j.part = looks
-	for i := range list {
-		if list[i].use.Verb.Names() {
-			j.part = changes
-		}
+	if j.part = looks; slices.ContainsFunc(list, func(n named) bool { return n.use.Verb.Names() }) {
+		j.part = changes
 	}
 	switch verb := list[0].use.Verb; {
 	case verb == policy.Opens:
-		s.planOpen(t, &list[0], j)
+		s.planOpen(t, entry, &list[0], j)
 	case list[0].held && list[0].use.Path < 0:
 		s.planHeld(t, entry, &list[0], j)
 	default:
@@ -123,10 +121,14 @@ func owner(entry *abi.Syscall, id uint64) uint64 {
 }
 
 // planOpen makes an open an openat2 that meets no symbolic link.
-func (s *sandbox) planOpen(t *task, n *named, j *judged) {
+func (s *sandbox) planOpen(t *task, entry *abi.Syscall, n *named, j *judged) {
 	j.part = apart
-	if n.walked && n.found.Path == "" {
+	switch {
+	case n.walked && n.found.Path == "":
 		s.planReopen(t, n, j)
+		return
+	case t.process.filtered:
+		s.planPlainOpen(entry, n, j)
 		return
 	}
 	how := s.naming.how
@@ -141,6 +143,18 @@ func (s *sandbox) planOpen(t *task, n *named, j *judged) {
 	j.direct = callOf(j.direct.Arch, "openat2", uint64(uint32(n.dir)), 0, 0, uint64(len(how)))
 	j.pin(2, string(how))
 	j.pin(1, openName(n)+"\x00")
+}
+
+// planPlainOpen leaves the call what it is: a filter of the program's own is asked
+// about what is made in its place too, and may kill for openat2. Then links are
+// kept away as from other calls, and it may not wait for long.
+func (s *sandbox) planPlainOpen(entry *abi.Syscall, n *named, j *judged) {
+	j.part, j.blocks = looks, true
+	if s.naming.how != nil {
+		p, _ := entry.Param("how")
+		j.pin(p.Lo, string(s.naming.how))
+	}
+	j.pin(entry.Params[n.use.Path].Lo, openName(n)+"\x00")
 }
 
 // openName is the name that is opened: what it leads to, or where it was not

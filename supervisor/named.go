@@ -52,16 +52,27 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 	n := &s.naming
 	n.list, n.how = n.list[:0], nil
 	uses := s.usesOf(entry)
-	if len(uses) == 0 || s.passes(uses[0].Verb) {
+	if len(uses) == 0 {
 		return
+	}
+	verb := uses[len(uses)-1].Verb
+	if s.holders.Orders(verb) && !s.opt.Permissive {
+		j.part, j.rewrite = changes, true
+	}
+	if s.passes(uses[0].Verb) || uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
+		return
+	}
+	advice := s.advises(uses[0].Verb)
+	if advice && !s.plan.Reports() {
+		return
+	}
+	if advice {
+		defer func() { n.list, j.answer = n.list[:0], 0 }() // the kernel has its own
 	}
 	for i := range uses {
 		if !s.readName(t, entry, &uses[i], j) {
 			return
 		}
-	}
-	if uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
-		return
 	}
 	for i := range n.list {
 		if s.judgeName(t, entry, &n.list[i], j); j.answer != 0 || !j.verdict.Action.Permits() {
@@ -69,9 +80,6 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 		}
 	}
 	s.judgeMove(entry, j)
-	if s.advises(uses[0].Verb) {
-		n.list = n.list[:0]
-	}
 }
 
 // passes says whether a verb is none of the sections' business here.
@@ -261,6 +269,10 @@ func errnoOf(err error) unix.Errno {
 
 // judgeFound decides by where a name was found to lead.
 func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged) {
+	if !n.found.Exists && n.found.Path != "" && !s.mayMake(n) {
+		s.judgeMissing(t, n, j)
+		return
+	}
 	if n.use.Verb == policy.Runs {
 		s.judgeProgram(t, n, j)
 	}
@@ -276,6 +288,27 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 		return
 	}
 	s.decide(t, n, access, j)
+}
+
+// mayMake says whether the call can make a file of that name.
+func (s *sandbox) mayMake(n *named) bool {
+	switch n.use.Verb {
+	case policy.Makes, policy.Links, policy.Takes, policy.Binds:
+		return true
+	case policy.Opens:
+		return s.naming.flags&openMakes != 0
+	}
+	return false
+}
+
+// judgeMissing is for a name of nothing: whoever may look may know it, whatever
+// else is denied. Programs try names in turn, and stop at EACCES.
+func (s *sandbox) judgeMissing(t *task, n *named, j *judged) {
+	n.path = n.found.Path
+	j.take(s.plan.Sections().File(own(t, n.path), policy.Look), n.path, "read")
+	if j.verdict.Action.Permits() {
+		j.answer = unix.ENOENT
+	}
 }
 
 // decide asks the rules, also those that the verb asks of beside the name itself:

@@ -34,6 +34,8 @@ type placement struct {
 	base   unix.CPUSet // where everything may run
 	wide   unix.CPUSet // what gives base back
 
+	asked int // calls under way that tell a task's affinity
+
 	last  int       // the task that stopped last
 	row   int       // how often in a row
 	since time.Time // its first stop of the row
@@ -94,7 +96,7 @@ func (p *placement) leased(tid int) bool {
 func (p *placement) take(tid int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.known && !p.begin() {
+	if p.asked > 0 || !p.known && !p.begin() {
 		return
 	}
 	var now unix.CPUSet

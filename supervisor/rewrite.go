@@ -19,6 +19,7 @@ type rewrite struct {
 	path      string           // that name, as it reads
 	blocks    bool             // it may wait for another task of the sandbox
 	chroots   bool
+	asks      bool // which CPUs a task has: placement waits
 }
 
 // replace puts j.direct in the registers and has the task stop again when the
@@ -46,6 +47,9 @@ func (s *sandbox) replace(t *task, j *judged) error {
 		return err
 	}
 	t.rewrite = r
+	if r.asks = j.asks; r.asks {
+		s.place.asked++
+	}
 	if r.expecting {
 		s.expecting++
 	}
@@ -89,6 +93,9 @@ func (s *sandbox) settle(t *task) {
 	s.leave(t)
 	if t.rewrite != nil {
 		s.pins.free(t.rewrite.piece)
+		if t.rewrite.asks {
+			s.place.asked--
+		}
 		t.rewrite = nil
 	}
 }

@@ -82,6 +82,7 @@ type process struct {
 	tasks    int    // in sandbox.tasks
 	starting bool   // the first stage, up to its execve: none of the policy's business
 	armed    bool   // its memory has a pinned area
+	filtered bool   // it may have installed a filter of its own
 	sharing  bool   // another process has the same working folder or descriptors
 }
 

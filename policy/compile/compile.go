@@ -11,6 +11,10 @@
 // the programs are run against the reference (run.go, proof.go). Programs that
 // were made earlier skip all but the last step (ready.go).
 //
+// What the sections files, exec and network permit becomes one Landlock ruleset
+// (ruleset.go, sections.go, domain.go), wider than they are where Landlock
+// cannot say it, never narrower but for what is below.
+//
 // # Limits
 //
 // A call whose conditions take more than 128 comparisons of a register, or more
@@ -21,6 +25,14 @@
 // (seccomp_uprobe_exception in kernel/seccomp.c): no filter can hold
 // them, and none needs to, since they raise SIGILL outside of the kernel's own
 // trampolines.
+//
+// Landlock's rules are on files, not on names. A file or folder keeps what was
+// granted to it when someone outside of the sandbox moves it, and has it under
+// its other names too: hard links, bind mounts. What was missing when the
+// ruleset was made stays denied when someone outside makes it, unless a folder
+// above it was granted. A ruleset with rights on files forbids mount(2) and its
+// like; before Landlock ABI 6 every ruleset has some, and with ABI 1 no file
+// moves between folders.
 package compile
 
 import (
@@ -82,6 +94,9 @@ func (p *Plan) Holders() Holders { return p.opts.Holders }
 // Landlock is what the kernel enforces of the plan's sections; without any it is
 // the zero value.
 func (p *Plan) Landlock() Landlock { return p.opts.Landlock }
+
+// Reports says whether what is denied is sent to the supervisor, to be told.
+func (p *Plan) Reports() bool { return p.opts.Report }
 
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter

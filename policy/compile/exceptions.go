@@ -25,6 +25,9 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 	if c, some := opts.Holders.pinning(s); some {
 		e.traced = append(e.traced, c)
 	}
+	if c, some := opts.Holders.filtering(s); some {
+		e.traced = append(e.traced, c)
+	}
 	if e.why = opts.Holders.stop(s, opts.Report); e.why == "" {
 		return e
 	}
@@ -55,6 +58,8 @@ func (e *exceptions) reason(s *abi.Syscall, args *[6]uint64) string {
 		return e.why
 	case s.Name == "clone":
 		return "CLONE_UNTRACED is set, which the supervisor takes out"
+	case s.Name == "prctl":
+		return ownFilter
 	}
 	return "the address is where the supervisor keeps what verdicts rest on"
 }

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -69,8 +70,17 @@ func Enforce(b *policy.Sections, host Host) (Holders, Landlock) {
 	if bound.Network != nil {
 		h.Network = Supervisor
 	}
-	h.Memory = h.Pins() && l.Ruleset.permits("/proc/1/mem", unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
+	h.Memory = h.Pins() && slices.ContainsFunc(host.Procs, l.Ruleset.writes)
 	return h, l
+}
+
+// writes says whether the ruleset lets something in a folder, or all of it, be
+// written to.
+func (r *Ruleset) writes(folder string) bool {
+	const write = unix.LANDLOCK_ACCESS_FS_WRITE_FILE
+	return r.permits(folder, write) || slices.ContainsFunc(r.Paths, func(g PathGrant) bool {
+		return g.Access&write != 0 && strings.HasPrefix(g.Path, folder+"/")
+	})
 }
 
 // triedOf is a section's rules without those of the guard.
@@ -136,6 +146,9 @@ func (h Holders) stop(s *abi.Syscall, report bool) string {
 	if why := h.socketStop(s); why != "" {
 		return why
 	}
+	if s.Canonical == "seccomp" && h.Pins() {
+		return ownFilter
+	}
 	for _, u := range policy.UsesOf(s) {
 		if why := h.useStop(s, u.Verb, report); why != "" {
 			return why
@@ -155,6 +168,8 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return ""
 	case h.Files == Supervisor:
 		return "the files that it names are in the tracee's memory"
+	case h.Orders(v):
+		return "names hold still while another call is decided by them"
 	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate":
 		return "Landlock does not hold changes of metadata"
 	case h.Files == Kernel && report:
@@ -163,6 +178,28 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return "opened for writing, it could be a process's memory (/proc/PID/mem)"
 	}
 	return ""
+}
+
+const ownFilter = "a filter of the program's own judges what is put in its calls' place"
+
+// filtering is the arguments of prctl by which it installs a filter: they stop
+// whatever the policies say of them.
+func (h Holders) filtering(s *abi.Syscall) (c cube, some bool) {
+	if !h.Pins() || s.Canonical != "prctl" {
+		return c, false
+	}
+	p, ok := s.Param("option")
+	if !ok {
+		return c, false
+	}
+	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: unix.PR_SET_SECCOMP})
+}
+
+// Orders says whether calls with this verb stop, whoever decides them, for other
+// calls to be decided by names that hold still: they make names that can lead
+// elsewhere.
+func (h Holders) Orders(v policy.Verb) bool {
+	return (h.Files != Nobody || h.Network != Nobody) && v.Names() && v != policy.Removes
 }
 
 // unless is the arguments with which a call needs no stop though stop says so:

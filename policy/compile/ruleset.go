@@ -42,10 +42,10 @@ type Landlock struct {
 	Files, Exec, Network Hold
 }
 
-// Hold says whether a ruleset forbids all that a section does not permit, with
-// the errno that the section would give, so that no call needs a stop for it;
-// if not, Why is the first thing in the way. Calls of BeyondLandlock are never
-// held.
+// Hold says whether a ruleset forbids all that a section does not permit, so
+// that no call needs a stop for it; if not, Why is the first thing in the way.
+// It forbids with EACCES, as sections do, but for some renames and links with
+// EXDEV, on which mv(1) copies. Calls of BeyondLandlock are never held.
 type Hold struct {
 	Exact bool
 	Why   string
@@ -70,8 +70,8 @@ var BeyondLandlock = []string{
 	"file_setattr",
 }
 
-// Tried is a section's rules and defaults by policy, as policy.Sections.Rules
-// and Defaults give them.
+// Tried is a section's rules and defaults by policy that has it, as
+// policy.Sections.Rules and Defaults give them.
 type Tried struct {
 	Rules    [][]policy.BoundRule
 	Defaults []policy.Action
@@ -108,6 +108,8 @@ type Host struct {
 	// Loaders are the ELF interpreters, which programs that exec rules permit
 	// have the kernel execute.
 	Loaders []string
+	// Procs are where proc(5) is mounted.
+	Procs []string
 	// Start are the files that the kernel executes for the first stage: the
 	// command, and its interpreters in turn.
 	Start []string
@@ -152,8 +154,7 @@ func (h Host) start(d *domain, l *Landlock) {
 }
 
 // network denies TCP ports that no rule speaks of, and abstract sockets outside
-// of the sandbox. Landlock knows no addresses, no UDP before ABI 10, and no
-// abstract names.
+// of the sandbox. Landlock knows neither addresses nor abstract names.
 func (h Host) network(p *Ports, l *Landlock) {
 	if p == nil {
 		l.Network = Hold{Exact: true}

@@ -40,6 +40,20 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+func TestLandlockDetail(t *testing.T) {
+	for version, want := range map[int]string{
+		7: "ABI 7",
+		6: "ABI 6",
+		4: "ABI 4; before 6 (Linux 6.12) signals and abstract sockets are held by stops alone",
+		1: "ABI 1; before 2 (Linux 5.19) no file can be moved or linked to another folder; before 3 (Linux 6.2) rules on files cost stops; " +
+			"before 4 (Linux 6.7) TCP ports are held by stops alone; before 6 (Linux 6.12) signals and abstract sockets are held by stops alone",
+	} {
+		if got := landlockDetail(version); got != want {
+			t.Errorf("ABI %d: %s", version, got)
+		}
+	}
+}
+
 func TestImages(t *testing.T) {
 	for name, image := range map[string][]byte{"elf64": elf64(exitAMD64), "elf32": elf32(exitInt80)} {
 		f, err := elf.NewFile(bytes.NewReader(image))

@@ -44,14 +44,34 @@ func parseVersion(release string) abi.Version {
 }
 
 func landlock() Feature {
-	f := Feature{Name: "Landlock", Use: "keeping the sandbox from other processes' memory", Status: Yes, Required: true}
+	f := Feature{Name: "Landlock", Use: "file trees and ports without stops, and keeping the sandbox from other processes' memory", Status: Yes, Required: true}
 	version, err := launch.LandlockABI()
 	if err != nil {
 		f.Status, f.Detail = No, err.Error()
 		return f
 	}
-	f.Detail = fmt.Sprintf("ABI %d", version)
+	f.Detail = landlockDetail(version)
 	return f
+}
+
+// landlockDetail says what this version costs, for want of later ones
+// (landlock(7), VERSIONS). ABIs 5 and 7 brought nothing that callgate uses.
+func landlockDetail(version int) string {
+	detail := fmt.Sprintf("ABI %d", version)
+	for _, later := range []struct {
+		abi         int
+		linux, cost string
+	}{
+		{2, "5.19", "no file can be moved or linked to another folder"},
+		{3, "6.2", "rules on files cost stops"},
+		{4, "6.7", "TCP ports are held by stops alone"},
+		{6, "6.12", "signals and abstract sockets are held by stops alone"},
+	} {
+		if version < later.abi {
+			detail += fmt.Sprintf("; before %d (Linux %s) %s", later.abi, later.linux, later.cost)
+		}
+	}
+	return detail
 }
 
 func mseal() Feature {

@@ -96,9 +96,31 @@ func facts(start string) compile.Host {
 	if err != nil {
 		version = 0
 	}
-	h := compile.Host{ABI: version, Look: launch.Look, Loaders: launch.Loaders()}
+	h := compile.Host{ABI: version, Look: launch.Look, Loaders: launch.Loaders(), Procs: procs()}
 	if start != "" {
 		h.Start = launch.Executed(start)
 	}
 	return h
+}
+
+// procs are where proc(5) is mounted, as proc_pid_mountinfo(5) has it; /proc
+// where that cannot be read.
+func procs() []string {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return []string{"/proc"}
+	}
+	list := []string{"/proc"}
+	for line := range strings.Lines(string(text)) {
+		mount, kind, _ := strings.Cut(line, " - ")
+		if fields := strings.Fields(mount); strings.HasPrefix(kind, "proc ") && len(fields) > 4 && fields[4] != "/proc" {
+			list = append(list, unescape(fields[4]))
+		}
+	}
+	return list
+}
+
+// unescape reads the octal escapes of a mount's path.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

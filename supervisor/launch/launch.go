@@ -6,6 +6,13 @@
 //
 // The command gets the signal mask, the ignored signals and the descriptor
 // limit that callgate's own caller left, not what Go's runtime made of them.
+//
+// # Limits
+//
+// A command that uses Landlock itself, for rights on files, cannot move files
+// between folders where callgate's own ruleset has no right on files: the
+// kernel denies LANDLOCK_ACCESS_FS_REFER for every ruleset of a domain that
+// does not grant it, as soon as one of them is on files.
 package launch
 
 import (
