@@ -220,6 +220,8 @@ func (s *sandbox) allow(t *task, j *judged) error {
 		return s.skip(t, -int64(j.answer))
 	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)
+	case t.part != apart:
+		return errors.New("BUG: its end would not be seen")
 	}
 	return s.kernel.Resume(t.tid, 0)
 }

@@ -43,6 +43,9 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 		}
 	}
 	j.chroots = entry.Canonical == "chroot"
+	if j.pinned == 0 && !j.rewrite {
+		j.part = apart // it rests on no name: descriptors that nobody can exchange
+	}
 }
 
 // planName pins one name.
