@@ -38,9 +38,6 @@ const (
 // was looked at may lead elsewhere afterwards.
 func (v Verb) Names() bool { return v == Links || v >= Removes && v <= Takes }
 
-// Creates says whether the verb is for a name that need not be there.
-func (v Verb) Creates() bool { return v >= Makes && v <= Links || v == Takes }
-
 // Access is what the section `files` asks for a verb, but Opens, whose flags
 // say.
 func (v Verb) Access() Access {

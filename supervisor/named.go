@@ -200,7 +200,7 @@ func (s *sandbox) judgeName(t *task, entry *abi.Syscall, n *named, j *judged) {
 	case n.use.Verb == policy.Opens:
 		s.judgeOpen(t, n, j)
 	default:
-		if s.walk(t, n, n.use.Follows(entry, &j.direct.Args), j) && (n.use.Verb.Creates() || !s.missing(t, n, j)) {
+		if s.walk(t, n, n.use.Follows(entry, &j.direct.Args), j) {
 			s.judgeFound(t, n, n.use.Verb.Access(), j)
 		}
 	}
@@ -238,20 +238,6 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 		j.answer = 0
 		j.take(v, path, "read")
 	}
-}
-
-// missing answers for a name that is not there: ENOENT, as the kernel would and
-// as Landlock lets it, or what keeps it from being looked for.
-func (s *sandbox) missing(t *task, n *named, j *judged) bool {
-	if n.found.Exists || n.found.Path == "" {
-		return false
-	}
-	if v := s.plan.Sections().File(own(t, n.found.Path), policy.Look); !v.Action.Permits() {
-		j.take(v, n.found.Path, "read")
-		return true
-	}
-	j.answer = unix.ENOENT
-	return true
 }
 
 // viewOf is whose eyes the resolver is to see with.
