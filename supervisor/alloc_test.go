@@ -54,7 +54,7 @@ func TestNoAllocations(t *testing.T) {
 		{call("open", 0x1000, unix.O_CREAT|unix.O_WRONLY, 0o600), name},
 		{call("newfstatat", 1<<64-100, 0x1000, 0x2000, 0), "/proc/version\x00"},
 	} {
-		s := pinning(t)
+		s := pinningRun(t)
 		o := &opener{call: c.call, exit: ptrace.SyscallInfo{Op: ptrace.OpExit, Return: 3}, mem: fakeMemory(c.mem + strings.Repeat("x", 4096))}
 		s.kernel = o
 		allocations := testing.AllocsPerRun(100, func() {
@@ -72,7 +72,7 @@ func TestNoAllocations(t *testing.T) {
 
 // pinning is a sandbox under a rule that only the supervisor can hold, with an
 // armed process.
-func pinning(t *testing.T) *sandbox {
+func pinningRun(t *testing.T) *sandbox {
 	t.Helper()
 	loader := policy.Loader{ReadFile: func(string) ([]byte, error) {
 		return []byte("callgate: 1\ndefault: allow\nfiles:\n  - deny: /etc/shadow\n"), nil

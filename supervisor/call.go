@@ -98,7 +98,7 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 	}
 	j.asked = j.direct
 	s.judgeNames(t, entry, j)
-	if !s.opt.Permissive {
+	if pinning && !s.opt.Permissive {
 		s.nameCall(t, entry, j)
 	}
 }
@@ -220,6 +220,8 @@ func (s *sandbox) allow(t *task, j *judged) error {
 		return s.skip(t, -int64(j.answer))
 	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)
+	case t.part != apart:
+		return errors.New("BUG: its end would not be seen")
 	}
 	return s.kernel.Resume(t.tid, 0)
 }

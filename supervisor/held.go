@@ -45,6 +45,9 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 		}
 	}
 	j.chroots = entry.Canonical == "chroot"
+	if j.pinned == 0 && !j.rewrite {
+		j.part = apart // it rests on no name: descriptors that nobody can exchange
+	}
 }
 
 // planName pins one name.
@@ -66,15 +69,21 @@ func (s *sandbox) planName(t *task, entry *abi.Syscall, n *named, j *judged) {
 // is looked at again (execed).
 func (s *sandbox) nameOf(t *task, n *named) string {
 	switch {
-	case n.held, n.use.Verb == policy.Runs, n.found.Dots, n.found.Path == "" && !t.process.shares():
+	case n.held, n.use.Verb == policy.Runs, n.found.Path == "" && !t.process.shares():
 		return n.name
+	case n.found.Dots && (n.use.Verb == policy.Makes || n.use.Verb.Names()):
+		return n.name // whatever it leads to, the kernel refuses to make or remove it
 	case n.name[0] != '/' && !s.findBase(t, n):
 		return n.found.Inside
 	}
 	if text, _, ok := resolve.Lexical(n.base, n.name); ok && text == n.found.Path {
 		return n.name
 	}
-	if n.found.TrailingSlash && n.found.Inside != "/" {
+	switch {
+	case n.found.Inside == "/" || n.found.Inside == "":
+	case n.found.Dots:
+		return n.found.Inside + "/."
+	case n.found.TrailingSlash:
 		return n.found.Inside + "/"
 	}
 	return n.found.Inside

@@ -166,7 +166,7 @@ const namesMost = 1024
 // fix makes a relative name absolute where another thread could change what it
 // begins at meanwhile.
 func (s *sandbox) fix(t *task, n *named, j *judged) bool {
-	if n.name == "" || n.name[0] == '/' || !t.process.shares() {
+	if !pinning || n.name == "" || n.name[0] == '/' || !t.process.shares() {
 		return true
 	}
 	base, err := s.resolver.Base(s.viewOf(t), n.dir)
@@ -385,7 +385,7 @@ func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 		return
 	}
 	s.judgeFound(t, n, n.use.Verb.Access(), j)
-	if t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
+	if pinning && t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
 		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
 	}
 }

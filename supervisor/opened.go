@@ -101,7 +101,7 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	makes := flags&unix.O_CREAT != 0 && policy.OpenAccess(flags, true) == policy.Read
-	if !t.walks && !makes && !t.process.filtered && s.judgeText(t, n, j) {
+	if pinning && !t.walks && !makes && !t.process.filtered && s.judgeText(t, n, j) {
 		return
 	}
 	t.walks = false
