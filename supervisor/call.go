@@ -98,7 +98,7 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 	}
 	j.asked = j.direct
 	s.judgeNames(t, entry, j)
-	if !s.opt.Permissive {
+	if pinning && !s.opt.Permissive {
 		s.nameCall(t, entry, j)
 	}
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"callgate/policy"
@@ -35,6 +34,7 @@ type naming struct {
 	flags uint64 // of an open
 	how   []byte // openat2's own struct, nil for its elders
 	mode  uint64
+	made  [unix.SizeofOpenHow]byte // the struct of what is made in their place
 }
 
 func (s *sandbox) usesOf(entry *abi.Syscall) []policy.Use {
@@ -128,7 +128,7 @@ func (s *sandbox) readName(t *task, entry *abi.Syscall, u *policy.Use, j *judged
 		s.naming.list = append(s.naming.list, n)
 		return true
 	}
-	name, err := decode.Path(s.kernel.Memory(t.tid), address)
+	name, err := s.nameAt(t, address)
 	if err != nil {
 		s.unnamed(j, err)
 		return false
@@ -141,10 +141,32 @@ func (s *sandbox) readName(t *task, entry *abi.Syscall, u *policy.Use, j *judged
 	return true
 }
 
+// nameAt copies the name at an address. Programs use the same names again and
+// again, so that those seen lately are not made anew.
+func (s *sandbox) nameAt(t *task, address uint64) (string, error) {
+	text, err := decode.PathInto(s.text[:0], s.kernel.Memory(t.tid), address)
+	if err != nil {
+		return "", err
+	}
+	s.text = text
+	name, ok := s.names[string(text)]
+	if !ok {
+		if len(s.names) >= namesMost {
+			clear(s.names)
+		}
+		name = string(text)
+		s.names[name] = name
+	}
+	return name, nil
+}
+
+// namesMost bounds names.
+const namesMost = 1024
+
 // fix makes a relative name absolute where another thread could change what it
 // begins at meanwhile.
 func (s *sandbox) fix(t *task, n *named, j *judged) bool {
-	if n.name == "" || n.name[0] == '/' || !t.process.shares() {
+	if !pinning || n.name == "" || n.name[0] == '/' || !t.process.shares() {
 		return true
 	}
 	base, err := s.resolver.Base(s.viewOf(t), n.dir)
@@ -196,7 +218,7 @@ func (s *sandbox) deny(j *judged, errno unix.Errno, reason string) {
 func (s *sandbox) judgeName(t *task, entry *abi.Syscall, n *named, j *judged) {
 	switch {
 	case n.held:
-		s.judgeHeld(t, n, j)
+		s.judgeHeld(t, entry, n, j)
 	case n.use.Verb == policy.Opens:
 		s.judgeOpen(t, n, j)
 	default:
@@ -242,7 +264,10 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 
 // viewOf is whose eyes the resolver is to see with.
 func (s *sandbox) viewOf(t *task) resolve.Task {
-	return resolve.Task{PID: t.process.pid, TID: t.tid, Chrooted: s.chrooted, UID: func() uint32 { return fsuidOf(t.tid) }}
+	if t.fsuid == nil {
+		t.fsuid = func() uint32 { return fsuidOf(t.tid) }
+	}
+	return resolve.Task{PID: t.process.pid, TID: t.tid, Chrooted: s.chrooted, UID: t.fsuid}
 }
 
 func errnoOf(err error) unix.Errno {
@@ -330,8 +355,7 @@ func own(t *task, path string) string {
 	if !ok {
 		return path
 	}
-	pid := strconv.Itoa(t.process.pid)
-	if rest, ok = strings.CutPrefix(rest, pid); !ok || rest != "" && rest[0] != '/' {
+	if rest, ok = strings.CutPrefix(rest, t.process.number()); !ok || rest != "" && rest[0] != '/' {
 		return path
 	}
 	return "/proc/self" + rest
@@ -346,7 +370,7 @@ func folder(path string) string {
 
 // judgeHeld decides for a descriptor that is itself what the call acts on. To
 // look at what it holds it needs no leave.
-func (s *sandbox) judgeHeld(t *task, n *named, j *judged) {
+func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 	if n.use.Verb == policy.Looks {
 		return
 	}
@@ -356,10 +380,24 @@ func (s *sandbox) judgeHeld(t *task, n *named, j *judged) {
 		return
 	}
 	n.walked, n.found = true, found
+	if t.process.shares() && n.dir >= 0 && !pathOnly(entry) && descriptorFlags(t.tid, n.dir)&openPath != 0 {
+		j.answer = unix.EBADF // by its path it could be done
+		return
+	}
 	s.judgeFound(t, n, n.use.Verb.Access(), j)
-	if t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
+	if pinning && t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
 		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
 	}
+}
+
+// pathOnly says whether a call takes a descriptor that was opened with O_PATH for
+// a file itself (open(2)).
+func pathOnly(entry *abi.Syscall) bool {
+	switch entry.Canonical {
+	case "fchmod", "fchown", "fsetxattr", "fremovexattr", "setxattrat", "removexattrat", "file_setattr":
+		return false
+	}
+	return true
 }
 
 // renamable says whether what the verb does to a descriptor can be done to its

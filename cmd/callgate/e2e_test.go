@@ -23,6 +23,8 @@ import (
 // asked to run them.
 type trial struct {
 	bare   bool     // without callgate
+	build  string   // another build of callgate than the test binary
+	quiet  bool     // tells nothing, and has no audit log
 	policy string   // a policy's text, or "builtin:NAME"
 	flags  []string // more flags of `callgate run`
 	env    []string // added to the environment
@@ -120,8 +122,14 @@ func (tr trial) callgate(t *testing.T, dir, log string) []string {
 		name = filepath.Join(dir, "policy.yaml")
 		writeFile(t, name, tr.policy)
 	}
-	argv := []string{lookPath(t, "callgate"), "run", "-p", name}
-	if name != traceAll { // whose log has every call: some would be lost on a busy machine, and told
+	build := tr.build
+	if build == "" {
+		build = lookPath(t, "callgate")
+	}
+	argv := []string{build, "run", "-p", name}
+	if tr.quiet {
+		argv = append(argv, "--quiet")
+	} else if name != traceAll { // whose log has every call: some would be lost on a busy machine, and told
 		argv = append(argv, "--audit", log)
 	}
 	return append(append(argv, tr.flags...), "--")

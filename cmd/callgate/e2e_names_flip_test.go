@@ -1,0 +1,113 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// triesOf is how often an attack is tried: 20,000 times where every call is, by a
+// thread that flips its name; CALLGATE_TRIES says how often in the many other
+// ways, which by default are tried less. What starts a process is tried 1,000
+// times.
+func triesOf(t *testing.T, a attack) int {
+	n := 20000
+	if a.mode != "letters" || len(a.wrap) > 0 {
+		n = 1000
+	}
+	if text := os.Getenv("CALLGATE_TRIES"); text != "" {
+		var err error
+		n, err = strconv.Atoi(text)
+		must(t, err)
+	}
+	if a.gain == "runs" {
+		n = min(n, 1000)
+	}
+	return n
+}
+
+// modes are the ways to make a name lead elsewhere meanwhile, with the calls for
+// which they do: all of them where a name is spelled anew, or leads through a
+// link to what is denied; those that change things where a descriptor is
+// exchanged, which can only lead to what may be looked at.
+var modes = []struct {
+	name string
+	fits func(a attack) bool
+}{
+	{"letters", every},
+	{"letters-shared", every},
+	{"links", every},
+	{"links-process", every},
+	{"last", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
+	{"last-process", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
+	{"descriptors", changes},
+	{"descriptors-process", changes},
+	{"descriptors-dots", func(a attack) bool { return a.call == "chmod-folder" }},
+	{"folders", changes},
+	{"folders-link", changes},
+	{"folders-process", changes},
+	{"folders-dots", func(a attack) bool { return a.call == "chmod-folder" }},
+}
+
+// keepsLink are calls that act on a last link itself.
+var keepsLink = map[string]bool{"lchown": true, "lsetxattr": true, "renameat2-exchange": true}
+
+func every(attack) bool     { return true }
+func changes(a attack) bool { return a.gain == "changes" || a.gain == "runs" }
+
+// eachAttack does something with every attack of every mode whose name has the
+// prefix.
+func eachAttack(t *testing.T, prefix string, do func(t *testing.T, a attack)) {
+	for _, m := range modes {
+		if !strings.HasPrefix(m.name, prefix) {
+			continue
+		}
+		for _, a := range attackCalls(t) {
+			if a.mode = m.name; m.fits(a) {
+				t.Run(m.name+"/"+a.call, func(t *testing.T) { do(t, a) })
+			}
+		}
+	}
+}
+
+// TestNames: for every call that takes a name, something makes it lead to what
+// is denied while the call is decided, and nothing ever gets there.
+func TestNames(t *testing.T) {
+	eachAttack(t, "", func(t *testing.T, a attack) { a.fails(t) })
+}
+
+// TestNamesBite: the same attacks succeed where calls are only checked.
+func TestNamesBite(t *testing.T) {
+	eachAttack(t, "", func(t *testing.T, a attack) { a.bites(t) })
+}
+
+// fails wants no success among all tries. A race in which one side always won has
+// proved nothing.
+func (a attack) fails(t *testing.T) {
+	t.Helper()
+	a.tries = triesOf(t, a)
+	for range 5 {
+		c, changed := a.run(t, "")
+		if c.got > 0 || changed != "" {
+			t.Fatalf("%d times of %d it got what is denied\n%s", c.got, a.tries, changed)
+		}
+		if c.made > 0 && c.refused > 0 {
+			return
+		}
+	}
+	t.Error("nothing raced")
+}
+
+func (a attack) bites(t *testing.T) {
+	t.Helper()
+	build := checkOnly(t)
+	for a.tries = 500; a.tries <= 40000; a.tries *= 4 {
+		c, changed := a.run(t, build)
+		if c.got > 0 || changed != "" {
+			t.Logf("%d tries, got %d", a.tries, c.got)
+			return
+		}
+	}
+	t.Error("it does not even succeed where calls are only checked")
+}

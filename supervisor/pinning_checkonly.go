@@ -1,0 +1,5 @@
+//go:build checkonly
+
+package supervisor
+
+const pinning = false
