@@ -3,6 +3,7 @@ package supervisor
 import (
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"callgate/policy"
@@ -54,7 +55,7 @@ func TestNoAllocations(t *testing.T) {
 		{call("open", 0x1000, unix.O_CREAT|unix.O_WRONLY, 0o600), name},
 		{call("newfstatat", 1<<64-100, 0x1000, 0x2000, 0), "/proc/version\x00"},
 	} {
-		s := pinningRun(t)
+		s := namesRun(t)
 		o := &opener{call: c.call, exit: ptrace.SyscallInfo{Op: ptrace.OpExit, Return: 3}, mem: fakeMemory(c.mem + strings.Repeat("x", 4096))}
 		s.kernel = o
 		allocations := testing.AllocsPerRun(100, func() {
@@ -70,23 +71,27 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// pinning is a sandbox under a rule that only the supervisor can hold, with an
-// armed process.
-func pinningRun(t *testing.T) *sandbox {
-	t.Helper()
+// namesPlan has a rule that only the supervisor can hold.
+var namesPlan = sync.OnceValues(func() (*compile.Plan, error) {
 	loader := policy.Loader{ReadFile: func(string) ([]byte, error) {
 		return []byte("callgate: 1\ndefault: allow\nfiles:\n  - deny: /etc/shadow\n"), nil
 	}}
 	set, err := loader.LoadAll("test.yaml")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var opts compile.Options
 	if opts.Sections, err = set.Bind(policy.Place{Dir: "/"}); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	opts.Holders, opts.Landlock = compile.Enforce(opts.Sections, compile.Host{})
-	plan, err := compile.Compile(set, opts)
+	return compile.Compile(set, opts)
+})
+
+// namesRun is a sandbox under namesPlan, with an armed process.
+func namesRun(t *testing.T) *sandbox {
+	t.Helper()
+	plan, err := namesPlan()
 	if err != nil {
 		t.Fatal(err)
 	}

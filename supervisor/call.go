@@ -56,6 +56,9 @@ func (s *sandbox) seccompStop(t *task) error {
 	if t.process.starting {
 		return s.kernel.Resume(t.tid, 0)
 	}
+	if t.rewrite != nil {
+		return errors.New("it is still in the call before")
+	}
 	if t.arming != nil {
 		return s.armCall(t)
 	}

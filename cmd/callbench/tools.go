@@ -20,6 +20,7 @@ var sources embed.FS
 type tools struct {
 	dir      string
 	callgate string
+	done     map[string]bool // see once
 }
 
 // newTools finds the callgate to measure, unpacks testdata and builds the C

@@ -180,8 +180,11 @@ func (c *eqCase) judge(rules *policy.Sections) (e expected) {
 	if c.resolve != 0 {
 		e.others = append(e.others, unix.ELOOP)
 	}
-	if u := &c.uses[0]; u.does == "open" && c.flags&unix.O_CREAT != 0 && strings.HasSuffix(u.name, "/") {
+	if c.uses[0].folderToMake(c) != "" {
 		e.errno = unix.EISDIR
+	}
+	if c.resolve&unix.RESOLVE_NO_SYMLINKS != 0 && e.errno == 0 {
+		e.errno = unix.ELOOP
 	}
 	for i := range c.uses {
 		at, errno := c.uses[i].find(c)
@@ -204,19 +207,15 @@ func (c *eqCase) asks() (asks []ask, moves [][2]string, hidden []string) {
 	var found []end
 	for i := range c.uses {
 		u := &c.uses[i]
+		if itself := u.folderToMake(c); itself != "" {
+			hidden = append(hidden, itself)
+		}
 		at, errno := u.find(c)
 		if errno != 0 {
 			c.errno = errno
-			return asks, nil, []string{u.reads()}
+			return asks, nil, append(hidden, u.reads())
 		}
 		found = append(found, at)
-		if u.does == "open" && c.flags&unix.O_CREAT != 0 && strings.HasSuffix(u.name, "/") {
-			itself := *u
-			itself.last = entered
-			if at, errno := itself.find(c); errno == 0 {
-				hidden = append(hidden, at.path)
-			}
-		}
 		if u.held && u.does == "look" {
 			continue
 		}
@@ -235,6 +234,17 @@ func (c *eqCase) asks() (asks []ask, moves [][2]string, hidden []string) {
 		}
 	}
 	return asks, moves, hidden
+}
+
+// folderToMake is the path, its last component not followed, of what an open with
+// O_CREAT calls a folder: it makes none, and opens none so (EISDIR).
+func (u *eqUse) folderToMake(c *eqCase) string {
+	if u.does != "open" || c.flags&unix.O_CREAT == 0 || !strings.HasSuffix(u.name, "/") {
+		return ""
+	}
+	f := follower{cwd: c.cwd, held: c.held}
+	at, _ := f.follow(u.base, u.name, entered)
+	return at.path
 }
 
 // reads is what the name is as text.
