@@ -33,7 +33,11 @@ func (o *opener) SyscallInfo(_ int, out *ptrace.SyscallInfo) error {
 	return nil
 }
 
-func (o *opener) Memory(int) io.ReaderAt                    { return o.mem }
+func (o *opener) Memory(int) io.ReaderAt { return o.mem }
+func (o *opener) Peek(_ int, addr uint64, p []byte) error {
+	_, err := o.mem.ReadAt(p, int64(addr))
+	return err
+}
 func (o *opener) Write(int, uint64, []byte) error           { return nil }
 func (o *opener) Restore(int, *[6]uint64, *[6]uint64) error { return nil }
 func (o *opener) Resume(int, unix.Signal) error             { o.atExit = false; return nil }

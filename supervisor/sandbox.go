@@ -42,7 +42,8 @@ type sandbox struct {
 	loader   []string        // see loaders
 	order    order
 	pins     pins
-	text     []byte            // what is read of a name, and then what is about to be pinned
+	text     []byte // what is read of a name, and then what is about to be pinned
+	reader   reader
 	names    map[string]string // those read lately
 	unsealed bool              // mseal does not work
 	reached  [armSeal + 1]bool // the steps of arming whose call has come as far as our filter
