@@ -46,6 +46,7 @@ type sandbox struct {
 	reader   reader
 	names    map[string]string // those read lately
 	unsealed bool              // mseal does not work
+	reached  [armSeal + 1]bool // the steps of arming whose call has come as far as our filter
 	unarmed  bool              // some process has no pinned area
 	chrooted bool              // some task has changed its root
 

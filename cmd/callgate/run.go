@@ -80,7 +80,7 @@ func (f *runFlags) run(args []string) error {
 	if set.PrivateTmp() {
 		tmp, err := scratch.New("")
 		if err != nil {
-			return ownFailure(err)
+			return &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
 		}
 		defer tidy(tmp)
 		env = tmp.Environ(env)

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -28,11 +30,19 @@ func Place(dir string, env []string) (policy.Place, error) {
 		}
 		dir = here
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "" // ~ stands for nothing
+	return policy.Place{Dir: dir, Home: home(), Env: env, Links: new(linker).follow, Lookup: lookup}, nil
+}
+
+// home is the user's home folder: what HOME says or, where it says nothing, the
+// system's list of users; "" if that does not know the user either.
+func home() string {
+	if dir := os.Getenv("HOME"); path.IsAbs(dir) {
+		return dir
 	}
-	return policy.Place{Dir: dir, Home: home, Env: env, Links: new(linker).follow, Lookup: lookup}, nil
+	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil && path.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return "" // ~ stands for nothing
 }
 
 // linker follows symbolic links from this process's point of view.
