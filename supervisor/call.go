@@ -100,6 +100,13 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 		return
 	}
 	j.asked = j.direct
+	if entry.Canonical == "chroot" {
+		j.chroots, j.rewrite = true, true // whoever decides it, names mean others afterwards
+		if t.process.shares() && s.holders.Files != compile.Nobody && !s.opt.Permissive {
+			s.deny(j, unix.EPERM, "another thread's names would begin there too, while they are decided")
+			return
+		}
+	}
 	s.judgeNames(t, entry, j)
 	if pinning && !s.opt.Permissive {
 		s.nameCall(t, entry, j)

@@ -44,7 +44,6 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 			s.planName(t, entry, &list[i], j)
 		}
 	}
-	j.chroots = entry.Canonical == "chroot"
 	if j.pinned == 0 && !j.rewrite {
 		j.part = apart // it rests on no name: descriptors that nobody can exchange
 	}

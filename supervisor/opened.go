@@ -198,14 +198,14 @@ func hasDots(name string) bool {
 
 // planReopen is for an open, by way of /proc/self/fd or /dev/stdin, of what has
 // no name: a pipe, a deleted file. Where no other thread can exchange the
-// descriptor it is opened as it stands; else it is duplicated, if that gives no
+// descriptor, and /proc is what it seems, it is opened as it stands; else it is duplicated, if that gives no
 // more than what it has already.
 func (s *sandbox) planReopen(t *task, n *named, j *judged) {
 	fd, arch := n.found.Descriptor, j.direct.Arch
 	switch {
 	case fd < 0:
 		s.deny(j, unix.EACCES, "it leads to what has no name any more: "+n.found.Object)
-	case !t.process.shares():
+	case !t.process.shares() && !s.chrooted:
 		j.direct = callOf(arch, "openat", uint64(uint32(unix.AT_FDCWD&0xffffffff)), 0, s.naming.flags, s.naming.mode)
 		j.pin(1, "/proc/self/fd/"+strconv.Itoa(fd)+"\x00")
 	case !within(s.naming.flags, descriptorFlags(t.tid, fd)):

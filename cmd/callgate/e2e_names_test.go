@@ -48,7 +48,9 @@ func newWorld(t *testing.T, user bool) *world {
 		for _, file := range []string{"f", "s/f", "f2", "x"} {
 			writeFile(t, filepath.Join(w.dir, in, file), text)
 		}
-		_ = unix.Setxattr(filepath.Join(w.dir, in, "x"), "user.x", []byte("x"), 0) // tmpfs before Linux 6.6 has none
+		for _, file := range []string{"f", "x"} {
+			_ = unix.Setxattr(filepath.Join(w.dir, in, file), "user.x", []byte("x"), 0) // tmpfs before Linux 6.6 has none
+		}
 		for _, file := range []string{"prog", "s/prog"} {
 			must(t, os.WriteFile(filepath.Join(w.dir, in, file), program, 0o755))
 		}
