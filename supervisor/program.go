@@ -93,7 +93,7 @@ func (s *sandbox) command(cmd *Command) error {
 
 // executed asks the rules about the program that t's process has become.
 func (s *sandbox) executed(t *task) error {
-	if t.process.starting || s.opt.Permissive || !s.holders.Exec && s.holders.Files != compile.Supervisor {
+	if !pinning || t.process.starting || s.opt.Permissive || !s.holders.Exec && s.holders.Files != compile.Supervisor {
 		return nil
 	}
 	n := named{use: &policy.Use{Verb: policy.Runs}, name: "/proc/self/exe", dir: unix.AT_FDCWD}

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 )
 
@@ -42,11 +41,11 @@ var modes = []struct {
 	{"last", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
 	{"last-process", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
 	{"descriptors", changes},
-	{"descriptors-process", changes},
+	{"descriptors-process", reaches},
 	{"descriptors-dots", func(a attack) bool { return a.call == "chmod-folder" }},
 	{"folders", changes},
 	{"folders-link", changes},
-	{"folders-process", changes},
+	{"folders-process", reaches},
 	{"folders-dots", func(a attack) bool { return a.call == "chmod-folder" }},
 }
 
@@ -54,18 +53,18 @@ var modes = []struct {
 var keepsLink = map[string]bool{"lchown": true, "lsetxattr": true, "renameat2-exchange": true}
 
 func every(attack) bool     { return true }
-func changes(a attack) bool { return a.gain == "changes" || a.gain == "runs" }
+func changes(a attack) bool { return a.gain == "changes" }
 
-// eachAttack does something with every attack of every mode whose name has the
-// prefix.
-func eachAttack(t *testing.T, prefix string, do func(t *testing.T, a attack)) {
+// The program of a child that another thread of its parent cannot reach into is
+// another process's matter (TestHeld has the thread's).
+func reaches(a attack) bool { return a.gain == "changes" || a.gain == "runs" }
+
+// eachAttack does something with every attack of every mode that is chosen.
+func eachAttack(t *testing.T, chosen func(attack) bool, do func(attack, *testing.T)) {
 	for _, m := range modes {
-		if !strings.HasPrefix(m.name, prefix) {
-			continue
-		}
 		for _, a := range attackCalls(t) {
-			if a.mode = m.name; m.fits(a) {
-				t.Run(m.name+"/"+a.call, func(t *testing.T) { do(t, a) })
+			if a.mode = m.name; m.fits(a) && chosen(a) {
+				t.Run(m.name+"/"+a.call, func(t *testing.T) { do(a, t) })
 			}
 		}
 	}
@@ -74,13 +73,17 @@ func eachAttack(t *testing.T, prefix string, do func(t *testing.T, a attack)) {
 // TestNames: for every call that takes a name, something makes it lead to what
 // is denied while the call is decided, and nothing ever gets there.
 func TestNames(t *testing.T) {
-	eachAttack(t, "", func(t *testing.T, a attack) { a.fails(t) })
+	eachAttack(t, every, attack.fails)
 }
 
-// TestNamesBite: the same attacks succeed where calls are only checked.
+// TestNamesBite: the same attacks succeed where calls are only checked: every call
+// with a thread that flips its name, and some of every kind in the other ways.
 func TestNamesBite(t *testing.T) {
-	eachAttack(t, "", func(t *testing.T, a attack) { a.bites(t) })
+	eachAttack(t, func(a attack) bool { return a.mode == "letters" || someOfEach[a.call] }, attack.bites)
 }
+
+var someOfEach = map[string]bool{"open": true, "open-cut": true, "stat": true, "truncate": true, "chmod": true, "chmod-folder": true,
+	"mkdir": true, "unlink": true, "rename-old": true, "execve": true}
 
 // fails wants no success among all tries. A race in which one side always won has
 // proved nothing.
@@ -102,7 +105,7 @@ func (a attack) fails(t *testing.T) {
 func (a attack) bites(t *testing.T) {
 	t.Helper()
 	build := checkOnly(t)
-	for a.tries = 500; a.tries <= 40000; a.tries *= 4 {
+	for a.tries = 500; a.tries <= 32000; a.tries *= 4 {
 		c, changed := a.run(t, build)
 		if c.got > 0 || changed != "" {
 			t.Logf("%d tries, got %d", a.tries, c.got)

@@ -29,6 +29,7 @@ extern const struct command outside_commands[];
 extern const struct command state_commands[];
 extern const struct command review_commands[];
 extern const struct command name_commands[];
+extern const struct command area_commands[];
 
 /* raw makes a call by the syscall instruction; errors are -errno. */
 long raw(long nr, long a, long b, long c, long d, long e, long f);
