@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -19,11 +20,12 @@ func waitFor(t *testing.T, what string, done func() bool, state func() string) {
 
 // TestInterruptBomb: Ctrl-C ends a fork bomb, all of it.
 func TestInterruptBomb(t *testing.T) {
-	tracee(t)
+	program := tracee(t)
 	for _, policy := range []string{traceAll, "builtin:default"} {
 		r := &running{mark: "CALLGATE_TEST_MARK=" + rand.Text()}
 		t.Cleanup(r.killLeft)
 		term := newTerminal(t)
+		term.typed("cd " + filepath.Dir(program) + "\n") // which builtin:default lets the program be run in
 		term.typed("env " + r.mark + " callgate run -q -p " + policy + " -- tracee bomb 150\n")
 		term.expect("full\r\n")
 		term.typed(ctrlC)
