@@ -157,6 +157,11 @@ func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 	if n.use.Verb == policy.Looks {
 		return
 	}
+	if path, ok := s.toldOf(t, n); ok {
+		n.path = path
+		s.decide(t, n, n.use.Verb.Access(), j)
+		return
+	}
 	found, err := s.resolver.Descriptor(s.viewOf(t), n.dir)
 	if err != nil {
 		j.answer = errnoOf(err)
@@ -171,6 +176,15 @@ func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 	if pinning && t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
 		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
 	}
+}
+
+// toldOf is the path of a descriptor's file where that is all that is needed:
+// nobody can exchange it, and the call acts on it as it stands.
+func (s *sandbox) toldOf(t *task, n *named) (string, bool) {
+	if n.use.Verb != policy.Changes || n.dir < 0 || t.process.shares() {
+		return "", false
+	}
+	return s.resolver.Told(s.viewOf(t), n.dir)
 }
 
 // pathOnly says whether a call takes a descriptor that was opened with O_PATH for

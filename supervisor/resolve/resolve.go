@@ -208,6 +208,21 @@ func (r *Resolver) Descriptor(t Task, fd int) (Result, error) {
 	return w.placed(&p)
 }
 
+// Told is the path of what a descriptor of t's holds as d_path says it, which is
+// most of Descriptor at a tenth of its price: false where that may be no path
+// (d_path in fs/d_path.c: a deleted file, a pipe).
+func (r *Resolver) Told(t Task, fd int) (string, bool) {
+	name, err := r.baseName(t, fd)
+	if err != nil {
+		return "", false
+	}
+	n, errno := readLink(r.proc, name, r.text[:])
+	if errno != 0 || n == 0 || n >= pathMax || r.text[0] != '/' || bytes.HasSuffix(r.text[:n], []byte(deletedMark)) {
+		return "", false
+	}
+	return string(r.text[:n]), true
+}
+
 // Base is the path of the folder that relative names begin at: dirfd's, or with
 // unix.AT_FDCWD the working folder. ENOENT says that it was deleted.
 func (r *Resolver) Base(t Task, dirfd int) (string, error) {
