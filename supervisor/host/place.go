@@ -75,17 +75,43 @@ func (l *linker) lead(name string) string {
 	return there
 }
 
-// ask follows what is there and, of what is not, the folder above it.
+// ask follows the folder and then, if it is a link, the last name. What is not
+// there is called what it would be. /proc/self stays: it is another's for each who
+// asks.
 func (l *linker) ask(name string) string {
-	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, name, true)
-	if err == nil && found.Path != "" {
-		return found.Path
-	}
 	dir, base := path.Split(name)
 	if base == "" {
 		return name
 	}
-	return strings.TrimSuffix(l.lead(path.Clean(dir)), "/") + "/" + base
+	name = strings.TrimSuffix(l.lead(path.Clean(dir)), "/") + "/" + base
+	var st unix.Stat_t
+	if unix.Lstat(name, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK || name == "/proc/self" || name == "/proc/thread-self" {
+		return name
+	}
+	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, name, true)
+	switch {
+	case err != nil:
+		return l.text(name)
+	case found.Path == "":
+		return name
+	}
+	if rest, ok := strings.CutPrefix(found.Path, "/proc/"+strconv.Itoa(l.self.PID)); ok && (rest == "" || rest[0] == '/') {
+		return "/proc/self" + rest
+	}
+	return found.Path
+}
+
+// text follows a link that leads nowhere by what it says.
+func (l *linker) text(name string) string {
+	target, err := os.Readlink(name)
+	if err != nil {
+		return name
+	}
+	l.known[name] = name // should it lead back here
+	if !path.IsAbs(target) {
+		target = path.Dir(name) + "/" + target
+	}
+	return l.lead(path.Clean(target))
 }
 
 func lookup(name string) ([]netip.Addr, error) {

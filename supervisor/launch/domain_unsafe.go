@@ -113,22 +113,17 @@ func openAt(path string) (fd int, err error) {
 	})
 }
 
-// Look says what is at a path, for compile.Host. What this process may not look
-// at is missing, for the sandbox as well.
+// Look says what is at a canonical path, for compile.Host. What this process may
+// not look at is missing, for the sandbox as well.
 func Look(path string) compile.Found {
-	fd, err := openAt(path)
-	if errors.Is(err, unix.ELOOP) {
-		return compile.Link
-	}
-	if err != nil {
-		return compile.Missing
-	}
-	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if unix.Lstat(path, &st) != nil {
 		return compile.Missing
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		return compile.Link
+	case unix.S_IFDIR:
 		return compile.Folder
 	}
 	return compile.File

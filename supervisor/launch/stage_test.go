@@ -113,7 +113,7 @@ func TestLook(t *testing.T) {
 	}
 	for name, want := range map[string]compile.Found{
 		"": compile.Folder, "/d": compile.Folder, "/d/f": compile.File, "/link": compile.Link,
-		"/link/f": compile.Link, "/none": compile.Missing, "/d/f/g": compile.Missing,
+		"/none": compile.Missing, "/d/f/g": compile.Missing,
 	} {
 		if got := Look(dir + name); got != want {
 			t.Errorf("%q: %d, want %d", name, got, want)
