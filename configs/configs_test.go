@@ -8,7 +8,7 @@ import (
 	"callgate/policy/abi"
 )
 
-var shipped = []string{"builtin:build", "builtin:compute", "builtin:default", "builtin:guard-names", "builtin:guard", "builtin:trace-all"}
+var shipped = []string{"builtin:base", "builtin:build", "builtin:ci", "builtin:compute", "builtin:default", "builtin:guard-names", "builtin:guard", "builtin:trace-all"}
 
 func TestShippedPoliciesLoad(t *testing.T) {
 	loader := &policy.Loader{Builtin: Builtin}
@@ -68,6 +68,8 @@ func TestShippedVerdicts(t *testing.T) {
 				"mknod(\"disk\", 0x61a4)", "open_by_handle_at()", "userfaultfd()", "personality(0x400000)", "syslog()", "shmget()", "mq_open()", "quotactl()", "acct()",
 				"socket(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC)", "socket(AF_VSOCK)", "kcmp()", "process_madvise()", "process_vm_readv()", "modify_ldt()", "add_key()", "request_key()", "msgget()", "semget()", "fanotify_init()", "lookup_dcookie()", "vhangup()", "sethostname()",
 				"prctl(PR_SET_MM)", "ioctl(0, TIOCSETD)", "ioctl(0, KDSKBSENT)", "ioctl(3, USERFAULTFD_IOC_NEW)", "fsopen()", "open_tree()", "mount_setattr()", "memfd_secret()"}},
+		{"base", []string{"execve(0)", "fork()", "openat(AT_FDCWD, \"/x\", O_RDWR|O_CREAT)"}, []string{"socket(AF_INET)", "shmget()", "mount()"}},
+		{"ci", []string{"personality(ADDR_NO_RANDOMIZE)", "shmget()", "mq_open()", "clone(SIGCHLD)"}, []string{"socket(AF_UNIX)", "socket(AF_INET)", "ptrace()"}},
 		{"build", []string{"personality(ADDR_NO_RANDOMIZE)", "shmget()", "msgget()", "mbind()", "socketpair(AF_UNIX, SOCK_STREAM)", "clone(SIGCHLD)"},
 			[]string{"socket(AF_UNIX)", "socket(AF_INET)", "ptrace()", "mount()", "process_vm_readv()", "unshare(CLONE_NEWUSER)"}},
 		{"compute", []string{"read(0)", "write(1)", "openat(AT_FDCWD, \"lib\", O_RDONLY|O_CLOEXEC)", "mmap()", "clone(CLONE_VM|CLONE_THREAD|CLONE_SIGHAND|CLONE_FS)", "exit_group()", "prlimit64(0)", "tgkill(1, 1, SIGURG)"},
@@ -105,7 +107,7 @@ func TestShippedVerdicts(t *testing.T) {
 // a word.
 func TestQuietLookups(t *testing.T) {
 	loader := &policy.Loader{Builtin: Builtin}
-	for _, name := range []string{"builtin:default", "builtin:build"} {
+	for _, name := range []string{"builtin:base", "builtin:default", "builtin:build", "builtin:ci"} {
 		p, err := loader.Load(name)
 		if err != nil {
 			t.Fatal(err)

@@ -27,8 +27,8 @@ func LintPaths(s Set, at Place, exists func(path string) bool) []Warning {
 	b := &binder{at: at}
 	var all []Warning
 	for _, p := range s {
-		if strings.HasPrefix(p.Name, builtinPrefix) && len(s) > 1 {
-			continue
+		if strings.HasPrefix(p.Name, builtinPrefix) {
+			continue // it names what some hosts have
 		}
 		l := &linter{policy: p, set: s}
 		for _, sec := range []Section{Files, Exec} {

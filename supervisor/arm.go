@@ -46,6 +46,7 @@ func (s *sandbox) armCall(t *task) error {
 	if want := t.arming.call; call.Arch != want.Arch || call.Nr != want.Nr || call.Args != want.Args {
 		return fmt.Errorf("a call other than the supervisor's own before the program's first instruction")
 	}
+	s.reached[t.arming.step] = true
 	return s.kernel.ResumeToExit(t.tid, 0)
 }
 
@@ -96,7 +97,10 @@ func archOf(r *ptrace.Registers) abi.Arch {
 	return abi.Native()
 }
 
-// armEnter has t make a call; it stops at the filter, and again at the end.
+// armEnter has t make a call; it stops at the filter, and again at the end. A
+// filter that was there before ours, a container's, may answer the call itself,
+// and so may the program's own: until one has come as far as ours, it is followed
+// from its beginning.
 func (s *sandbox) armEnter(t *task, call abi.Call) error {
 	a := t.arming
 	a.call = call
@@ -104,6 +108,9 @@ func (s *sandbox) armEnter(t *task, call abi.Call) error {
 	regs.Enter(call)
 	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
 		return err
+	}
+	if !s.reached[a.step] || t.process.filtered {
+		return s.kernel.ResumeToExit(t.tid, 0)
 	}
 	return s.kernel.Resume(t.tid, 0)
 }

@@ -56,6 +56,9 @@ func (s *sandbox) seccompStop(t *task) error {
 	if t.process.starting {
 		return s.kernel.Resume(t.tid, 0)
 	}
+	if t.rewrite != nil {
+		return errors.New("it is still in the call before")
+	}
 	if t.arming != nil {
 		return s.armCall(t)
 	}
@@ -227,6 +230,8 @@ func (s *sandbox) allow(t *task, j *judged) error {
 		return s.skip(t, -int64(j.answer))
 	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)
+	case t.part != apart:
+		return errors.New("BUG: its end would not be seen")
 	}
 	return s.kernel.Resume(t.tid, 0)
 }

@@ -15,11 +15,13 @@ import (
 // A call that was decided by names is made with these names in pinned memory
 // (pin.go), while other names hold still (order.go).
 
-// pinText is a text that is to be pinned, and the register that is to point to
-// it; -1: none.
+// pinText is what is to be pinned, and the register that is to point to it; -1:
+// none.
 type pinText struct {
 	register int8
-	text     string // NUL-terminated where it is a name
+	name     bool // a NUL comes behind it
+	text     string
+	data     []byte // instead
 }
 
 // nameCall plans the call that is to be made in the place of one that was
@@ -42,6 +44,9 @@ func (s *sandbox) nameCall(t *task, entry *abi.Syscall, j *judged) {
 			s.planName(t, entry, &list[i], j)
 		}
 	}
+	if j.pinned == 0 && !j.rewrite {
+		j.part = apart // it rests on no name: descriptors that nobody can exchange
+	}
 }
 
 // planName pins one name.
@@ -52,7 +57,7 @@ func (s *sandbox) planName(t *task, entry *abi.Syscall, n *named, j *judged) {
 	case n.held && entry.Params[n.use.Path].Value(&j.direct.Args) == 0:
 		// NULL: nothing to point to
 	default:
-		j.pin(entry.Params[n.use.Path].Lo, s.nameOf(t, n)+"\x00")
+		j.pinName(entry.Params[n.use.Path].Lo, s.nameOf(t, n))
 	}
 }
 
@@ -111,7 +116,7 @@ func (s *sandbox) planPath(entry *abi.Syscall, n *named, j *judged) {
 		j.direct.Args[entry.Params[n.use.Dir].Lo] = here
 		register = entry.Params[n.use.Path].Lo
 	}
-	j.pin(register, n.found.Inside+"\x00")
+	j.pinName(register, n.found.Inside)
 }
 
 // owner widens an id: 16 bits of all ones are no id, as 32 bits of them
@@ -138,7 +143,7 @@ func (s *sandbox) planOpen(t *task, entry *abi.Syscall, n *named, j *judged) {
 	}
 	how := s.naming.how
 	if how == nil {
-		how = make([]byte, unix.SizeofOpenHow)
+		how = s.naming.made[:]
 		binary.NativeEndian.PutUint64(how, s.naming.flags)
 		binary.NativeEndian.PutUint64(how[8:], s.naming.mode)
 	}
@@ -146,8 +151,8 @@ func (s *sandbox) planOpen(t *task, entry *abi.Syscall, n *named, j *judged) {
 	binary.NativeEndian.PutUint64(how[16:], asked|unix.RESOLVE_NO_SYMLINKS)
 	j.again = !n.walked && asked&unix.RESOLVE_NO_SYMLINKS == 0
 	j.direct = callOf(j.direct.Arch, "openat2", uint64(uint32(n.dir)), 0, 0, uint64(len(how)))
-	j.pin(2, string(how))
-	j.pin(1, openName(n)+"\x00")
+	j.pinData(2, how)
+	j.pinName(1, openName(n))
 }
 
 // planPlainOpen leaves the call what it is: a filter of the program's own is asked
@@ -157,16 +162,16 @@ func (s *sandbox) planPlainOpen(entry *abi.Syscall, n *named, j *judged) {
 	j.part, j.blocks = looks, true
 	if s.naming.how != nil {
 		p, _ := entry.Param("how")
-		j.pin(p.Lo, string(s.naming.how))
+		j.pinData(p.Lo, s.naming.how)
 	}
-	j.pin(entry.Params[n.use.Path].Lo, openName(n)+"\x00")
+	j.pinName(entry.Params[n.use.Path].Lo, openName(n))
 }
 
 // openName is the name that is opened: what it leads to, or where it was not
 // followed the text, without "..": a folder that is moved meanwhile could change
 // what that means.
 func openName(n *named) string {
-	name, slash := n.name, strings.HasSuffix(n.name, "/")
+	name, slash := n.name, strings.HasSuffix(n.name, "/") || strings.HasSuffix(n.name, "/.")
 	switch {
 	case n.walked:
 		name, slash = n.found.Inside, n.found.TrailingSlash
@@ -183,6 +188,16 @@ func openName(n *named) string {
 
 // pin notes a text that the register is to point to.
 func (j *judged) pin(register int8, text string) {
-	j.pins[j.pinned] = pinText{register, text}
+	j.pins[j.pinned] = pinText{register: register, text: text}
+	j.pinned++
+}
+
+func (j *judged) pinName(register int8, name string) {
+	j.pins[j.pinned] = pinText{register: register, name: true, text: name}
+	j.pinned++
+}
+
+func (j *judged) pinData(register int8, data []byte) {
+	j.pins[j.pinned] = pinText{register: register, data: data}
 	j.pinned++
 }

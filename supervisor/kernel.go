@@ -3,6 +3,7 @@ package supervisor
 import (
 	"io"
 
+	"callgate/policy/abi"
 	"callgate/supervisor/ptrace"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,8 @@ type kernel interface {
 	Skip(tid int, value int64) error
 	SetNr(tid int, nr uint32) error
 	SetRegisters(tid int, regs *ptrace.Registers) error
+	Replace(tid int, was, call *abi.Call) error
+	Restore(tid int, args, now *[6]uint64) error
 	Interrupt(tid int) error
 	Kill(tid int) error
 

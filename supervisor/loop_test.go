@@ -100,6 +100,12 @@ func (r *recording) Registers(tid int, out *ptrace.Registers) error {
 func (r *recording) SetRegisters(tid int, _ *ptrace.Registers) error {
 	return r.note(tid, "set registers")
 }
+func (r *recording) Replace(tid int, _, _ *abi.Call) error {
+	return r.note(tid, "replace the call of")
+}
+func (r *recording) Restore(tid int, _, _ *[6]uint64) error {
+	return r.note(tid, "restore the arguments of")
+}
 func (r *recording) Resume(tid int, sig unix.Signal) error {
 	if sig != 0 {
 		return r.note(tid, "%s to", unix.SignalName(sig))

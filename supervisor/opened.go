@@ -105,6 +105,9 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	t.walks = false
+	if flags&unix.O_CREAT != 0 && strings.HasSuffix(n.name, "/") && s.asksFolder(t, n, j) {
+		return
+	}
 	follow := flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
 	if !s.walk(t, n, follow, j) {
 		return
@@ -113,7 +116,37 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		j.answer = unix.ENOSYS
 		return
 	}
+	if s.naming.resolveOf()&unix.RESOLVE_NO_SYMLINKS != 0 && s.leadsAway(t, n) {
+		j.answer = unix.ELOOP
+		return
+	}
 	s.judgeFound(t, n, policy.OpenAccess(flags, n.found.Exists), j)
+}
+
+// leadsAway says whether a name that was followed leads to another place than its
+// text: then there are links in it.
+func (s *sandbox) leadsAway(t *task, n *named) bool {
+	if n.name[0] != '/' && !s.findBase(t, n) {
+		return true
+	}
+	text, _, _ := resolve.Lexical(n.base, n.name)
+	return text != n.found.Path
+}
+
+// asksFolder says whether n, which ends in a slash, names what an open cannot
+// make: then the kernel does not look at what is there (open_last_lookups in
+// fs/namei.c).
+func (s *sandbox) asksFolder(t *task, n *named, j *judged) bool {
+	found, err := s.resolver.Entry(s.viewOf(t), n.dir, n.name)
+	if err != nil || found.Dots {
+		return false
+	}
+	if v := s.plan.Sections().File(own(t, found.Path), policy.Look); !v.Action.Permits() {
+		j.take(v, found.Path, "read")
+		return true
+	}
+	j.answer = unix.EISDIR
+	return true
 }
 
 // judgeText decides by the name as it reads; false if that does not permit it, or

@@ -12,7 +12,9 @@ import (
 // rewrite is a call that runs in another's place.
 type rewrite struct {
 	arch      abi.Arch
-	before    ptrace.Registers // as the tracee left them
+	before    ptrace.Registers // as the tracee left them, unless light
+	light     bool             // only the call's own registers are touched
+	was, is   abi.Call         // then: the tracee's call, and what runs
 	expecting bool             // a clone whose child has not been announced
 	piece     pinned           // what of it is in the pinned area
 	again     bool             // ELOOP says that the name must be followed here
@@ -27,7 +29,11 @@ type rewrite struct {
 // convention keeps all but the result, and a restarted call must be the
 // tracee's.
 func (s *sandbox) replace(t *task, j *judged) error {
-	r := &rewrite{arch: j.direct.Arch, expecting: j.isClone(), again: j.again, blocks: j.blocks, chroots: j.chroots}
+	r := &t.made
+	*r = rewrite{arch: j.direct.Arch, again: j.again, blocks: j.blocks, chroots: j.chroots}
+	if r.expecting = j.isClone(); r.expecting { // its child has it too
+		r = &rewrite{arch: j.direct.Arch, expecting: true}
+	}
 	if j.again {
 		r.path = s.naming.list[0].path
 	}
@@ -38,12 +44,7 @@ func (s *sandbox) replace(t *task, j *judged) error {
 		}
 		r.piece = piece
 	}
-	if err := s.kernel.Registers(t.tid, &r.before); err != nil {
-		return err
-	}
-	regs := r.before
-	regs.SetCall(j.direct)
-	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
+	if err := s.put(t, j, r); err != nil {
 		return err
 	}
 	t.rewrite = r
@@ -54,6 +55,20 @@ func (s *sandbox) replace(t *task, j *judged) error {
 		s.expecting++
 	}
 	return s.resume(t, 0)
+}
+
+// put puts j.direct in t's registers.
+func (s *sandbox) put(t *task, j *judged, r *rewrite) error {
+	if r.light = j.call.Arch == j.direct.Arch && ptrace.Light(j.call.Arch) && !r.expecting; r.light {
+		r.was, r.is = j.call, j.direct
+		return s.kernel.Replace(t.tid, &r.was, &r.is)
+	}
+	if err := s.kernel.Registers(t.tid, &r.before); err != nil {
+		return err
+	}
+	regs := r.before
+	regs.SetCall(j.direct)
+	return s.kernel.SetRegisters(t.tid, &regs)
 }
 
 // exitStop is the end of a rewritten call.
@@ -67,6 +82,9 @@ func (s *sandbox) exitStop(t *task) error {
 	if t.arming != nil && s.info.Op == ptrace.OpExit {
 		s.stale = 0
 		return s.armed(t, s.info.Return)
+	}
+	if t.arming != nil && t.arming.step != armExec && s.info.Op == ptrace.OpEntry {
+		return s.kernel.ResumeToExit(t.tid, 0)
 	}
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)
@@ -102,8 +120,15 @@ func (s *sandbox) settle(t *task) {
 
 // repeat has t make its call once more, as it was.
 func (s *sandbox) repeat(t *task) error {
+	r := t.rewrite
+	if r.light {
+		if err := s.kernel.Registers(t.tid, &r.before); err != nil {
+			return err
+		}
+		r.before.SetCall(r.was)
+	}
 	var regs ptrace.Registers
-	regs.Repeat(&t.rewrite.before)
+	regs.Repeat(&r.before)
 	s.settle(t)
 	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
 		return err
@@ -121,7 +146,10 @@ func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
 			s.text = append(s.text, 0)
 		}
 		at[i] = len(s.text)
-		s.text = append(s.text, p.text...)
+		s.text = append(append(s.text, p.text...), p.data...)
+		if p.name {
+			s.text = append(s.text, 0)
+		}
 	}
 	piece, err := s.pin(t, s.text)
 	if err != nil {
@@ -151,8 +179,20 @@ func (s *sandbox) refuse(t *task, j *judged, err error) error {
 func (s *sandbox) restore(t *task) error {
 	r := t.rewrite
 	s.settle(t)
-	return s.restoreRegisters(t.tid, r)
+	if !r.light {
+		return s.restoreRegisters(t.tid, r)
+	}
+	if restarts(s.info.Return) {
+		if err := s.kernel.SetNr(t.tid, r.was.Nr); err != nil {
+			return err
+		}
+	}
+	return s.kernel.Restore(t.tid, &r.was.Args, &r.is.Args)
 }
+
+// restarts says whether the kernel may make the call again, by its number:
+// ERESTARTSYS to ERESTART_RESTARTBLOCK of linux/errno.h.
+func restarts(result int64) bool { return result <= -512 && result >= -516 }
 
 // restoreChild gives a new task its registers: it was born with a copy of those
 // that the rewritten clone had.

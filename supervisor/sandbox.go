@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"strconv"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -41,10 +42,13 @@ type sandbox struct {
 	loader   []string        // see loaders
 	order    order
 	pins     pins
-	text     []byte // what is about to be pinned
-	unsealed bool   // mseal does not work
-	unarmed  bool   // some process has no pinned area
-	chrooted bool   // some task has changed its root
+	text     []byte // what is read of a name, and then what is about to be pinned
+	reader   reader
+	names    map[string]string // those read lately
+	unsealed bool              // mseal does not work
+	reached  [armSeal + 1]bool // the steps of arming whose call has come as far as our filter
+	unarmed  bool              // some process has no pinned area
+	chrooted bool              // some task has changed its root
 
 	ending bool // all are being killed
 	err    error
@@ -63,13 +67,15 @@ type task struct {
 	// rewrite is the call that was put in another's place, between the seccomp
 	// stop and the syscall-exit-stop.
 	rewrite  *rewrite
-	fresh    bool     // until its first stop
-	born     *rewrite // what its birth put in its registers, while it is fresh
-	arming   *arming  // until the program that it has just executed may begin
-	part     part     // of its call in order
-	waiting  bool     // at its seccomp stop, for its turn
-	admitted bool     // it is its turn
-	walks    bool     // the name that it opens is to be followed at once
+	fsuid    func() uint32 // asks proc(5)
+	made     rewrite       // what rewrite points to, unless its child has it too
+	fresh    bool          // until its first stop
+	born     *rewrite      // what its birth put in its registers, while it is fresh
+	arming   *arming       // until the program that it has just executed may begin
+	part     part          // of its call in order
+	waiting  bool          // at its seccomp stop, for its turn
+	admitted bool          // it is its turn
+	walks    bool          // the name that it opens is to be followed at once
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
 	condemned bool
@@ -79,11 +85,20 @@ type task struct {
 type process struct {
 	pid      int
 	exe      string // "" until somebody asks
+	digits   string // pid, likewise
 	tasks    int    // in sandbox.tasks
 	starting bool   // the first stage, up to its execve: none of the policy's business
 	armed    bool   // its memory has a pinned area
 	filtered bool   // it may have installed a filter of its own
 	sharing  bool   // another process has the same working folder or descriptors
+}
+
+// number is the pid as text.
+func (p *process) number() string {
+	if p.digits == "" {
+		p.digits = strconv.Itoa(p.pid)
+	}
+	return p.digits
 }
 
 // shares says whether something else could change what p's descriptors and its
@@ -92,7 +107,7 @@ func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
-		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}}
+		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, names: map[string]string{}}
 }
 
 func (s *sandbox) adoptFirst(pid int) {

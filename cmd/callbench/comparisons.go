@@ -11,7 +11,8 @@ const (
 
 // comparisons is all that there is to measure; a new one is a function below.
 func comparisons(t *tools) []comparison {
-	return []comparison{filtered(t), traced(t), parallel(t), startup(t), memory(t)}
+	all := []comparison{filtered(t), landlocked(t), traced(t), pinned(t), rules(t), tasks(t), parallel(t)}
+	return append(append(all, programs(t)...), startup(t), memory(t))
 }
 
 // filtered is the loop where the filter alone decides.
@@ -47,6 +48,72 @@ func traced(t *tools) comparison {
 			{"bare", prints(1e-3, loop...)},
 		},
 		goals: []goal{{"callgate", held, 1.15}, {"callgate", "strace --seccomp-bpf", 1}},
+	}
+}
+
+// landlocked is the loop under rules on files that Landlock holds alone.
+func landlocked(t *tools) comparison {
+	const minimal = "C sandboxer, the same Landlock rules"
+	loop := []string{t.file("loop"), untracedTimes}
+	sandboxer := []string{t.file("sandboxer"), "r:/usr", "r:/etc", "r:" + t.dir, "w:/dev/null", "--"}
+	return comparison{
+		name:  "landlock",
+		title: "openat and close of /dev/null, allowed by rules on files that Landlock holds",
+		unit:  "us",
+		subjects: []subject{
+			{minimal, prints(1e-3, join(sandboxer, loop)...)},
+			{"callgate", prints(1e-3, t.run(t.file("landlock.yaml"), loop)...)},
+			{"bare", prints(1e-3, loop...)},
+		},
+		goals: []goal{{"callgate", minimal, 1.05}},
+	}
+}
+
+// pinned is the loop where every openat is decided by rules on files at one stop,
+// made with a name that nobody can change, and stops again at its end.
+func pinned(t *tools) comparison {
+	const held = "C tracer with two stops, held on the tracee's CPU"
+	loop := []string{t.file("loop"), tracedTimes}
+	return comparison{
+		name:  "pinned",
+		title: "openat and close of /dev/null, every openat traced, pinned and allowed",
+		unit:  "us",
+		subjects: []subject{
+			{held, prints(1e-3, join([]string{t.file("tracer"), "-held", "-exits"}, loop)...)},
+			{"callgate", prints(1e-3, t.run(t.file("pinned.yaml"), loop)...)},
+			{"bare", prints(1e-3, loop...)},
+		},
+		goals: []goal{{"callgate", held, 1.3}},
+	}
+}
+
+// rules is the pinned loop under few rules and under many.
+func rules(t *tools) comparison {
+	loop := []string{t.file("loop"), tracedTimes}
+	under := func(n int) func() (float64, error) {
+		return t.after(func() error { return t.writeRules(n) }, prints(1e-3, t.run(t.file(rulesFile(n)), loop)...))
+	}
+	return comparison{
+		name:     "rules",
+		title:    "openat and close of /dev/null, traced and pinned, by the number of rules on files",
+		unit:     "us",
+		subjects: []subject{{"10 rules", under(10)}, {"10,000 rules", under(10000)}},
+		goals:    []goal{{"10,000 rules", "10 rules", 1.05}},
+	}
+}
+
+// tasks is the traced loop of one task, alone and among many that wait.
+func tasks(t *tools) comparison {
+	loop := func(idle string) []string { return []string{t.file("loop"), tracedTimes, "1", "0", idle} }
+	return comparison{
+		name:  "tasks",
+		title: "openat and close of /dev/null, every openat traced, by the number of tasks",
+		unit:  "us",
+		subjects: []subject{
+			{"1 task", prints(1e-3, t.run(t.file("traced.yaml"), loop("0"))...)},
+			{"1,000 tasks", prints(1e-3, t.run(t.file("traced.yaml"), loop("999"))...)},
+		},
+		goals: []goal{{"1,000 tasks", "1 task", 1.05}},
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 func (r *result) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", r.name, r.title)
+	if r.most > 0 {
+		fmt.Fprintf(&b, "  at most %d rounds\n", r.most)
+	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%s\tlowest\thighest\tratio\t  \n", "median "+r.unit)
 	for _, row := range r.rows {

@@ -45,6 +45,9 @@ func TestTools(t *testing.T) {
 		join(loop, []string{"3", "1"}),
 		join([]string{tools.file("tracer")}, loop),
 		join([]string{tools.file("tracer"), "-held"}, loop),
+		join([]string{tools.file("tracer"), "-held", "-exits"}, loop),
+		join([]string{tools.file("sandboxer"), "r:/", "--"}, loop),
+		join(loop, []string{"1", "0", "10"}),
 		{tools.file("spawn"), "3", "/bin/true"},
 	} {
 		if got, err := prints(1, words...)(); err != nil || got < 10 {
@@ -68,7 +71,7 @@ func TestArguments(t *testing.T) {
 		{"-runs 0", "usage: "},
 		{"more", "usage: "},
 		{"-callgate /nowhere/callgate", "no callgate to measure"},
-		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, traced, parallel, startup, memory`},
+		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, landlock, traced, pinned, rules, tasks, parallel, clone, build, tar, find, startup, memory`},
 	} {
 		var out strings.Builder
 		err := bench(strings.Fields(c.args), &out, &out)

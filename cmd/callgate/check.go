@@ -97,7 +97,11 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 			fmt.Fprintf(w, "  %-17v %s\n", sec, sectionCost(quiet, sec))
 		}
 	}
-	at, err := host.Place("", set.Environ(os.Environ()))
+	env := set.Environ(os.Environ())
+	if set.PrivateTmp() {
+		env = append(env, "TMPDIR="+os.TempDir()) // there will be one
+	}
+	at, err := host.Place("", env)
 	if err != nil {
 		return 0, err
 	}

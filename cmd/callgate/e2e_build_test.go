@@ -42,6 +42,9 @@ var buildTestPrograms = sync.OnceValues(func() (string, error) {
 	if err := gcc(dir, "tracee", "-pthread"); err != nil {
 		return "", err
 	}
+	if err := gcc(dir, "equal", "-pthread"); err != nil {
+		return "", err
+	}
 	return dir, gcc(dir, "elf32", "-m32", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector")
 })
 

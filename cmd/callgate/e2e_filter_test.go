@@ -100,3 +100,13 @@ func TestDifferences(t *testing.T) {
 		})
 	}
 }
+
+// TestFiltersInOrder: one that forbids seccomp(2) is installed behind the others.
+func TestFiltersInOrder(t *testing.T) {
+	const policy = `callgate: 1
+default: deny
+syscalls:
+  - allow: ["@system-service"]
+`
+	trial{policy: policy, flags: []string{"--quiet"}}.run(t, "/bin/true").want(t, 0, "")
+}

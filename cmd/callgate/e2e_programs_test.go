@@ -59,7 +59,7 @@ sleep 100 & p=$!; kill -STOP $p; kill $p; kill -CONT $p; wait $p 2>/dev/null; ec
 trap 'echo caught TERM; exit 9' TERM; kill -TERM $$; echo never`},
 	"bash": {"bash", `exec bash -c '
 set -o pipefail; false | true; echo $?; coproc cat; echo co >&${COPROC[1]}; read -u ${COPROC[0]} l; echo $l; kill $COPROC_PID; wait $COPROC_PID; echo $?
-diff <(seq 3) <(seq 4); trap "echo chld" CHLD; (exit 1); wait; trap - CHLD; echo $BASHPID | grep -c "^[0-9]*$"
+diff <(seq 3) <(seq 4); sleep 0.2; trap "echo chld" CHLD; (exit 1); wait; trap - CHLD; echo $BASHPID | grep -c "^[0-9]*$"
 p=; for i in {1..20}; do (exit $i) & p="$p $!"; done; s=0; for j in $p; do wait $j; s=$((s+$?)); done; echo $s
 read -t 0.1 x </dev/zero; echo $?; exec 7</dev/null; ls /proc/self/fd | wc -l; timeout 0.2 sleep 10; echo $?'`},
 	"python": {"/usr/bin/python3", `exec /usr/bin/python3 -c '

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -14,9 +15,14 @@ import (
 	"callgate/supervisor/host"
 )
 
-// bind makes the options that a set is compiled with for this folder.
+// bind makes the options that a set is compiled with for this folder. A private
+// temporary folder is none that is there now.
 func bind(set policy.Set) (compile.Options, error) {
-	return host.Bind(set, "", set.Environ(os.Environ()), "")
+	env := set.Environ(os.Environ())
+	if set.PrivateTmp() {
+		env = slices.DeleteFunc(env, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
+	}
+	return host.Bind(set, "", env, "")
 }
 
 // asked is one thing that a call names, as explain was given it, and the verdict

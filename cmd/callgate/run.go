@@ -14,6 +14,7 @@ import (
 	"callgate/policy/compile"
 	"callgate/supervisor"
 	"callgate/supervisor/host"
+	"callgate/supervisor/scratch"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -76,11 +77,19 @@ func (f *runFlags) run(args []string) error {
 		return commandFailure(args[0], err)
 	}
 	env := set.Environ(os.Environ())
+	if set.PrivateTmp() {
+		tmp, err := scratch.New("")
+		if err != nil {
+			return &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
+		}
+		defer tidy(tmp)
+		env = tmp.Environ(env)
+	}
 	opts, err := host.Bind(set, "", env, path)
 	if err != nil {
 		return ownFailure(err)
 	}
-	opts.Report, opts.Ready = f.reports(), readyFilters(set, f.reports())
+	opts.Report, opts.Ready = f.reports(), readyFilters(set, opts.Holders, f.reports())
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		return ownFailure(err)
@@ -116,6 +125,14 @@ func (f *runFlags) run(args []string) error {
 	return nil
 }
 
+// tidy removes the command's temporary folder. What the command made of it is
+// not the command's failure.
+func tidy(tmp *scratch.Folder) {
+	if err := tmp.Remove(); err != nil {
+		say(os.Stderr, printable(err.Error()))
+	}
+}
+
 // inherited says whether a descriptor came from callgate's caller: what callgate
 // opens itself, an audit log say, closes at execve and is not for the command.
 func inherited(fd int) bool {
@@ -127,12 +144,14 @@ func inherited(fd int) bool {
 func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
 
 // readyFilters are the programs that come with a shipped policy, if that and
-// the guard are all there is; nil if they must be compiled.
-func readyFilters(set policy.Set, report bool) []compile.Program {
-	if len(set) > 2 || len(set) == 2 && set[1].Name != policy.GuardName {
-		return nil
+// the guards are all there is; nil if they must be compiled.
+func readyFilters(set policy.Set, holders compile.Holders, report bool) []compile.Program {
+	for _, p := range set[1:] {
+		if !policy.IsGuard(p.Name) {
+			return nil
+		}
 	}
-	ready, err := compile.ReadPrograms(filters.For(set[0].Name, report))
+	ready, err := compile.ReadPrograms(filters.For(set[0].Name, holders, report))
 	if err != nil {
 		return nil
 	}

@@ -2,7 +2,6 @@ package filters
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,12 +14,12 @@ import (
 
 var update = flag.Bool("update", false, "write the filters anew")
 
-// withGuard loads a shipped policy as callgate does for a run.
-func withGuard(t *testing.T, l *policy.Loader, name string) policy.Set {
+// withGuards loads a shipped policy as callgate does for a run.
+func withGuards(t *testing.T, l *policy.Loader, name string) policy.Set {
 	t.Helper()
 	set, err := l.LoadAll(name)
-	if err == nil && set.Restricts() {
-		set, err = l.LoadAll(name, "builtin:guard")
+	if err == nil {
+		set, err = l.Guard(set)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -28,27 +27,75 @@ func withGuard(t *testing.T, l *policy.Loader, name string) policy.Set {
 	return set
 }
 
+// hosts are those that decide on different holders: with Landlock and all that
+// a policy names, with Landlock and nothing of it, without Landlock.
+var hosts = []compile.Host{
+	{ABI: 7, Look: func(string) compile.Found { return compile.Folder }},
+	{ABI: 7, Look: func(path string) compile.Found {
+		if path == "/home" {
+			return compile.Folder
+		}
+		return compile.Missing
+	}},
+	{Look: func(string) compile.Found { return compile.Missing }},
+}
+
+// holdersOf are who may hold a set's sections on some host.
+func holdersOf(t *testing.T, set policy.Set) []compile.Holders {
+	t.Helper()
+	sections, err := set.Bind(policy.Place{Dir: "/work", Home: "/home/user", Env: []string{"TMPDIR=/private"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []compile.Holders
+	known := map[string]bool{}
+	for _, host := range hosts {
+		h, _ := compile.Enforce(sections, host)
+		if !known[h.String()] {
+			known[h.String()] = true
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // each calls f for every filter that there is to be.
-func each(t *testing.T, f func(t *testing.T, name string, set policy.Set, report bool)) {
+func each(t *testing.T, f func(t *testing.T, file string, ready []byte, set policy.Set, opts compile.Options)) {
 	l := &policy.Loader{Builtin: configs.Builtin}
 	for _, name := range l.Builtins() {
-		for _, report := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s report=%v", name, report), func(t *testing.T) {
-				f(t, name, withGuard(t, l, name), report)
-			})
+		if policy.IsGuard(name) {
+			continue // nobody runs under it alone
+		}
+		set := withGuards(t, l, name)
+		for _, holders := range holdersOf(t, set) {
+			for _, report := range []bool{false, true} {
+				at := file(name, holders, report)
+				t.Run(at, func(t *testing.T) {
+					f(t, at, For(name, holders, report), set, compile.Options{Holders: holders, Report: report})
+				})
+			}
 		}
 	}
 }
 
 // TestUpToDate fails for a filter that the proof refuses: its policy, or what
-// callgate makes of policies, has changed since.
+// callgate makes of policies, has changed since. And for one that nothing would
+// take.
 func TestUpToDate(t *testing.T) {
-	if *update {
-		each(t, write)
-		return
+	left := map[string]bool{}
+	names, err := filepath.Glob(runtime.GOARCH + "/*.bpf")
+	if err != nil {
+		t.Fatal(err)
 	}
-	each(t, func(t *testing.T, name string, set policy.Set, report bool) {
-		data := For(name, report)
+	for _, name := range names {
+		left[filepath.ToSlash(name)] = true
+	}
+	each(t, func(t *testing.T, file string, data []byte, set policy.Set, opts compile.Options) {
+		delete(left, file)
+		if *update {
+			write(t, file, set, opts)
+			return
+		}
 		if runtime.GOARCH != "amd64" {
 			if data != nil {
 				t.Error("there is a filter that this test knows nothing of")
@@ -59,7 +106,8 @@ func TestUpToDate(t *testing.T) {
 		if err != nil || len(ready) == 0 {
 			t.Fatalf("%d programs, error %v; to make them: go test ./configs/filters -update", len(ready), err)
 		}
-		plan, err := compile.Compile(set, compile.Options{Report: report, Ready: ready})
+		opts.Ready = ready
+		plan, err := compile.Compile(set, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,21 +115,27 @@ func TestUpToDate(t *testing.T) {
 			t.Error("the filter is stale; to make it anew: go test ./configs/filters -update")
 		}
 	})
+	for name := range left {
+		if !*update {
+			t.Errorf("%s is for no policy; to remove it: go test ./configs/filters -update", name)
+		} else if err := os.Remove(name); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
-func write(t *testing.T, name string, set policy.Set, report bool) {
-	plan, err := compile.Compile(set, compile.Options{Report: report})
+func write(t *testing.T, file string, set policy.Set, opts compile.Options) {
+	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.FromSlash(file(name, report))
-	if err := os.WriteFile(path, compile.AppendPrograms(nil, plan.Filters), 0o644); err != nil {
+	if err := os.WriteFile(filepath.FromSlash(file), compile.AppendPrograms(nil, plan.Filters), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestNoSuchPolicy(t *testing.T) {
-	if For("builtin:nothing", true) != nil {
+	if For("builtin:nothing", compile.Holders{}, true) != nil {
 		t.Error("a filter for no policy")
 	}
 }

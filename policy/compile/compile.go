@@ -40,6 +40,7 @@ import (
 	"fmt"
 
 	"callgate/policy"
+	"callgate/policy/abi"
 
 	"golang.org/x/sys/unix"
 )
@@ -201,5 +202,26 @@ func (p *Plan) decode() error {
 	if total > maxTotalInsns {
 		return fmt.Errorf("%w: %d instructions in all filters, the kernel takes %d", errTooLong, total, maxTotalInsns)
 	}
+	p.closeLast()
 	return nil
+}
+
+// closeLast puts a filter that forbids to install another behind the others: the
+// first stage installs one after the other.
+func (p *Plan) closeLast() {
+	entry, ok := abi.Native().ByName("seccomp")
+	if !ok {
+		return
+	}
+	install := seccompData(entry.Arch.Audit(), entry.Nr, &[6]uint64{unix.SECCOMP_SET_MODE_FILTER})
+	last := len(p.machines) - 1
+	for i := range p.machines[:max(last, 0)] {
+		switch answer, _ := p.machines[i].run(&install, nil); answer {
+		case retAllow, retTrace:
+		default:
+			p.machines[i], p.machines[last] = p.machines[last], p.machines[i]
+			p.Filters[i], p.Filters[last] = p.Filters[last], p.Filters[i]
+			return
+		}
+	}
 }

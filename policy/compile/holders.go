@@ -31,6 +31,25 @@ type Holders struct {
 	Memory bool
 }
 
+// String is the same for holders that need the same stops, and fit for a file's
+// name: "files-kernel network", "files-supervisor hides"; "" if there are no
+// sections.
+func (h Holders) String() string {
+	var words []string
+	add := func(word string, is bool) {
+		if is {
+			words = append(words, word)
+		}
+	}
+	add("files-kernel", h.Files == Kernel)
+	add("files-supervisor", h.Files == Supervisor)
+	add("hides", h.Hides)
+	add("memory", h.Memory && h.Files != Supervisor) // which stops every open
+	add("exec", h.Exec)
+	add("network", h.Network != Nobody)
+	return strings.Join(words, " ")
+}
+
 // Enforce says who enforces a set's sections on a host, and by which ruleset as
 // far as that is Landlock. What builtin:guard-names has on files is the part of
 // Holders.Memory.

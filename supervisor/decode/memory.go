@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"callgate/policy/abi"
 
@@ -100,17 +101,23 @@ func words(mem io.ReaderAt, addr uint64, size, n int) ([]uint64, error) {
 // without the NUL. ended says whether the NUL was found. On a fault it returns
 // what came before it.
 func text(mem io.ReaderAt, addr uint64, limit int) (s []byte, ended bool, err error) {
+	return textInto(nil, mem, addr, limit)
+}
+
+// textInto is text that writes into s, which is empty, as far as that has room.
+func textInto(s []byte, mem io.ReaderAt, addr uint64, limit int) (_ []byte, ended bool, err error) {
 	chunk := 256
 	for len(s) <= limit {
 		at := addr + uint64(len(s))
 		want := min(chunk, int(pageSize-at%pageSize), limit+1-len(s))
-		p := make([]byte, want)
+		s = slices.Grow(s, want)
+		p := s[len(s) : len(s)+want]
 		n, err := read(mem, at, p)
 		if i := bytes.IndexByte(p[:n], 0); i >= 0 {
-			s = append(s, p[:i]...)
+			s = s[:len(s)+i]
 			return s[:min(len(s), limit)], len(s) <= limit, nil
 		}
-		s = append(s, p[:n]...)
+		s = s[:len(s)+n]
 		if err != nil {
 			return s[:min(len(s), limit)], false, err
 		}
@@ -123,14 +130,20 @@ func text(mem io.ReaderAt, addr uint64, limit int) (s []byte, ended bool, err er
 // a *Fault, or ENAMETOOLONG where 4096 bytes hold no NUL. An empty name is no
 // error here.
 func Path(mem io.ReaderAt, addr uint64) (string, error) {
-	s, ended, err := text(mem, addr, pathMax-1)
+	s, err := PathInto(nil, mem, addr)
+	return string(s), err
+}
+
+// PathInto is Path that writes into s, which is empty, as far as that has room.
+func PathInto(s []byte, mem io.ReaderAt, addr uint64) ([]byte, error) {
+	s, ended, err := textInto(s, mem, addr, pathMax-1)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !ended {
-		return "", unix.ENAMETOOLONG
+		return nil, unix.ENAMETOOLONG
 	}
-	return string(s), nil
+	return s, nil
 }
 
 // Strings reads the NULL-terminated array of strings at addr, as execve's argv

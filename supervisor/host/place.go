@@ -5,8 +5,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"path"
+	"strconv"
 	"strings"
+	"sync"
 
 	"callgate/policy"
 	"callgate/policy/compile"
@@ -27,26 +30,54 @@ func Place(dir string, env []string) (policy.Place, error) {
 		}
 		dir = here
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "" // ~ stands for nothing
-	}
-	return policy.Place{Dir: dir, Home: home, Env: env, Links: links, Lookup: lookup}, nil
+	return policy.Place{Dir: dir, Home: home(), Env: env, Links: new(linker).follow, Lookup: lookup}, nil
 }
 
-// links follows the symbolic links in a path as far as it exists.
-func links(name string) string {
-	r, err := resolve.New()
-	if err != nil {
+// home is the user's home folder: what HOME says or, where it says nothing, the
+// system's list of users; "" if that does not know the user either.
+func home() string {
+	if dir := os.Getenv("HOME"); path.IsAbs(dir) {
+		return dir
+	}
+	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil && path.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return "" // ~ stands for nothing
+}
+
+// linker follows symbolic links from this process's point of view.
+type linker struct {
+	once     sync.Once
+	resolver *resolve.Resolver // nil: names stay as they are
+	self     resolve.Task
+	known    map[string]string // folders
+}
+
+// follow follows the symbolic links in a path as far as it exists.
+func (l *linker) follow(name string) string {
+	l.once.Do(func() {
+		l.resolver, _ = resolve.New()
+		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
+		l.known = map[string]string{}
+	})
+	if name = path.Clean(name); l.resolver == nil {
 		return name
 	}
-	defer r.Close()
-	return follow(r, path.Clean(name))
+	return l.lead(name)
 }
 
-func follow(r *resolve.Resolver, name string) string {
-	self := resolve.Task{PID: os.Getpid(), TID: unix.Gettid()}
-	found, err := r.Name(self, unix.AT_FDCWD, name, true)
+func (l *linker) lead(name string) string {
+	if there, ok := l.known[name]; ok {
+		return there
+	}
+	there := l.ask(name)
+	l.known[name] = there
+	return there
+}
+
+// ask follows what is there and, of what is not, the folder above it.
+func (l *linker) ask(name string) string {
+	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, name, true)
 	if err == nil && found.Path != "" {
 		return found.Path
 	}
@@ -54,7 +85,7 @@ func follow(r *resolve.Resolver, name string) string {
 	if base == "" {
 		return name
 	}
-	return strings.TrimSuffix(follow(r, path.Clean(dir)), "/") + "/" + base
+	return strings.TrimSuffix(l.lead(path.Clean(dir)), "/") + "/" + base
 }
 
 func lookup(name string) ([]netip.Addr, error) {
@@ -78,7 +109,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 		return compile.Options{}, err
 	}
 	opts := compile.Options{Sections: sections}
-	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(in(at.Dir, start)))
+	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(sections, in(at.Dir, start)))
 	return opts, nil
 }
 
@@ -91,12 +122,15 @@ func in(dir, name string) string {
 }
 
 // facts are what a ruleset depends on here.
-func facts(start string) compile.Host {
+func facts(b *policy.Sections, start string) compile.Host {
 	version, err := launch.LandlockABI()
 	if err != nil {
 		version = 0
 	}
-	h := compile.Host{ABI: version, Look: launch.Look, Loaders: launch.Loaders(), Procs: procs()}
+	h := compile.Host{ABI: version, Look: launch.Look, Procs: procs()}
+	if b.Has(policy.Exec) {
+		h.Loaders = launch.Loaders()
+	}
 	if start != "" {
 		h.Start = launch.Executed(start)
 	}

@@ -11,16 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Loaders are the host's ELF interpreters, where the ABIs' documents and musl
-// have them, by their canonical names.
+// loaders are the ELF interpreters of the ABIs' documents, and musl's.
+var loaders = [...]string{
+	"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux.so.2", "/libx32/ld-linux-x32.so.2", "/lib/ld-linux-aarch64.so.1",
+	"/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-i386.so.1", "/lib/ld-musl-aarch64.so.1",
+}
+
+// Loaders are the host's ELF interpreters, by their canonical names.
 func Loaders() []string {
 	var list []string
-	for _, pattern := range []string{"/lib*/ld-linux*.so.*", "/lib*/ld64.so.*", "/lib/ld-musl-*.so.1"} {
-		found, _ := filepath.Glob(pattern)
-		for _, path := range found {
-			if path, err := filepath.EvalSymlinks(path); err == nil {
-				list = append(list, path)
-			}
+	for _, name := range loaders {
+		if path, err := filepath.EvalSymlinks(name); err == nil {
+			list = append(list, path)
 		}
 	}
 	return list

@@ -23,12 +23,16 @@ type memory struct {
 // Memory is tid's memory, read with process_vm_readv(2). Offsets are addresses.
 // It is as writable to the tracee's other threads as ever: what a verdict rests
 // on must be copied once and used from the copy.
-func (t *Tracer) Memory(tid int) io.ReaderAt { return memory{t, tid} }
+// It is good until the next call of Memory.
+func (t *Tracer) Memory(tid int) io.ReaderAt {
+	t.reader = memory{t, tid}
+	return &t.reader
+}
 
 // ReadAt reads from address off. It returns fewer bytes, with the error, where
 // the range runs into a hole; unix.EPERM says that the tracee keeps its memory
 // to itself (PR_SET_DUMPABLE in prctl(2)).
-func (m memory) ReadAt(p []byte, off int64) (int, error) {
+func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}

@@ -21,6 +21,10 @@ const (
 	userOrigRAX = unsafe.Offsetof(unix.PtraceRegs{}.Orig_rax)
 )
 
+// argOffsets are those of the arguments of a 64-bit call.
+var argOffsets = [6]uintptr{unsafe.Offsetof(unix.PtraceRegs{}.Rdi), unsafe.Offsetof(unix.PtraceRegs{}.Rsi), unsafe.Offsetof(unix.PtraceRegs{}.Rdx),
+	unsafe.Offsetof(unix.PtraceRegs{}.R10), unsafe.Offsetof(unix.PtraceRegs{}.R8), unsafe.Offsetof(unix.PtraceRegs{}.R9)}
+
 // codeSegment32 is __USER32_CS (arch/x86/include/asm/segment.h).
 const codeSegment32 = 0x23
 
@@ -57,6 +61,40 @@ func (t *Tracer) SetArg(tid int, arch abi.Arch, i int, value uint64) error {
 	}
 	*t.regs.arg(arch, i) = value
 	return t.SetRegisters(tid, &t.regs)
+}
+
+// Light says whether Replace and Restore do for calls of an ABI: it has each
+// argument in a register of its own, all of which is shown.
+func Light(arch abi.Arch) bool { return arch == abi.X86_64 }
+
+// Replace puts call in the place of was, which is what tid's seccomp stop is for.
+// It costs a quarter of what reading and writing all registers does.
+func (t *Tracer) Replace(tid int, was, call *abi.Call) error {
+	if !t.unset {
+		err := t.setSyscallInfo(tid, call)
+		if e, ok := err.(*Error); !ok || e.Errno != unix.EIO {
+			return err
+		}
+		t.unset = true // Linux before 6.16
+	}
+	if err := t.SetNr(tid, call.Nr); err != nil {
+		return err
+	}
+	return t.Restore(tid, &call.Args, &was.Args)
+}
+
+// Restore gives tid's argument registers the values that they are to have, where
+// now they have others.
+func (t *Tracer) Restore(tid int, args, now *[6]uint64) error {
+	for i, value := range args {
+		if value == now[i] {
+			continue
+		}
+		if err := t.poke(tid, argOffsets[i], uintptr(value)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Tracer) poke(tid int, offset, value uintptr) error {

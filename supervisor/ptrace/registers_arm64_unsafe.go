@@ -68,6 +68,16 @@ func (t *Tracer) SetArg(tid int, _ abi.Arch, i int, value uint64) error {
 	return t.SetRegisters(tid, &t.regs)
 }
 
+// Light says whether Replace and Restore do for calls of an ABI: here the first
+// argument's register is the result's too.
+func Light(abi.Arch) bool { return false }
+
+// Replace is for what Light permits.
+func (t *Tracer) Replace(int, *abi.Call, *abi.Call) error { return unix.ENOSYS }
+
+// Restore is for what Light permits.
+func (t *Tracer) Restore(int, *[6]uint64, *[6]uint64) error { return unix.ENOSYS }
+
 func (t *Tracer) set(name string, request, tid, note int, base unsafe.Pointer, size uintptr) error {
 	t.local.Base = (*byte)(base)
 	t.local.SetLen(int(size))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"unsafe"
 
+	"callgate/policy/abi"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -13,6 +15,7 @@ const (
 	requestInterrupt      = 0x4207
 	requestListen         = 0x4208
 	requestGetSyscallInfo = 0x420e
+	requestSetSyscallInfo = 0x4212
 )
 
 // syscallInfo is struct ptrace_syscall_info of linux/ptrace.h:
@@ -60,6 +63,8 @@ type Tracer struct {
 	local    unix.Iovec
 	remote   remoteIovec
 	mem      memories
+	reader   memory
+	unset    bool // the kernel has no PTRACE_SET_SYSCALL_INFO
 }
 
 // Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
@@ -131,6 +136,13 @@ func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
 		out.Return = int64(t.info.nr) // the union's other member, exit.rval
 	}
 	return nil
+}
+
+// setSyscallInfo changes the call at tid's seccomp stop (PTRACE_SET_SYSCALL_INFO,
+// Linux 6.16).
+func (t *Tracer) setSyscallInfo(tid int, call *abi.Call) error {
+	t.info = syscallInfo{op: uint8(OpSeccomp), nr: uint64(call.Nr), args: call.Args}
+	return t.request("PTRACE_SET_SYSCALL_INFO", requestSetSyscallInfo, tid, unsafe.Sizeof(t.info), uintptr(unsafe.Pointer(&t.info)))
 }
 
 // siginfo is what waitid(2) fills in of siginfo_t, whose size is 128 bytes.

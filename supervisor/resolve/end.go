@@ -74,7 +74,7 @@ func (w *walk) placed(p *place) (Result, error) {
 func (w *walk) result(path string) (Result, error) {
 	inside, err := w.inside(path)
 	return Result{Path: path, Inside: inside, Hidden: w.hidden, Descriptor: w.descriptor,
-		TrailingSlash: strings.HasSuffix(w.name, "/"), Dots: endsInDots(w.name)}, err
+		TrailingSlash: w.slash, Dots: endsInDots(w.name)}, err
 }
 
 // endsInDots says that the last component of name is "." or "..".

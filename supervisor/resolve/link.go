@@ -70,11 +70,12 @@ func (w *walk) readAndFollow(fd int) (res Result, done bool, err error) {
 // after that, one look settles the rest.
 func (w *walk) follow(target string) (res Result, done bool, err error) {
 	w.rest = target + w.rest
+	w.slash = w.slash || strings.HasSuffix(w.rest, "/")
 	if !w.t.Chrooted && !w.r.walkOnly && !w.hidden && w.path != "" {
 		res, from, err := w.r.look(folderBase{path: w.path}, w.rest, w.mode)
 		switch {
 		case from == settled:
-			res.TrailingSlash, res.Dots = strings.HasSuffix(w.name, "/"), endsInDots(w.name)
+			res.TrailingSlash, res.Dots = w.slash, endsInDots(w.name)
 			res.Descriptor = w.descriptor
 			return res, true, err
 		case from.folder != "":

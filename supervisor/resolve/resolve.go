@@ -68,7 +68,8 @@ type Result struct {
 	// Hidden: a folder above may not be searched. A relative name or a
 	// descriptor led here, but Path does not.
 	Hidden bool
-	// TrailingSlash: the name ended in one, so that a folder is asked for.
+	// TrailingSlash: the name, or a link followed at its end, ended in one, so that
+	// a folder is asked for.
 	TrailingSlash bool
 	// Dots: the name ended in "." or "..": no call makes, removes or renames
 	// such a name (rmdir(2): EINVAL), as it might if it were given Path.

@@ -1,6 +1,10 @@
 package resolve
 
-import "golang.org/x/sys/unix"
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	// linksMost is MAXSYMLINKS of linux/namei.h.
@@ -26,6 +30,7 @@ type walk struct {
 	searched    bool      // it can be searched
 	hidden      bool      // as in Result
 	rest        string    // what is left of the name
+	slash       bool      // the name, or a link that was followed in its end, ends in one
 	links       int       // that were followed
 	root        *rootInfo // of the task, once it was asked for
 	descriptor  int       // as in Result
@@ -49,7 +54,7 @@ func (r *Resolver) walk(t Task, dirfd int, name string, m mode, from tail) (res 
 }
 
 func (r *Resolver) walkOnce(t Task, dirfd int, name string, m mode, from tail) (Result, error) {
-	w := walk{r: r, t: t, mode: m, name: name, rest: name, fd: -1, descriptor: -1}
+	w := walk{r: r, t: t, mode: m, name: name, rest: name, fd: -1, descriptor: -1, slash: strings.HasSuffix(name, "/")}
 	defer w.close()
 	if err := w.begin(dirfd, from); err != nil {
 		return Result{}, err

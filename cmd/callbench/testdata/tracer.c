@@ -1,8 +1,9 @@
-/* tracer [-held] COMMAND [ARG...]: the least that a tracer does for a call that
- * it allows: wait, ask which call it is, read the path, let it go on. Every
- * openat of COMMAND stops; what COMMAND starts is followed too.
+/* tracer [-held] [-exits] COMMAND [ARG...]: the least that a tracer does for a
+ * call that it allows: wait, ask which call it is, read the path, let it go on.
+ * Every openat of COMMAND stops; what COMMAND starts is followed too.
  *
- * -held keeps tracer and tracee on one CPU, where a stop is cheapest. */
+ * -held keeps tracer and tracee on one CPU, where a stop is cheapest; -exits has
+ * every openat stop at its end too, which is all that it does there. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -21,6 +22,8 @@
 #include <linux/filter.h>
 #include <linux/ptrace.h> /* after sys/ptrace.h, whose names it would break */
 #include <linux/seccomp.h>
+
+static int exits;
 
 static void fail(const char *what)
 {
@@ -70,7 +73,7 @@ static pid_t start(char **command)
 		execvp(command[0], command);
 		fail(command[0]);
 	}
-	if (ptrace(PTRACE_SEIZE, tracee, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP |
+	if (ptrace(PTRACE_SEIZE, tracee, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD |
 		   PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE))
 		fail("PTRACE_SEIZE");
 	if (write(go[1], "", 1) != 1)
@@ -91,30 +94,35 @@ static void read_path(pid_t tid, unsigned long address)
 		fail("process_vm_readv");
 }
 
-/* on_stop gives the signal to resume with. */
-static int on_stop(pid_t tid, int status)
+/* on_stop deals with a stop and lets the tracee go on. */
+static void on_stop(pid_t tid, int status)
 {
 	struct ptrace_syscall_info info;
 	int event = status >> 16;
-	if (event == 0)
-		return WSTOPSIG(status);
-	if (event != PTRACE_EVENT_SECCOMP)
-		return 0;
+	if (event != PTRACE_EVENT_SECCOMP) {
+		int sig = WSTOPSIG(status);
+		ptrace(PTRACE_CONT, tid, 0, event || sig == (SIGTRAP | 0x80) ? 0 : sig);
+		return;
+	}
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, &info) < 0)
 		fail("PTRACE_GET_SYSCALL_INFO");
 	if (info.op == PTRACE_SYSCALL_INFO_SECCOMP && info.seccomp.nr == SYS_openat)
 		read_path(tid, info.seccomp.args[1]);
-	return 0;
+	ptrace(exits ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0, 0);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "-held") == 0) {
-		hold();
-		argv++, argc--;
+	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
+		if (strcmp(argv[1], "-held") == 0)
+			hold();
+		else if (strcmp(argv[1], "-exits") == 0)
+			exits = 1;
+		else
+			break;
 	}
 	if (argc < 2) {
-		fprintf(stderr, "usage: tracer [-held] COMMAND [ARG...]\n");
+		fprintf(stderr, "usage: tracer [-held] [-exits] COMMAND [ARG...]\n");
 		return 2;
 	}
 	pid_t first = start(argv + 1);
@@ -128,7 +136,7 @@ int main(int argc, char **argv)
 			return result;
 		}
 		if (WIFSTOPPED(status))
-			ptrace(PTRACE_CONT, tid, 0, on_stop(tid, status));
+			on_stop(tid, status);
 		else if (tid == first)
 			result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	}
