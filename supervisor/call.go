@@ -32,6 +32,9 @@ type judged struct {
 	part                   part
 	again, blocks, chroots bool
 	asks                   bool // which CPUs a task has
+	one                    oneOf
+	bound                  uint64 // the socket that is bound, where that is to be remembered
+	copy                   int    // the supervisor's descriptor that the call is to be made on; 0: none
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
 	answer unix.Errno
@@ -111,6 +114,7 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 	if pinning && !s.opt.Permissive {
 		s.nameCall(t, entry, j)
 	}
+	s.judgeSockets(t, entry, j)
 }
 
 // special does what some calls need whatever the policy says of them.
@@ -225,9 +229,12 @@ func (s *sandbox) effect(t *task, j *judged) error {
 func (s *sandbox) allow(t *task, j *judged) error {
 	switch {
 	case s.info.Data != compile.TraceData:
+		j.unplan()
 		return s.skip(t, -int64(unix.ENOSYS))
 	case pinning && j.answer != 0:
 		return s.skip(t, -int64(j.answer))
+	case j.copy != 0:
+		return s.listen(t, j)
 	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)
 	case t.part != apart:

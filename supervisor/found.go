@@ -26,7 +26,7 @@ func (s *sandbox) walk(t *task, n *named, follow bool, j *judged) bool {
 // lead asks where a name leads. Calls that make or remove names never follow the
 // last component, be there a slash behind it.
 func (s *sandbox) lead(t *task, n *named, follow bool) (resolve.Result, error) {
-	if v := n.use.Verb; v == policy.Makes || v.Names() && v != policy.Shares {
+	if v := n.use.Verb; v == policy.Makes || v == policy.Binds || v.Names() && v != policy.Shares {
 		return s.resolver.Entry(s.viewOf(t), n.dir, n.name)
 	}
 	return s.resolver.Name(s.viewOf(t), n.dir, n.name, follow)

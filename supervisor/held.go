@@ -22,6 +22,9 @@ type pinText struct {
 	name     bool // a NUL comes behind it
 	text     string
 	data     []byte // instead
+	// Without a register: the text numbered holder begins with a pointer to this
+	// one, of width bytes.
+	holder, width int8
 }
 
 // nameCall plans the call that is to be made in the place of one that was
@@ -194,6 +197,12 @@ func (j *judged) pin(register int8, text string) {
 
 func (j *judged) pinName(register int8, name string) {
 	j.pins[j.pinned] = pinText{register: register, name: true, text: name}
+	j.pinned++
+}
+
+// pinWithin notes data to which an earlier text's first width bytes are to point.
+func (j *judged) pinWithin(holder, width int, data []byte) {
+	j.pins[j.pinned] = pinText{register: -1, data: data, holder: int8(holder), width: int8(width)}
 	j.pinned++
 }
 

@@ -30,6 +30,7 @@ type kernel interface {
 	Listen(tid int) error
 	Skip(tid int, value int64) error
 	SetNr(tid int, nr uint32) error
+	SetResult(tid int, value int64) error
 	SetRegisters(tid int, regs *ptrace.Registers) error
 	Replace(tid int, was, call *abi.Call) error
 	Restore(tid int, args, now *[6]uint64) error
@@ -37,6 +38,7 @@ type kernel interface {
 	Kill(tid int) error
 
 	Write(pid int, addr uint64, p []byte) error
+	Store(tid int, addr uint64, p []byte) error
 	Peek(pid int, addr uint64, p []byte) error
 	Forget(pid int)
 }

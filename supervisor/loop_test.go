@@ -120,6 +120,8 @@ func (r *recording) Kill(tid int) error                        { return r.note(t
 func (r *recording) Interrupt(tid int) error                   { return r.note(tid, "interrupt") }
 func (r *recording) Write(pid int, _ uint64, _ []byte) error   { return r.note(pid, "write to") }
 func (r *recording) Peek(pid int, _ uint64, _ []byte) error    { return r.note(pid, "peek at") }
+func (r *recording) Store(tid int, _ uint64, _ []byte) error   { return r.note(tid, "store to") }
+func (r *recording) SetResult(tid int, v int64) error          { return r.note(tid, "result %d of", v) }
 func (r *recording) Forget(int)                                {}
 
 // Tasks of the recordings: numbers that no real task has, since some facts of

@@ -69,20 +69,25 @@ func (p *pins) free(piece pinned) {
 	}
 }
 
-// pin puts what was judged into t's pinned area, and gives where it is. Errors
-// mean that the call cannot be let go: unix.ENOMEM where the area is full or
-// the process has none.
-func (s *sandbox) pin(t *task, data []byte) (pinned, error) {
+// room finds room for n bytes in t's pinned area. Errors, of fill too, mean that
+// the call cannot be let go: unix.ENOMEM where the area is full or the process
+// has none.
+func (s *sandbox) room(t *task, n int) (pinned, error) {
 	if !t.process.armed {
 		return pinned{}, unix.ENOMEM
 	}
-	piece, ok := s.pins.take(len(data))
+	piece, ok := s.pins.take(n)
 	if !ok {
 		return pinned{}, unix.ENOMEM
 	}
-	if err := s.kernel.Write(t.process.pid, piece.address(), data); err != nil {
-		s.pins.free(piece)
-		return pinned{}, err
-	}
 	return piece, nil
+}
+
+// fill puts what was judged into a piece of t's pinned area.
+func (s *sandbox) fill(t *task, piece pinned, data []byte) error {
+	err := s.kernel.Write(t.process.pid, piece.address(), data)
+	if err != nil {
+		s.pins.free(piece)
+	}
+	return err
 }

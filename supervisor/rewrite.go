@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"callgate/policy/abi"
@@ -21,7 +22,9 @@ type rewrite struct {
 	path      string           // that name, as it reads
 	blocks    bool             // it may wait for another task of the sandbox
 	chroots   bool
-	asks      bool // which CPUs a task has: placement waits
+	asks      bool   // which CPUs a task has: placement waits
+	one       oneOf  // a sendmmsg's message
+	bound     uint64 // the socket that it binds, where that is to be remembered
 }
 
 // replace puts j.direct in the registers and has the task stop again when the
@@ -30,7 +33,7 @@ type rewrite struct {
 // tracee's.
 func (s *sandbox) replace(t *task, j *judged) error {
 	r := &t.made
-	*r = rewrite{arch: j.direct.Arch, again: j.again, blocks: j.blocks, chroots: j.chroots}
+	*r = rewrite{arch: j.direct.Arch, again: j.again, blocks: j.blocks, chroots: j.chroots, one: j.one, bound: j.bound}
 	if r.expecting = j.isClone(); r.expecting { // its child has it too
 		r = &rewrite{arch: j.direct.Arch, expecting: true}
 	}
@@ -98,11 +101,24 @@ func (s *sandbox) exitStop(t *task) error {
 		t.walks = true
 		return s.repeat(t)
 	}
-	s.chrooted = s.chrooted || t.rewrite.chroots && s.info.Return == 0
+	if t.rewrite.one.some {
+		return s.sent(t, t.rewrite.one, s.info.Return)
+	}
+	if s.info.Return == 0 {
+		s.done(t.rewrite)
+	}
 	if err := s.restore(t); err != nil {
 		return err
 	}
 	return s.resume(t, 0)
+}
+
+// done remembers what a call that has succeeded did.
+func (s *sandbox) done(r *rewrite) {
+	s.chrooted = s.chrooted || r.chroots
+	if r.bound != 0 {
+		s.bound[r.bound] = true
+	}
 }
 
 // settle ends what t's call has of the sandbox's: it has returned, or never
@@ -151,16 +167,22 @@ func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
 			s.text = append(s.text, 0)
 		}
 	}
-	piece, err := s.pin(t, s.text)
+	piece, err := s.room(t, len(s.text))
 	if err != nil {
 		return piece, err
 	}
 	for i, p := range j.pins[:j.pinned] {
-		if p.register >= 0 {
-			j.direct.Args[p.register] = piece.address() + uint64(at[i])
+		address := piece.address() + uint64(at[i])
+		switch {
+		case p.register >= 0:
+			j.direct.Args[p.register] = address
+		case p.width == 4: // all of the area is below 4 GiB
+			binary.NativeEndian.PutUint32(s.text[at[p.holder]:], uint32(address))
+		case p.width == 8:
+			binary.NativeEndian.PutUint64(s.text[at[p.holder]:], address)
 		}
 	}
-	return piece, nil
+	return piece, s.fill(t, piece, s.text)
 }
 
 // refuse denies a call whose arguments cannot be pinned.

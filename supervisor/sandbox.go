@@ -40,6 +40,8 @@ type sandbox struct {
 	uses     map[*abi.Syscall][]policy.Use
 	linked   map[string]bool // see learn
 	loader   []string        // see loaders
+	bound    map[uint64]bool // sockets that were bound by leave, by inode
+	sight    int8            // see blind
 	order    order
 	pins     pins
 	text     []byte // what is read of a name, and then what is about to be pinned
@@ -107,7 +109,7 @@ func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
-		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, names: map[string]string{}}
+		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
 }
 
 func (s *sandbox) adoptFirst(pid int) {

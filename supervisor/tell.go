@@ -35,8 +35,12 @@ func (s *sandbox) tell(t *task, j *judged) {
 	if s.opt.Audit == nil && (s.opt.Terminal == nil || quiet) {
 		return
 	}
-	f := audit.Facts{Call: j.call, Direct: j.direct, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, j), Reason: j.reason, Verdict: j.verdict, Object: j.object, Need: j.need, Ignored: s.opt.Permissive}
+	asked := j.direct
+	if j.pinned > 0 {
+		asked = j.asked
+	}
+	f := audit.Facts{Call: j.call, Direct: asked, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
+		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Need: j.need, Ignored: s.opt.Permissive}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
@@ -68,9 +72,9 @@ func (s *sandbox) tellKilled(t *task, j *judged) {
 	s.tell(t, j)
 }
 
-func (s *sandbox) arguments(t *task, j *judged) []string {
-	entry, _ := j.direct.Arch.Lookup(j.direct.Nr)
-	return decode.Args(j.direct, entry, s.kernel.Memory(t.tid))
+func (s *sandbox) arguments(t *task, c abi.Call) []string {
+	entry, _ := c.Arch.Lookup(c.Nr)
+	return decode.Args(c, entry, s.kernel.Memory(t.tid))
 }
 
 // codeOf says from which code a call through the i386 ABI came; "" if the task

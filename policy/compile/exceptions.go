@@ -17,6 +17,9 @@ type exceptions struct {
 
 func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 	e := exceptions{always: alwaysTraced(s)}
+	if e.always == "" {
+		e.always = opts.Holders.standIn(s)
+	}
 	if s.Name == "clone" {
 		var c cube
 		c.mask[cloneFlags], c.value[cloneFlags] = cloneUntraced, cloneUntraced

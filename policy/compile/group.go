@@ -134,12 +134,12 @@ func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
 // but for its verdict.
 func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool, room *difference) call {
 	c := call{nr: s.Nr, name: s.Name, whole: retTrace}
-	if !ruled && alwaysTraced(s) != "" {
-		return c
-	}
 	var own exceptions
 	if !ruled {
 		own = exceptionsOf(s, &opts)
+	}
+	if own.always != "" {
+		return c
 	}
 	if v, ok := plainVerdict(set, s.Arch, s.Nr); ok && !own.divide() {
 		c.whole = kernelAnswer(v, opts)

@@ -240,6 +240,31 @@ func (h Holders) socketStop(s *abi.Syscall) string {
 	return ""
 }
 
+// standIn is why a call stops whatever the policies say of it: the supervisor
+// makes it in the place of another that they permit, and the filters run again.
+func (h Holders) standIn(s *abi.Syscall) string {
+	const why = "the supervisor makes it in the place of others"
+	switch s.Canonical {
+	case "openat2":
+		if h.Files == Supervisor || h.Memory {
+			return why
+		}
+	case "openat":
+		if h.Files == Supervisor {
+			return why
+		}
+	case "fchmodat", "fchownat", "setxattr", "removexattr":
+		if h.Files != Nobody {
+			return why
+		}
+	case "sendmsg":
+		if h.Files != Nobody || h.Network != Nobody {
+			return why
+		}
+	}
+	return ""
+}
+
 // pinning is the arguments of calls that the supervisor itself makes in the
 // tracee to get its pinned memory. They stop whatever the policies say of them,
 // and are refused where the tracee makes them.

@@ -26,14 +26,14 @@ type Address struct {
 	Raw      []byte // all of it, the family included
 }
 
-// sockaddrMax is the size in bytes of struct sockaddr_storage (socket(7)).
-const sockaddrMax = 128
+// SockaddrMax is the size in bytes of struct sockaddr_storage (socket(7)).
+const SockaddrMax = 128
 
 // Sockaddr reads the n bytes of a struct sockaddr at addr as the kernel's
 // move_addr_to_kernel() does: n is an int, EINVAL if it is negative or more
 // than a struct sockaddr_storage (128); a *Fault if memory is missing.
 func Sockaddr(mem io.ReaderAt, addr, n uint64) (Address, error) {
-	if uint32(n) > sockaddrMax {
+	if uint32(n) > SockaddrMax {
 		return Address{}, unix.EINVAL
 	}
 	raw, err := full(mem, addr, int(uint32(n)))

@@ -39,11 +39,22 @@ func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, unix.EFAULT
 	}
-	t := m.tracer
+	return m.tracer.copy(unix.SYS_PROCESS_VM_READV, m.tid, uint64(off), p)
+}
+
+// Store writes into tid's memory what tid could write there itself: it is whole
+// or unix.EFAULT, where its pages are not mapped or not writable
+// (process_vm_writev(2)).
+func (t *Tracer) Store(tid int, addr uint64, p []byte) error {
+	_, err := t.copy(unix.SYS_PROCESS_VM_WRITEV, tid, addr, p)
+	return err
+}
+
+func (t *Tracer) copy(call uintptr, tid int, addr uint64, p []byte) (int, error) {
 	t.local.Base = &p[0]
 	t.local.SetLen(len(p))
-	t.remote = remoteIovec{uintptr(off), uintptr(len(p))}
-	n, _, errno := unix.RawSyscall6(unix.SYS_PROCESS_VM_READV, uintptr(m.tid),
+	t.remote = remoteIovec{uintptr(addr), uintptr(len(p))}
+	n, _, errno := unix.RawSyscall6(call, uintptr(tid),
 		uintptr(unsafe.Pointer(&t.local)), 1, uintptr(unsafe.Pointer(&t.remote)), 1, 0)
 	t.local.Base = nil
 	if errno != 0 {

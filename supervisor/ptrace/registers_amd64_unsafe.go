@@ -54,6 +54,12 @@ func (t *Tracer) SetNr(tid int, nr uint32) error {
 	return t.poke(tid, userOrigRAX, uintptr(nr))
 }
 
+// SetResult has the call that tid has just returned from return value, and not be
+// restarted.
+func (t *Tracer) SetResult(tid int, value int64) error {
+	return t.poke(tid, userRAX, uintptr(value))
+}
+
 // SetArg replaces one argument of the call at tid's seccomp stop.
 func (t *Tracer) SetArg(tid int, arch abi.Arch, i int, value uint64) error {
 	if err := t.Registers(tid, &t.regs); err != nil {

@@ -59,6 +59,16 @@ func (t *Tracer) SetNr(tid int, nr uint32) error {
 	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, noteSystemCall, unsafe.Pointer(&t.regs.nr), unsafe.Sizeof(t.regs.nr))
 }
 
+// SetResult has the call that tid has just returned from return value, and not be
+// restarted.
+func (t *Tracer) SetResult(tid int, value int64) error {
+	if err := t.Registers(tid, &t.regs); err != nil {
+		return err
+	}
+	t.regs.Regs[0] = uint64(value)
+	return t.SetRegisters(tid, &t.regs)
+}
+
 // SetArg replaces one argument of the call at tid's seccomp stop.
 func (t *Tracer) SetArg(tid int, _ abi.Arch, i int, value uint64) error {
 	if err := t.Registers(tid, &t.regs); err != nil {

@@ -1,0 +1,110 @@
+package decode
+
+import (
+	"encoding/binary"
+	"io"
+
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// MessageLayout says where the fields of a struct msghdr are, in bytes, and how
+// far apart those of sendmmsg(2)'s array.
+//
+//	struct user_msghdr {              struct compat_msghdr {
+//		void *msg_name;           	compat_uptr_t msg_name;
+//		int msg_namelen;          	compat_int_t msg_namelen;
+//		struct iovec *msg_iov;    	compat_uptr_t msg_iov;
+//		size_t msg_iovlen;        	compat_size_t msg_iovlen;
+//		void *msg_control;        	compat_uptr_t msg_control;
+//		size_t msg_controllen;    	compat_size_t msg_controllen;
+//		unsigned int msg_flags;   	compat_uint_t msg_flags;
+//	};                                };
+//
+// The first is of linux/socket.h, the other of net/compat.h. struct mmsghdr has
+// one of them and, behind it, an unsigned int msg_len.
+type MessageLayout struct {
+	Word                        int // of a pointer or a size
+	NameLen, Iov, IovLen, Flags int
+	Size                        int // of all: where msg_len is in a struct mmsghdr
+	Next                        int // from one struct mmsghdr to the next
+}
+
+// MessageLayoutOf is the layout that an ABI's sendmsg takes: x32's is the
+// compat one, as i386's (arch/x86/entry/syscalls/syscall_64.tbl: 518 and 538 are
+// compat_sys_sendmsg and compat_sys_sendmmsg).
+func MessageLayoutOf(arch abi.Arch) MessageLayout {
+	if pointerSize(arch) == 4 {
+		return MessageLayout{Word: 4, NameLen: 4, Iov: 8, IovLen: 12, Flags: 24, Size: 28, Next: 32}
+	}
+	return MessageLayout{Word: 8, NameLen: 8, Iov: 16, IovLen: 24, Flags: 48, Size: 56, Next: 64}
+}
+
+// Message is a struct msghdr.
+type Message struct {
+	Raw     []byte // all of it
+	Name    uint64 // 0 without a NameLen
+	NameLen int    // as far as the kernel reads it
+	Flags   uint32 // of which only sendmmsg takes any
+
+	layout MessageLayout
+}
+
+// ReadMessage reads the struct msghdr at addr as __copy_msghdr of net/socket.c
+// and get_compat_msghdr of net/compat.c do: errors are a *Fault or, where the
+// name's length is negative, EINVAL. One that is longer than any address is cut.
+func ReadMessage(mem io.ReaderAt, addr uint64, arch abi.Arch) (Message, error) {
+	l := MessageLayoutOf(arch)
+	raw, err := full(mem, addr, l.Size)
+	if err != nil {
+		return Message{}, err
+	}
+	m := Message{Raw: raw, Name: word(raw, l.Word), Flags: binary.NativeEndian.Uint32(raw[l.Flags:]), layout: l}
+	if m.Name == 0 {
+		return m, nil
+	}
+	n := int32(binary.NativeEndian.Uint32(raw[l.NameLen:]))
+	if n < 0 {
+		return Message{}, unix.EINVAL
+	}
+	m.NameLen = min(int(n), SockaddrMax)
+	if n == 0 {
+		m.Name = 0
+	}
+	return m, nil
+}
+
+// SetNameLen has Raw say that the name has n bytes.
+func (m *Message) SetNameLen(n int) {
+	binary.NativeEndian.PutUint32(m.Raw[m.layout.NameLen:], uint32(n))
+}
+
+// iovMost is UIO_MAXIOV of linux/uio.h.
+const iovMost = 1024
+
+// Length is how many bytes the message has, by its struct iovecs as they are
+// now; false if that cannot be read.
+func (m *Message) Length(mem io.ReaderAt) (total uint64, ok bool) {
+	w := m.layout.Word
+	n := word(m.Raw[m.layout.IovLen:], w)
+	if n > iovMost {
+		return 0, false
+	}
+	list, err := words(mem, word(m.Raw[m.layout.Iov:], w), w, 2*int(n))
+	if err != nil {
+		return 0, false
+	}
+	for i := 1; i < len(list); i += 2 {
+		total += list[i]
+	}
+	return total, true
+}
+
+// word is the pointer or size of w bytes that p begins with.
+func word(p []byte, w int) uint64 {
+	if w == 4 {
+		return uint64(binary.NativeEndian.Uint32(p))
+	}
+	return binary.NativeEndian.Uint64(p)
+}

@@ -1,0 +1,89 @@
+package supervisor
+
+import (
+	"encoding/binary"
+
+	"callgate/policy"
+	"callgate/supervisor/decode"
+
+	"golang.org/x/sys/unix"
+)
+
+// A unix socket's name can be a file's. Then it is followed as every other name
+// (named.go), and held still while the call is under way (order.go).
+
+// sunPathMost is the size of sun_path in struct sockaddr_un (unix(7)).
+const sunPathMost = 108
+
+var (
+	talking = policy.Use{Path: 1, Dir: -1, Flags: -1, Verb: policy.Talks}
+	binding = policy.Use{Path: 1, Dir: -1, Flags: -1, Verb: policy.Binds}
+)
+
+// judgeUnix decides on an address of AF_UNIX, as judgeAddress. Without a name it
+// has a new socket take an abstract one (unix_bind in net/unix/af_unix.c); else
+// without a name, or too long, it is no address (unix_validate_addr).
+func (s *sandbox) judgeUnix(t *task, a *decode.Address, what purpose, j *judged) ([]byte, bool) {
+	switch {
+	case len(a.Raw) == familySize && what == binds, a.Abstract && len(a.Raw) <= familySize+sunPathMost:
+		to := policy.Address{Family: unix.AF_UNIX, Path: a.Path, Abstract: true}
+		s.ask(to, what, addressText(to), j)
+	case len(a.Raw) > familySize && len(a.Raw) <= familySize+sunPathMost:
+		return s.judgeSocketFile(t, a, what, j)
+	}
+	return a.Raw, true
+}
+
+// judgeSocketFile decides on a socket's file: to talk to it, or to make it, is a
+// change of it to the rules of files too.
+func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *judged) ([]byte, bool) {
+	n := named{use: &talking, dir: unix.AT_FDCWD, name: a.Path}
+	if what == binds {
+		n.use = &binding
+	}
+	if !s.fix(t, &n, j) || !s.walk(t, &n, true, j) {
+		return nil, false
+	}
+	n.path = n.found.Path
+	switch {
+	case n.path == "":
+		s.deny(j, unix.EACCES, "it leads to an object without a name: "+n.found.Object)
+		return nil, false
+	case !n.found.Exists && what != binds:
+		s.missing(t, &n, j)
+		return nil, false
+	}
+	s.decide(t, &n, policy.Write, j)
+	to := policy.Address{Family: unix.AF_UNIX, Path: own(t, n.path)}
+	s.ask(to, what, "unix:"+n.path, j)
+	return s.planSocketFile(t, a, &n, what, j)
+}
+
+// missing is for a socket that is not there. That is no secret, unless a rule
+// hides the name.
+func (s *sandbox) missing(t *task, n *named, j *judged) {
+	if v := s.plan.Sections().File(own(t, n.path), policy.Look); !v.Action.Permits() {
+		j.take(v, n.path, "read")
+		return
+	}
+	j.answer = unix.ENOENT
+}
+
+// planSocketFile gives the address with the name as the kernel is to take it.
+// connect(2) and its like wait while the socket's queue is full.
+func (s *sandbox) planSocketFile(t *task, a *decode.Address, n *named, what purpose, j *judged) ([]byte, bool) {
+	j.part, j.blocks = looks, what != binds
+	name := s.nameOf(t, n)
+	if name == a.Path {
+		return a.Raw, true
+	}
+	if len(name) > sunPathMost {
+		s.deny(j, unix.ENAMETOOLONG, "the socket's path without links, "+n.path+", does not fit into an address")
+		return nil, false
+	}
+	raw := append(binary.NativeEndian.AppendUint16(nil, unix.AF_UNIX), name...)
+	if len(name) < sunPathMost {
+		raw = append(raw, 0)
+	}
+	return raw, true
+}
