@@ -116,8 +116,9 @@ func TestCtrlCReachesTheCommand(t *testing.T) {
 	term.typed("echo status $?\n")
 	term.expect("status 130")
 
-	// A command that catches it goes on, and callgate with it.
-	term.typed("callgate run -- bash -c 'trap \"echo caught\" INT; echo up; sleep 100; echo after; exit 3'\n")
+	// A command that catches it goes on, and callgate with it. What it waits for says
+	// that it is up: bash begins to wait even if the signal came before.
+	term.typed("callgate run -- bash -c 'trap \"echo caught\" INT; sh -c \"echo up; exec sleep 100\"; echo after; exit 3'\n")
 	term.expect("up\r\n")
 	term.typed(ctrlC)
 	if seen := term.expect("ready> "); strings.Count(seen, "caught") != 1 || !strings.Contains(seen, "after") {
