@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -229,7 +230,7 @@ func (b *batch) glob(path string) string {
 func (b *batch) literal() node {
 	for range 100 {
 		n := b.shape.nodes[b.r.IntN(len(b.shape.nodes))]
-		if strings.ContainsAny(n.path, "\xff\t(") || b.exact && (n.kind == aLink || n.path == "") || n.path == "" && b.r.IntN(3) > 0 {
+		if (!utf8.ValidString(n.path) || strings.ContainsAny(n.path, "\t(")) || b.exact && (n.kind == aLink || n.path == "") || n.path == "" && b.r.IntN(3) > 0 {
 			continue
 		}
 		return n
