@@ -176,7 +176,7 @@ func (c *eqCase) judge(rules *policy.Sections) (e expected) {
 			e.denials = append(e.denials, unix.Errno(v.Errno))
 		}
 	}
-	e.errno, e.others = c.errno, []unix.Errno{unix.EINVAL, unix.EBADF}
+	e.errno, e.others = c.errno, []unix.Errno{unix.EINVAL, unix.EBADF, unix.EPERM}
 	if c.resolve != 0 {
 		e.others = append(e.others, unix.ELOOP)
 	}

@@ -36,6 +36,7 @@ gcc -O2 -Wall -o a a.c -lm && ./a word; echo $?
 echo 'int main(void) { return undeclared; }' >b.c; gcc -c b.c; echo $?
 gcc -S -o - a.c | md5sum; gcc -g -static -o s a.c -lm && ./s again; echo $?`},
 	"make": {"make gcc", `
+unset MAKELEVEL MAKEFLAGS MFLAGS # these tests can be make's
 for i in $(seq 40); do echo "int f$i(void) { return $i; }" >f$i.c; done
 { echo 'int main(void) { return 0'; for i in $(seq 40); do echo " + f$i()"; done; echo ' - 820; }'; } >main.c
 printf 'all: sum\nsum: main.o $(patsubst %%,f%%.o,$(shell seq 40))\n\t@gcc -w -o $@ $^\n%%.o: %%.c\n\t@gcc -w -c -o $@ $<\nbad:\n\t@exit 7\n' >Makefile
