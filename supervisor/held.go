@@ -22,9 +22,9 @@ type pinText struct {
 	name     bool // a NUL comes behind it
 	text     string
 	data     []byte // instead
-	// Without a register: the text numbered holder begins with a pointer to this
-	// one, of width bytes.
-	holder, width int8
+	// Without a register: the first text has a pointer to this one, of width bytes,
+	// at an offset.
+	offset, width int8
 }
 
 // nameCall plans the call that is to be made in the place of one that was
@@ -200,9 +200,10 @@ func (j *judged) pinName(register int8, name string) {
 	j.pinned++
 }
 
-// pinWithin notes data to which an earlier text's first width bytes are to point.
-func (j *judged) pinWithin(holder, width int, data []byte) {
-	j.pins[j.pinned] = pinText{register: -1, data: data, holder: int8(holder), width: int8(width)}
+// pinWithin notes data to which width bytes at an offset of the first text are to
+// point.
+func (j *judged) pinWithin(offset, width int, data []byte) {
+	j.pins[j.pinned] = pinText{register: -1, data: data, offset: int8(offset), width: int8(width)}
 	j.pinned++
 }
 

@@ -20,12 +20,17 @@ import (
 //
 // What the socket is bound to is asked of the supervisor's own descriptor for it
 // (pidfd_getfd(2)). Where another thread could exchange the tracee's meanwhile,
-// the supervisor makes the call, on that descriptor. Some containers refuse
+// the supervisor makes the call, on that descriptor; who connects to a unix
+// socket then sees the supervisor's number as the listener's (SO_PEERCRED in
+// unix(7)), the user's and group's being the same. Some containers refuse
 // pidfd_getfd: there the sockets are remembered that were bound by leave.
 
 // judgeListen decides a listen(2).
 func (s *sandbox) judgeListen(t *task, j *judged) {
 	fd := int(int32(j.direct.Args[0]))
+	if s.listenAnywhere() {
+		return
+	}
 	if s.blind() {
 		s.judgeUnseen(t, fd, j)
 		return
@@ -41,6 +46,13 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 		unix.Close(own)
 		j.copy = 0
 	}
+}
+
+// listenAnywhere says whether it does not matter to what a socket is bound.
+func (s *sandbox) listenAnywhere() bool {
+	four := policy.Address{Family: unix.AF_INET, IP: netip.IPv4Unspecified()}
+	six := policy.Address{Family: unix.AF_INET6, IP: netip.IPv6Unspecified()}
+	return s.plan.Sections().Listen(four).Action == policy.Allow && s.plan.Sections().Listen(six).Action == policy.Allow
 }
 
 // judgeBound decides for a socket of which fd is a descriptor, or says what the

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"callgate/policy/abi"
+	"callgate/policy/compile"
 	"callgate/supervisor/decode"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,8 @@ import (
 
 // sendmsg(2) is made with its struct msghdr and the address in pinned memory:
 // the header also where it has no address, or another thread would put one in.
-// What is sent, and its control data, stay where they are.
+// So are its control data, which can give a packet another way. What is sent
+// stays where it is.
 //
 // sendmmsg(2) writes to its array, which pinned memory does not allow. It is made
 // as a sendmsg of its first message, and says that it has sent one, as it may
@@ -30,33 +32,74 @@ func (s *sandbox) judgeMessage(t *task, addr uint64, j *judged) bool {
 		s.unread(j, err, "its header is")
 		return false
 	}
-	if m.NameLen == 0 {
-		j.pinData(1, m.Raw)
-		return true
-	}
-	name, ok := s.judgeAddress(t, m.Name, uint64(m.NameLen), sends, j)
-	if !ok {
-		return false
-	}
-	m.SetNameLen(len(name))
 	j.pinData(1, m.Raw)
-	j.pinWithin(0, decode.MessageLayoutOf(j.direct.Arch).Word, name)
+	l := decode.MessageLayoutOf(j.direct.Arch)
+	if m.NameLen > 0 {
+		name, ok := s.judgeAddress(t, m.Name, uint64(m.NameLen), sends, j)
+		if !ok {
+			return false
+		}
+		m.SetNameLen(len(name))
+		j.pinWithin(0, l.Word, name)
+	}
+	if m.ControlLen > 0 && s.holders.Network != compile.Nobody {
+		control, ok := s.judgeControl(t, &m, j)
+		if !ok {
+			return false
+		}
+		j.pinWithin(l.Control, l.Word, control)
+	}
 	return true
+}
+
+// judgeControl refuses control data by which a message would go to another host
+// first. With setsockopt(2) the same is closed by builtin:guard-names.
+func (s *sandbox) judgeControl(t *task, m *decode.Message, j *judged) ([]byte, bool) {
+	control, err := m.ReadControl(s.kernel.Memory(t.tid))
+	switch {
+	case err == unix.ENOBUFS:
+		j.answer = unix.ENOBUFS
+		return nil, false
+	case err != nil:
+		s.unread(j, err, "its control data are")
+		return nil, false
+	case m.SourceRouted(control):
+		s.deny(j, unix.EPERM, "its control data have it go by another host")
+		return nil, false
+	}
+	return control, true
 }
 
 // judgeMessages decides a sendmmsg by its first message.
 func (s *sandbox) judgeMessages(t *task, entry *abi.Syscall, j *judged) {
 	value := func(i int) uint64 { return entry.Params[i].Value(&j.direct.Args) }
 	fd, first, count, flags := value(0), value(1), value(2), value(3)
-	if s.opt.Permissive || count == 0 {
-		return
-	}
-	if !s.judgeMessage(t, first, j) {
+	if count == 0 || !s.judgeMessage(t, first, j) {
 		return
 	}
 	l := decode.MessageLayoutOf(j.direct.Arch)
+	if s.opt.Permissive {
+		s.judgeOthers(t, first, min(count, batchMost), j)
+		return
+	}
 	j.direct = callOf(j.direct.Arch, "sendmsg", fd, 0, flags)
 	j.one = oneOf{first + uint64(l.Size), true}
+}
+
+// batchMost is the most messages that one call sends (UIO_MAXIOV in
+// __sys_sendmmsg of net/socket.c).
+const batchMost = 1024
+
+// judgeOthers decides the messages behind the first too, for a call that is made
+// as it stands whatever is decided.
+func (s *sandbox) judgeOthers(t *task, first, count uint64, j *judged) {
+	next := uint64(decode.MessageLayoutOf(j.direct.Arch).Next)
+	for i := uint64(1); i < count; i++ {
+		j.pinned = 0
+		if !s.judgeMessage(t, first+i*next, j) {
+			return
+		}
+	}
 }
 
 // sent is the exit stop of the message that a sendmmsg came to: its msg_len is

@@ -177,9 +177,9 @@ func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
 		case p.register >= 0:
 			j.direct.Args[p.register] = address
 		case p.width == 4: // all of the area is below 4 GiB
-			binary.NativeEndian.PutUint32(s.text[at[p.holder]:], uint32(address))
+			binary.NativeEndian.PutUint32(s.text[at[0]+int(p.offset):], uint32(address))
 		case p.width == 8:
-			binary.NativeEndian.PutUint64(s.text[at[p.holder]:], address)
+			binary.NativeEndian.PutUint64(s.text[at[0]+int(p.offset):], address)
 		}
 	}
 	return piece, s.fill(t, piece, s.text)

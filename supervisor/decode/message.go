@@ -25,10 +25,11 @@ import (
 // The first is of linux/socket.h, the other of net/compat.h. struct mmsghdr has
 // one of them and, behind it, an unsigned int msg_len.
 type MessageLayout struct {
-	Word                        int // of a pointer or a size
-	NameLen, Iov, IovLen, Flags int
-	Size                        int // of all: where msg_len is in a struct mmsghdr
-	Next                        int // from one struct mmsghdr to the next
+	Word                       int // of a pointer or a size
+	NameLen, Iov, IovLen       int
+	Control, ControlLen, Flags int
+	Size                       int // of all: where msg_len is in a struct mmsghdr
+	Next                       int // from one struct mmsghdr to the next
 }
 
 // MessageLayoutOf is the layout that an ABI's sendmsg takes: x32's is the
@@ -36,9 +37,9 @@ type MessageLayout struct {
 // compat_sys_sendmsg and compat_sys_sendmmsg).
 func MessageLayoutOf(arch abi.Arch) MessageLayout {
 	if pointerSize(arch) == 4 {
-		return MessageLayout{Word: 4, NameLen: 4, Iov: 8, IovLen: 12, Flags: 24, Size: 28, Next: 32}
+		return MessageLayout{Word: 4, NameLen: 4, Iov: 8, IovLen: 12, Control: 16, ControlLen: 20, Flags: 24, Size: 28, Next: 32}
 	}
-	return MessageLayout{Word: 8, NameLen: 8, Iov: 16, IovLen: 24, Flags: 48, Size: 56, Next: 64}
+	return MessageLayout{Word: 8, NameLen: 8, Iov: 16, IovLen: 24, Control: 32, ControlLen: 40, Flags: 48, Size: 56, Next: 64}
 }
 
 // Message is a struct msghdr.
@@ -47,6 +48,8 @@ type Message struct {
 	Name    uint64 // 0 without a NameLen
 	NameLen int    // as far as the kernel reads it
 	Flags   uint32 // of which only sendmmsg takes any
+	// Control and ControlLen are as they stand; without a length there is none.
+	Control, ControlLen uint64
 
 	layout MessageLayout
 }
@@ -60,7 +63,8 @@ func ReadMessage(mem io.ReaderAt, addr uint64, arch abi.Arch) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{Raw: raw, Name: word(raw, l.Word), Flags: binary.NativeEndian.Uint32(raw[l.Flags:]), layout: l}
+	m := Message{Raw: raw, Name: word(raw, l.Word), Flags: binary.NativeEndian.Uint32(raw[l.Flags:]), layout: l,
+		Control: word(raw[l.Control:], l.Word), ControlLen: word(raw[l.ControlLen:], l.Word)}
 	if m.Name == 0 {
 		return m, nil
 	}
