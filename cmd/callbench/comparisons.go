@@ -148,11 +148,13 @@ func startup(t *tools) comparison {
 		subjects: []subject{
 			{"bare", t.spawns(program)},
 			{"callgate, builtin:default", t.spawns(t.run("builtin:default", program))},
+			{"callgate, bubblewrap's rules", t.spawns(t.run(t.file("jail.yaml"), program))},
 			{"callgate, builtin:trace-all", t.spawns(t.run("builtin:trace-all", program))},
 			{"bubblewrap --unshare-all", t.spawns(bubblewrap(program))},
 			{"minijail0", t.spawns(join(minijail, program))},
 		},
 		goals: []goal{
+			{"callgate, bubblewrap's rules", "bubblewrap --unshare-all", 1},
 			{"callgate, builtin:default", "bubblewrap --unshare-all", 1},
 			{"callgate, builtin:default", "minijail0", 1},
 		},

@@ -74,6 +74,7 @@ func TestPythonSuites(t *testing.T) {
 	policies := map[string]string{"test_signal": traceAll, "test_threading": traceAll, "test_subprocess": traceAll, "test_os": pinAll, "test_shutil": pinAll}
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they sleep most of their time
 			suite{
 				argv:   []string{python, "-m", "test", "-v", name},
 				ran:    regexp.MustCompile(`(?m)^Ran \d+ tests`),
