@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -33,8 +34,9 @@ type judged struct {
 	again, blocks, chroots bool
 	asks                   bool // which CPUs a task has
 	one                    oneOf
-	bound                  uint64 // the socket that is bound, where that is to be remembered
-	copy                   int    // the supervisor's descriptor that the call is to be made on; 0: none
+	bound                  uint64         // the socket that is bound, where that is to be remembered
+	copy                   int            // the supervisor's descriptor that the call is to be made on; 0: none
+	local                  netip.AddrPort // to what its socket is bound
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
 	answer unix.Errno

@@ -19,11 +19,15 @@ import (
 // wildcard address. One that is bound was decided when it was.
 //
 // What the socket is bound to is asked of the supervisor's own descriptor for it
-// (pidfd_getfd(2)). Where another thread could exchange the tracee's meanwhile,
-// the supervisor makes the call, on that descriptor; who connects to a unix
-// socket then sees the supervisor's number as the listener's (SO_PEERCRED in
-// unix(7)), the user's and group's being the same. Some containers refuse
-// pidfd_getfd: there the sockets are remembered that were bound by leave.
+// (pidfd_getfd(2)), on which the supervisor makes the call too, so that no other
+// thread can exchange the tracee's meanwhile. Other holders of the socket can
+// still take its address from it: so it is looked at again, and listens no more
+// if it got another. A unix socket of a process without threads is left to that:
+// who connects would see the supervisor's number as the listener's, as it does
+// where there are threads (SO_PEERCRED in unix(7)).
+//
+// Some containers refuse pidfd_getfd: there the sockets are remembered that were
+// bound by leave.
 
 // judgeListen decides a listen(2).
 func (s *sandbox) judgeListen(t *task, j *judged) {
@@ -41,8 +45,9 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 		return
 	}
 	j.copy = own
-	j.answer = s.judgeBound(own, j)
-	if !t.process.shares() {
+	local, answer := s.judgeBound(own, j)
+	j.local, j.answer = local, answer
+	if !local.IsValid() && !t.process.shares() {
 		unix.Close(own)
 		j.copy = 0
 	}
@@ -50,32 +55,45 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 
 // listenAnywhere says whether it does not matter to what a socket is bound.
 func (s *sandbox) listenAnywhere() bool {
-	four := policy.Address{Family: unix.AF_INET, IP: netip.IPv4Unspecified()}
-	six := policy.Address{Family: unix.AF_INET6, IP: netip.IPv6Unspecified()}
-	return s.plan.Sections().Listen(four).Action == policy.Allow && s.plan.Sections().Listen(six).Action == policy.Allow
+	four := s.plan.Sections().Listen(listening(netip.AddrPortFrom(netip.IPv4Unspecified(), 0)))
+	six := s.plan.Sections().Listen(listening(netip.AddrPortFrom(netip.IPv6Unspecified(), 0)))
+	return four.Action == policy.Allow && six.Action == policy.Allow
 }
 
-// judgeBound decides for a socket of which fd is a descriptor, or says what the
-// kernel answers: a TCP socket on its way to a peer has a port that was not bound,
-// and cannot listen (inet_listen in net/ipv4/af_inet.c).
-func (s *sandbox) judgeBound(fd int, j *judged) unix.Errno {
-	name, err := unix.Getsockname(fd)
+// judgeBound decides for a socket of which fd is a descriptor, and gives the
+// socket's own address if it has one of AF_INET or AF_INET6; or it says what the
+// kernel answers: a TCP socket on its way to a peer cannot listen (inet_listen in
+// net/ipv4/af_inet.c). One that listens only has its queue changed.
+func (s *sandbox) judgeBound(fd int, j *judged) (local netip.AddrPort, answer unix.Errno) {
+	local, err := localOf(fd)
 	if err == unix.ENOTSOCK || err == unix.EBADF {
-		return err.(unix.Errno)
+		return local, err.(unix.Errno)
 	}
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind == unix.SOCK_DGRAM {
-		return 0 // EOPNOTSUPP
+		return netip.AddrPort{}, 0 // EOPNOTSUPP
 	}
-	if info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO); err == nil && info.State != tcpClose && info.State != tcpListen {
-		return unix.EINVAL
+	info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+	switch {
+	case err == nil && info.State == tcpListen, !local.IsValid():
+	case err == nil && info.State != tcpClose:
+		return local, unix.EINVAL
+	default:
+		s.judgeLocal(local, j)
 	}
+	return local, 0
+}
+
+// localOf is the address of a socket's own end; not valid if it is of another
+// family than AF_INET and AF_INET6.
+func localOf(fd int) (netip.AddrPort, error) {
+	name, err := unix.Getsockname(fd)
 	switch a := name.(type) {
 	case *unix.SockaddrInet4:
-		s.judgeLocal(netip.AddrFrom4(a.Addr), a.Port, j)
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), err
 	case *unix.SockaddrInet6:
-		s.judgeLocal(netip.AddrFrom16(a.Addr), a.Port, j)
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), err
 	}
-	return 0
+	return netip.AddrPort{}, err
 }
 
 // TCP states of net/tcp_states.h.
@@ -84,23 +102,35 @@ const (
 	tcpListen = 10
 )
 
-// judgeLocal decides for a socket by its own address.
-func (s *sandbox) judgeLocal(ip netip.Addr, port int, j *judged) {
-	if port != 0 || !ip.IsUnspecified() {
+// judgeLocal decides for a socket by its own address. One with an IP address was
+// bound to that. The port of the wildcard address tells nothing: what was
+// connected and is no more keeps it, bound to nothing (tcp_disconnect in
+// net/ipv4/tcp.c).
+func (s *sandbox) judgeLocal(local netip.AddrPort, j *judged) {
+	if !local.Addr().Unmap().IsUnspecified() {
 		return
 	}
-	a := policy.Address{Family: unix.AF_INET6, IP: ip}
-	if ip.Is4() {
+	if random := netip.AddrPortFrom(local.Addr(), 0); s.plan.Sections().Listen(listening(random)).Action.Permits() {
+		local = random
+	}
+	a := listening(local)
+	s.ask(a, binds, addressText(a), j)
+}
+
+// listening is a socket's own address as rules speak of it.
+func listening(local netip.AddrPort) policy.Address {
+	a := policy.Address{Family: unix.AF_INET6, IP: local.Addr(), Port: local.Port()}
+	if a.IP.Is4() {
 		a.Family = unix.AF_INET
 	}
-	s.ask(a, binds, addressText(a), j)
+	return a
 }
 
 // judgeUnseen decides where nobody tells what a socket is bound to.
 func (s *sandbox) judgeUnseen(t *task, fd int, j *judged) {
 	before := j.verdict
-	s.judgeLocal(netip.IPv4Unspecified(), 0, j)
-	s.judgeLocal(netip.IPv6Unspecified(), 0, j)
+	s.judgeLocal(netip.AddrPortFrom(netip.IPv4Unspecified(), 0), j)
+	s.judgeLocal(netip.AddrPortFrom(netip.IPv6Unspecified(), 0), j)
 	if j.verdict.Action.Permits() || !before.Action.Permits() {
 		return
 	}
@@ -115,9 +145,29 @@ func (s *sandbox) judgeUnseen(t *task, fd int, j *judged) {
 // listen makes t's call on the supervisor's descriptor.
 func (s *sandbox) listen(t *task, j *judged) error {
 	_, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(j.copy), uintptr(int32(j.direct.Args[1])), 0)
+	if errno == 0 && !s.keepsListening(j) {
+		_ = unix.Shutdown(j.copy, unix.SHUT_RDWR) // nobody was told of its port yet
+		errno = unix.EACCES
+		s.deny(j, errno, "its socket was taken from its address meanwhile")
+		s.tell(t, j)
+	}
 	unix.Close(j.copy)
 	j.copy = 0
 	return s.skip(t, -int64(errno))
+}
+
+// keepsListening says whether a socket listens where it was to, or where it may.
+func (s *sandbox) keepsListening(j *judged) bool {
+	if !j.local.IsValid() {
+		return true
+	}
+	local, err := localOf(j.copy)
+	if err != nil || local == j.local {
+		return err == nil
+	}
+	now := judged{verdict: policy.Verdict{Action: policy.Allow}}
+	s.judgeLocal(local, &now)
+	return now.verdict.Action.Permits()
 }
 
 // unseen is for a descriptor that could not be had.

@@ -124,7 +124,19 @@ static int run_strict(int argc, char **argv)
 	return 0;
 }
 
+/* without NR COMMAND ARG...: a command to which call NR answers EPERM, as containers' filters do. */
+static int run_without(int argc, char **argv)
+{
+	if (argc < 2)
+		return 99;
+	if (install(number(argv[0]), SECCOMP_RET_ERRNO | EPERM, 0, "native") < 0)
+		die("seccomp");
+	execv(argv[1], argv + 1);
+	die("execv");
+}
+
 const struct command filter_commands[] = {
+	{"without", "NR COMMAND ARG...", run_without},
 	{"listener", "native|int80|x32|prctl PATH [FLAGS]", run_listener},
 	{"own-filter", "ACTION PATH", run_own},
 	{"strict", "PATH", run_strict},

@@ -47,6 +47,100 @@ static void *flip_all(void *unused)
 	return NULL;
 }
 
+/* added: a header that has no address, until the thread puts one in. */
+static struct msghdr added;
+
+static void *flip_added(void *unused)
+{
+	void *volatile *name = &added.msg_name;
+	volatile socklen_t *size = &added.msg_namelen;
+
+	(void)unused;
+	for (;;) {
+		*name = &bad;
+		*size = sizeof bad;
+		*size = 0;
+		*name = NULL;
+	}
+	return NULL;
+}
+
+/* net-race-added TRIES GOOD BAD: on a socket that is connected to GOOD. */
+static int run_added(int argc, char **argv)
+{
+	pthread_t thread;
+	long done = 0, refused = 0;
+
+	if (argc < 3)
+		return 99;
+	loopback(&good, number(argv[1]));
+	loopback(&bad, number(argv[2]));
+	added = (struct msghdr){ .msg_iov = &text, .msg_iovlen = 1 };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (connect(fd, (struct sockaddr *)&good, sizeof good))
+		die("connect: %s", strerror(errno));
+	if (pthread_create(&thread, NULL, flip_added, NULL))
+		die("pthread_create");
+	for (long i = number(argv[0]); i > 0; i--) {
+		if (sendmsg(fd, &added, 0) >= 0)
+			done++;
+		else if (errno == EACCES)
+			refused++;
+	}
+	say("done %ld refused %ld", done, refused);
+	return 0;
+}
+
+static int bound = -1, unbound = -1;
+static const int swapped = 100;
+
+static void *flip_descriptor(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		dup2(bound, swapped);
+		dup2(unbound, swapped);
+	}
+	return NULL;
+}
+
+static int listens(int fd)
+{
+	int is = 0;
+	socklen_t size = sizeof is;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is, &size) == 0 && is;
+}
+
+/* net-race-listen TRIES PORT: a descriptor is now a socket bound to PORT, now one bound to nothing. */
+static int run_race_listen(int argc, char **argv)
+{
+	pthread_t thread;
+	long done = 0, refused = 0, wrong = 0;
+
+	if (argc < 2)
+		return 99;
+	loopback(&good, number(argv[1]));
+	bound = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(bound, (struct sockaddr *)&good, sizeof good))
+		die("bind: %s", strerror(errno));
+	unbound = socket(AF_INET, SOCK_STREAM, 0);
+	dup2(bound, swapped);
+	if (pthread_create(&thread, NULL, flip_descriptor, NULL))
+		die("pthread_create");
+	for (long i = number(argv[0]); i > 0; i--) {
+		if (listen(swapped, 1) == 0)
+			done++;
+		else if (errno == EACCES)
+			refused++;
+		wrong += listens(unbound);
+		if (listens(unbound))
+			break;
+	}
+	say("done %ld refused %ld wrong %ld", done, refused, wrong);
+	return 0;
+}
+
 static int udp(void)
 {
 	static int fd = -1;
@@ -168,5 +262,7 @@ const struct command net_commands[] = {
 	{ "net-race", "connect|udp|bind|sendto|sendmsg|sendmmsg|unix TRIES GOOD BAD", run_race },
 	{ "net-many", "PORT", run_many },
 	{ "net-int80", "PORT", run_int80 },
+	{ "net-race-added", "TRIES GOOD BAD", run_added },
+	{ "net-race-listen", "TRIES PORT", run_race_listen },
 	{ NULL, NULL, NULL },
 };
