@@ -25,7 +25,7 @@ func filtered(t *tools) comparison {
 		subjects: []subject{
 			{"bare", prints(1e-3, loop...)},
 			{"callgate", prints(1e-3, t.run(t.file("loop.yaml"), loop)...)},
-			{"bubblewrap", prints(1e-3, bubblewrap(loop)...)},
+			{"bubblewrap", prints(1e-3, t.bubblewrap(loop)...)},
 		},
 		goals: []goal{{"callgate", "bare", 1.05}},
 	}
@@ -150,7 +150,7 @@ func startup(t *tools) comparison {
 			{"callgate, builtin:default", t.spawns(t.run("builtin:default", program))},
 			{"callgate, bubblewrap's rules", t.spawns(t.run(t.file("jail.yaml"), program))},
 			{"callgate, builtin:trace-all", t.spawns(t.run("builtin:trace-all", program))},
-			{"bubblewrap --unshare-all", t.spawns(bubblewrap(program))},
+			{"bubblewrap --unshare-all", t.spawns(t.bubblewrap(program))},
 			{"minijail0", t.spawns(join(minijail, program))},
 		},
 		goals: []goal{
@@ -181,9 +181,10 @@ func (t *tools) run(policy string, words []string) []string {
 	return join([]string{t.callgate, "run", "--quiet", "-p", policy, "--"}, words)
 }
 
-// bubblewrap is words in namespaces of their own.
-func bubblewrap(words []string) []string {
-	return join([]string{"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev"}, words)
+// bubblewrap is words in namespaces of their own. The tools are bound last: they may
+// be below /dev/shm, which the new /dev hides.
+func (t *tools) bubblewrap(words []string) []string {
+	return join([]string{"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--ro-bind", t.dir, t.dir}, words)
 }
 
 // spawns measures a start in ms.
