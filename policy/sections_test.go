@@ -10,7 +10,7 @@ import (
 
 // home is the place of most tests.
 var home = Place{
-	Dir:  "/work/run",
+	Dir:  "/workspace/run",
 	Home: "/home/u",
 	Env:  []string{"GOPATH=/home/u/go", "NAME=web", "EMPTY=", "STAR=a*b", "UP=../x", "REL=a/b", "PWD=/wrong"},
 	Links: func(path string) string {
@@ -119,7 +119,7 @@ func TestFile(t *testing.T) {
 		{"files: [{read: '/srv/$STAR*'}]", "/srv/a*bc", Read, "allow (2:10)"},
 		{"files: [{read: '/srv/$STAR*'}]", "/srv/axbc", Read, deny},
 		{"files: [{read: /srv/$REL}]", "/srv/a/b", Read, "allow (2:10)"},
-		{"files: [{read: $PWD/x}]", "/work/run/x", Read, "allow (2:10)"},
+		{"files: [{read: $PWD/x}]", "/workspace/run/x", Read, "allow (2:10)"},
 		{"files: [{read: [$REL, $EMPTY/x, $NONE, /srv/$UP]}]", "/x", Read, deny},
 		{`files: [{read: './\$NAME'}]`, "/etc/p/$NAME", Read, "allow (2:10)"},
 		// Links: both spellings, but for what is each one's own.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +20,7 @@ files:
   - deny: /secret
     errno: ENOENT
   - read: [/tracee, /etc]
-  - write: [/work, $TMPDIR]
+  - write: [/workspace, $TMPDIR]
 `
 
 // TestPodman: callgate enforces paths inside a container with podman's default
@@ -39,7 +38,7 @@ func TestPodman(t *testing.T) {
 		{[]string{"native", "2", "s:/etc/passwd", "0", "0"}, "native 2 = ok"},
 		{[]string{"native", "2", "s:/secret/key", "0", "0"}, "native 2 = -ENOENT"},
 		{[]string{"native", "4", "s:/secret/key", "0"}, "native 4 = -ENOENT"},
-		{[]string{"native", "83", "s:/work/new", "0700"}, "native 83 = 0"},
+		{[]string{"native", "83", "s:/workspace/new", "0700"}, "native 83 = 0"},
 		{[]string{"native", "83", "s:/new", "0700"}, "native 83 = -EACCES"},
 		{[]string{"int80", "39", "s:/new", "0700"}, "int80 39 = -EACCES"},
 	} {
@@ -55,14 +54,9 @@ type podman struct{ flags []string }
 
 func newPodman(t *testing.T) *podman {
 	t.Helper()
-	// Nobody can promise that containers start where the tests run, CI or not.
-	skip := func(why string) {
-		fmt.Fprintf(os.Stderr, "%s is skipped: %s\n", t.Name(), why)
-		t.SkipNow()
-	}
 	for _, program := range []string{"podman", "runc"} {
 		if _, err := exec.LookPath(program); err != nil {
-			skip("there is no " + program)
+			lacking(t, program)
 		}
 	}
 	dir := t.TempDir()
@@ -79,17 +73,18 @@ func newPodman(t *testing.T) *podman {
 	}
 	writeFile(t, filepath.Join(dir, "policy.yaml"), podmanPolicy)
 	writeFile(t, filepath.Join(dir, "file"), "root:x:0:0::/:/bin/sh\n")
-	writeFile(t, filepath.Join(dir, "Dockerfile"), "FROM scratch\nCOPY callgate tracee policy.yaml /\nCOPY file /etc/passwd\nCOPY file /secret/key\nCOPY file /work/file\nCOPY file /tmp/file\n")
+	writeFile(t, filepath.Join(dir, "Dockerfile"), "FROM scratch\nCOPY callgate tracee policy.yaml /\nCOPY file /etc/passwd\nCOPY file /secret/key\nCOPY file /workspace/file\nCOPY file /tmp/file\n")
 	p := &podman{[]string{"--runtime", "runc", "--cgroup-manager", "cgroupfs"}}
 	const image = "callgate-test"
 	if out, err := p.run("build", "-q", "-t", image, dir); err != nil {
-		skip("podman builds no image: " + firstLine(out))
+		// Nobody can promise that containers start where the tests run, CI or not.
+		skip(t, "podman builds no image: "+firstLine(out))
 	}
 	t.Cleanup(func() { p.run("rmi", "-f", image) })
 	// Limits as low as these can be set everywhere.
 	p.flags = append(p.flags, "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", image)
 	if out, err := p.run("/callgate", "version"); err != nil {
-		skip("podman starts no container: " + firstLine(out))
+		skip(t, "podman starts no container: "+firstLine(out))
 	}
 	return p
 }

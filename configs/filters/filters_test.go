@@ -43,7 +43,7 @@ var hosts = []compile.Host{
 // holdersOf are who may hold a set's sections on some host.
 func holdersOf(t *testing.T, set policy.Set) []compile.Holders {
 	t.Helper()
-	sections, err := set.Bind(policy.Place{Dir: "/work", Home: "/home/user", Env: []string{"TMPDIR=/private"}})
+	sections, err := set.Bind(policy.Place{Dir: "/workspace", Home: "/home/user", Env: []string{"TMPDIR=/private"}})
 	if err != nil {
 		t.Fatal(err)
 	}

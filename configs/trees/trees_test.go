@@ -43,13 +43,10 @@ func TestUpToDate(t *testing.T) {
 }
 
 // TestTreesSayTheSame: a policy is the same whether its tree or its text is
-// read.
+// read. The trees are those of the folder, which -update may just have written.
 func TestTreesSayTheSame(t *testing.T) {
-	if *update {
-		t.Skip("the trees that this was built with are old")
-	}
 	text := &policy.Loader{Builtin: configs.Builtin}
-	tree := &policy.Loader{Builtin: configs.Builtin, Trees: Files}
+	tree := &policy.Loader{Builtin: configs.Builtin, Trees: os.DirFS(".")}
 	for _, name := range text.Builtins() {
 		want, err := text.Load(name)
 		if err != nil {

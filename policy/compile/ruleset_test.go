@@ -13,11 +13,11 @@ import (
 
 // fakeHost is what the tables' hosts have.
 func fakeHost(version int) Host {
-	there := map[string]Found{"/work/link": Link, "/work/link/x": Link}
-	for _, p := range []string{"/", "/usr", "/usr/bin", "/usr/lib", "/etc", "/work", "/work/src", "/work/build", "/tmp", "/proc", "/home", "/home/me"} {
+	there := map[string]Found{"/workspace/link": Link, "/workspace/link/x": Link}
+	for _, p := range []string{"/", "/usr", "/usr/bin", "/usr/lib", "/etc", "/workspace", "/workspace/src", "/workspace/build", "/tmp", "/proc", "/home", "/home/me"} {
 		there[p] = Folder
 	}
-	for _, p := range []string{"/etc/hosts", "/work/out", "/work/run.sh", "/usr/bin/sh", "/usr/lib/ld.so", "/dev/null"} {
+	for _, p := range []string{"/etc/hosts", "/workspace/out", "/workspace/run.sh", "/usr/bin/sh", "/usr/lib/ld.so", "/dev/null"} {
 		there[p] = File
 	}
 	return Host{ABI: version, Look: func(path string) Found { return there[path] }}
@@ -142,21 +142,21 @@ func TestConfine(t *testing.T) {
 			want: "xrlwtmdf /=f /tmp=xrlwtmd /usr=xrl" + scope},
 
 		// What is where.
-		{name: "files and not folders", abi: 7, files: []string{"read /etc/hosts; write /work/out; write /dev/null"},
-			want: "xrlwtmdf /=f /dev/null=xrwt /etc/hosts=xr /work/out=xrwt" + scope},
+		{name: "files and not folders", abi: 7, files: []string{"read /etc/hosts; write /workspace/out; write /dev/null"},
+			want: "xrlwtmdf /=f /dev/null=xrwt /etc/hosts=xr /workspace/out=xrwt" + scope},
 		{name: "the root", abi: 7, files: []string{"read /; write /tmp"},
 			want: "xrlwtmdf /=xrlf /tmp=wtmd" + scope},
-		{name: "beneath another", abi: 7, files: []string{"read /work/src; write /work; write /work/build; read /work/out"},
-			want: "xrlwtmdf /=f /work=xrlwtmd" + scope},
+		{name: "beneath another", abi: 7, files: []string{"read /workspace/src; write /workspace; write /workspace/build; read /workspace/out"},
+			want: "xrlwtmdf /=f /workspace=xrlwtmd" + scope},
 		{name: "no rule at all", abi: 7, files: []string{""}, want: "xrlwtmdf /=f" + scope},
 		{name: "missing, to read", abi: 7, files: []string{"read /opt; read /usr/libx"}, want: "xrlwtmdf /=f" + scope},
-		{name: "missing, to write", abi: 7, files: []string{"write /work/new"},
-			want:    "xrlwtmdf /=f /work=xrlwtmd" + scope,
-			noFiles: "p:1: /work/new is missing"},
+		{name: "missing, to write", abi: 7, files: []string{"write /workspace/new"},
+			want:    "xrlwtmdf /=f /workspace=xrlwtmd" + scope,
+			noFiles: "p:1: /workspace/new is missing"},
 		{name: "missing, and its folder too", abi: 7, files: []string{"write /opt/new"}, want: "xrlwtmdf /=f" + scope},
-		{name: "missing in what can be written", abi: 7, files: []string{"write /work; write /work/a/b"},
-			want: "xrlwtmdf /=f /work=xrlwtmd" + scope},
-		{name: "links", abi: 7, files: []string{"write /work/link; read /work/link/x"}, want: "xrlwtmdf /=f" + scope},
+		{name: "missing in what can be written", abi: 7, files: []string{"write /workspace; write /workspace/a/b"},
+			want: "xrlwtmdf /=f /workspace=xrlwtmd" + scope},
+		{name: "links", abi: 7, files: []string{"write /workspace/link; read /workspace/link/x"}, want: "xrlwtmdf /=f" + scope},
 		{name: "own process", abi: 7, files: []string{"read /proc/self; write /proc/self/comm; read /proc/thread-self/x"},
 			want: "xrlwtmdf /=f /proc=xrlwtmd" + scope, noFiles: "p:1: Landlock cannot tell a task's own folder"},
 		{name: "a process by number", abi: 7, files: []string{"read /proc/17"},
@@ -164,8 +164,8 @@ func TestConfine(t *testing.T) {
 		{name: "all of /proc", abi: 7, files: []string{"read /proc"}, want: "xrlwtmdf /=f /proc=xrl" + scope},
 
 		// What Landlock cannot say.
-		{name: "glob", abi: 7, files: []string{"read /usr; read /work/src*"},
-			want: "xrlwtmdf /=f /usr=xrl /work/src=xrl" + scope, noFiles: "p:2: Landlock knows no globs"},
+		{name: "glob", abi: 7, files: []string{"read /usr; read /workspace/src*"},
+			want: "xrlwtmdf /=f /usr=xrl /workspace/src=xrl" + scope, noFiles: "p:2: Landlock knows no globs"},
 		{name: "deny what is granted", abi: 7, files: []string{"deny /home/me; read /home"},
 			want: "xrlwtmdf /=f /home=xrl" + scope, noFiles: "p:1: Landlock cannot hide"},
 		{name: "deny what nothing grants", abi: 7, files: []string{"read /usr; deny /home"},
@@ -189,13 +189,13 @@ func TestConfine(t *testing.T) {
 			want: "scope:2", noFiles: "p:1: Landlock cannot hide"},
 
 		// Several policies.
-		{name: "two policies", abi: 7, files: []string{"read /usr; write /work", "read /; write /work/build; write /tmp"},
-			want: "xrlwtmdf /=f /usr=xrl /work=xrl /work/build=wtmd" + scope},
+		{name: "two policies", abi: 7, files: []string{"read /usr; write /workspace", "read /; write /workspace/build; write /tmp"},
+			want: "xrlwtmdf /=f /usr=xrl /workspace=xrl /workspace/build=wtmd" + scope},
 		{name: "two that share nothing", abi: 7, files: []string{"read /usr", "read /etc"}, want: "xrlwtmdf /=f" + scope},
 		{name: "a second that allows all", abi: 7, files: []string{"read /usr", "else allow"},
 			want: "xrlwtmdf /=f /usr=xrl" + scope},
-		{name: "three policies", abi: 7, files: []string{"write /", "write /work", "read /; write /work/build"},
-			want: "xrlwtmdf /=f /work=xrl /work/build=wtmd" + scope},
+		{name: "three policies", abi: 7, files: []string{"write /", "write /workspace", "read /; write /workspace/build"},
+			want: "xrlwtmdf /=f /workspace=xrl /workspace/build=wtmd" + scope},
 
 		// Exec.
 		{name: "exec alone", abi: 7, exec: []string{"allow /usr/bin"},
@@ -210,15 +210,15 @@ func TestConfine(t *testing.T) {
 			want: "xrlwtmdf /=f /usr=rl /usr/bin=x /usr/lib/ld.so=x" + scope, noExec: "programs could not start if /usr/lib/ld.so"},
 		{name: "loaders that are allowed", abi: 7, files: []string{"read /usr"}, exec: []string{"allow /usr"}, loaders: []string{"/usr/lib/ld.so"},
 			want: "xrlwtmdf /=f /usr=xrl" + scope},
-		{name: "exec of what can be written", abi: 7, files: []string{"read /usr; write /work; write /tmp"}, exec: []string{"allow /usr/bin; allow /work/build"},
-			want: "xrlwtmdf /=f /tmp=xrlwtmd /usr=rl /usr/bin=x /work=xrlwtmd" + scope, noExec: "what can be written can become"},
-		{name: "exec of what is not made yet", abi: 7, files: []string{"read /usr; write /work"}, exec: []string{"allow /usr/bin; allow /work/tool"},
-			want: "xrlwtmdf /=f /usr=rl /usr/bin=x /work=xrlwtmd" + scope, noExec: "what can be written can become"},
+		{name: "exec of what can be written", abi: 7, files: []string{"read /usr; write /workspace; write /tmp"}, exec: []string{"allow /usr/bin; allow /workspace/build"},
+			want: "xrlwtmdf /=f /tmp=xrlwtmd /usr=rl /usr/bin=x /workspace=xrlwtmd" + scope, noExec: "what can be written can become"},
+		{name: "exec of what is not made yet", abi: 7, files: []string{"read /usr; write /workspace"}, exec: []string{"allow /usr/bin; allow /workspace/tool"},
+			want: "xrlwtmdf /=f /usr=rl /usr/bin=x /workspace=xrlwtmd" + scope, noExec: "what can be written can become"},
 		{name: "exec glob", abi: 7, files: []string{"read /"}, exec: []string{"allow /usr/bin*"},
 			want: "xrlwtmdf /=rlf /usr/bin=x" + scope, noExec: "p:1: Landlock knows no globs"},
 		{name: "exec deny", abi: 7, files: []string{"read /"}, exec: []string{"deny /usr/bin/sudo; allow /usr/bin"},
 			want: "xrlwtmdf /=rlf /usr/bin=x" + scope, noExec: "p:1: Landlock cannot hide"},
-		{name: "exec of two policies", abi: 7, files: []string{"read /"}, exec: []string{"allow /usr", "allow /usr/bin; allow /work/run.sh"},
+		{name: "exec of two policies", abi: 7, files: []string{"read /"}, exec: []string{"allow /usr", "allow /usr/bin; allow /workspace/run.sh"},
 			want: "xrlwtmdf /=rlf /usr/bin=x" + scope},
 		{name: "exec of nothing", abi: 7, files: []string{"read /"}, exec: []string{""}, want: "xrlwtmdf /=rlf" + scope},
 		{name: "exec else allow", abi: 7, exec: []string{"else allow"}, want: "scope:2"},
@@ -228,11 +228,11 @@ func TestConfine(t *testing.T) {
 		// The command itself.
 		{name: "start is permitted", abi: 7, files: []string{"read /usr"}, start: []string{"/usr/bin/sh", "/usr/lib/ld.so"},
 			want: "xrlwtmdf /=f /usr=xrl" + scope},
-		{name: "start cannot be read", abi: 7, files: []string{"read /usr"}, start: []string{"/work/run.sh", "/usr/bin/sh"},
-			want: "xrlwtmdf /=f /usr=xrl /work/run.sh=xr" + scope, noFiles: "the command could not start if /work/run.sh"},
-		{name: "start cannot be executed", abi: 7, files: []string{"read /"}, exec: []string{"allow /usr/bin"}, start: []string{"/work/run.sh"},
-			want: "xrlwtmdf /=rlf /usr/bin=x /work/run.sh=x" + scope, noExec: "the command could not start if /work/run.sh"},
-		{name: "start without sections", abi: 7, start: []string{"/work/run.sh"}, want: "scope:2"},
+		{name: "start cannot be read", abi: 7, files: []string{"read /usr"}, start: []string{"/workspace/run.sh", "/usr/bin/sh"},
+			want: "xrlwtmdf /=f /usr=xrl /workspace/run.sh=xr" + scope, noFiles: "the command could not start if /workspace/run.sh"},
+		{name: "start cannot be executed", abi: 7, files: []string{"read /"}, exec: []string{"allow /usr/bin"}, start: []string{"/workspace/run.sh"},
+			want: "xrlwtmdf /=rlf /usr/bin=x /workspace/run.sh=x" + scope, noExec: "the command could not start if /workspace/run.sh"},
+		{name: "start without sections", abi: 7, start: []string{"/workspace/run.sh"}, want: "scope:2"},
 
 		// Network.
 		{name: "network, ABI 3", abi: 3, network: &Ports{}, want: "f /=f", noNet: "Landlock knows TCP ports"},
@@ -265,7 +265,7 @@ func TestConfine(t *testing.T) {
 // TestGrantsFitFiles: the kernel refuses a rule that grants a folder's rights
 // to anything else, whatever was ANDed.
 func TestGrantsFitFiles(t *testing.T) {
-	texts := []string{"write /work; write /work/out", "write /work/out", "write /", "read /; write /work/out", "read /work/run.sh; write /work"}
+	texts := []string{"write /workspace; write /workspace/out", "write /workspace/out", "write /", "read /; write /workspace/out", "read /workspace/run.sh; write /workspace"}
 	h := fakeHost(7)
 	for _, a := range texts {
 		for _, b := range texts {
