@@ -100,12 +100,14 @@ func (q *queue) await(text int) bool {
 		before := q.moves
 		q.mu.Unlock()
 		prod(q.wake)
+		late := false
 		select {
-		case <-q.room:
+		case <-q.room: // or there was: the token may be an old one
 		case <-time.After(patience):
+			late = true
 		}
 		q.mu.Lock()
-		q.stalled = q.moves == before
+		q.stalled = late && q.moves == before
 		if q.fits(text) {
 			return !q.closed
 		}
