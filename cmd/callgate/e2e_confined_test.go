@@ -83,6 +83,7 @@ PYTHONPATH=site /usr/bin/python3 -m dep`, "a dependency\n"},
 // TestConfinedJobs: real jobs work under a policy of paths and addresses, and the code
 // that they fetch and run gets no further.
 func TestConfinedJobs(t *testing.T) {
+	t.Parallel()
 	for name, c := range jobs {
 		t.Run(name, func(t *testing.T) {
 			for _, program := range c.needs {
@@ -268,7 +269,8 @@ var confinedPrograms = map[string]string{
 // TestConfinedPrograms: real programs do under the shipped policies what they do
 // bare.
 func TestConfinedPrograms(t *testing.T) {
-	t.Setenv("PYTHONUNBUFFERED", "") // builtin:default does not let it pass
+	t.Parallel()
+	env := []string{"PYTHONUNBUFFERED="} // builtin:default does not let it pass
 	for policy, names := range confinedPrograms {
 		for name, c := range programCases {
 			first, _, _ := strings.Cut(name, " ")
@@ -283,8 +285,8 @@ func TestConfinedPrograms(t *testing.T) {
 				}
 				bareDir, dir := openFolder(t), openFolder(t)
 				argv := []string{"/bin/sh", "-c", c.script}
-				bare := trial{bare: true, dir: bareDir}.run(t, argv...)
-				compare(t, bare, trial{policy: policy, flags: []string{"--quiet"}, dir: dir}.run(t, argv...), bareDir, dir)
+				bare := trial{bare: true, dir: bareDir, env: env}.run(t, argv...)
+				compare(t, bare, trial{policy: policy, flags: []string{"--quiet"}, dir: dir, env: env}.run(t, argv...), bareDir, dir)
 			})
 		}
 	}

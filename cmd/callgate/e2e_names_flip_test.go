@@ -73,6 +73,7 @@ func eachAttack(t *testing.T, chosen func(attack) bool, do func(attack, *testing
 // TestNames: for every call that takes a name, something makes it lead to what
 // is denied while the call is decided, and nothing ever gets there.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	eachAttack(t, every, attack.fails)
 }
 

@@ -27,6 +27,7 @@ files:
 // profile, whose seccomp filter answers some calls before callgate's does (mseal
 // with ENOSYS), and whose file system may be an overlay.
 func TestPodman(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		return // without root it takes subordinate user ids, which few have
 	}

@@ -55,7 +55,7 @@ x=$(echo sub; exit 5); echo "$x $?"; yes | head -3; cat <<X | tr a-z A-Z
 here $((6*7))
 X
 sleep 100 & p=$!; kill $p; wait $p 2>/dev/null; echo $?; mkfifo p; (echo through >p) & read l <p; echo $l
-sleep 100 & p=$!; kill -STOP $p; kill $p; kill -CONT $p; wait $p 2>/dev/null; echo $?
+sleep 100 & p=$!; kill -STOP $p; kill $p; kill -CONT $p 2>/dev/null; wait $p 2>/dev/null; echo $?
 (trap 'echo bye' EXIT; exit 6); echo $?; ulimit -t 1; sh -c 'while :; do :; done' 2>/dev/null; echo $?
 trap 'echo caught TERM; exit 9' TERM; kill -TERM $$; echo never`},
 	"bash": {"bash", `exec bash -c '
@@ -104,6 +104,7 @@ CGO_ENABLED=0 go build -o prog . && ./prog 2>&1 | grep -v goroutine | head -3; g
 
 // TestPrograms: real programs do under builtin:trace-all what they do bare.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	for name, c := range programCases {
 		t.Run(name, func(t *testing.T) {
 			for _, program := range strings.Fields(c.needs) {

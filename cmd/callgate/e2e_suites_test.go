@@ -67,6 +67,7 @@ func (s suite) check(t *testing.T) {
 // TestPythonSuites runs CPython's own tests of processes, signals, threads and
 // files.
 func TestPythonSuites(t *testing.T) {
+	t.Parallel()
 	python := pythonWithTests()
 	if python == "" {
 		lacking(t, "a Python with its test suite (Debian's libpython3.*-testsuite)")
@@ -97,6 +98,7 @@ func pythonWithTests() string {
 
 // TestGoSuites runs Go's own tests of os, os/exec and os/signal, compiled once.
 func TestGoSuites(t *testing.T) {
+	t.Parallel()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Fatal(err)
