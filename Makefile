@@ -4,6 +4,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 GO      ?= go
 FUZZTIME ?= 3
+TRIES ?= 20000
+races := ^Test(Names|Race)
 
 export CGO_ENABLED = 1
 
@@ -14,7 +16,7 @@ staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 setups := setup-build setup-test setup-lint setup-bench
 
 .NOTPARALLEL:
-.PHONY: help build demo test test-user fuzz race lint bench install clean $(setups)
+.PHONY: help build demo test test-user fuzz attacks race lint bench install clean $(setups)
 
 help: ## say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -34,6 +36,11 @@ test-user: setup-build setup-test ## for root: the tests that start sandboxes, a
 
 fuzz: setup-build ## every fuzz target for FUZZTIME seconds (3)
 	.ci/fuzz $(FUZZTIME)
+
+# Each is also part of test, with fewer tries where it has many forms.
+attacks: setup-build setup-test ## the racing attacks in full (hours): TRIES (20000) of each, as both users
+	CALLGATE_TRIES=$(TRIES) .ci/test-user -test.timeout=10h -test.run '$(races)'
+	CALLGATE_TRIES=$(TRIES) $(GO) test -timeout 10h -run '$(races)' ./cmd/callgate
 
 race: setup-build ## the packages that start no process, under the race detector
 	$(GO) test -race ./policy ./policy/abi ./supervisor/audit ./supervisor/decode

@@ -6,24 +6,30 @@ import (
 	"testing"
 )
 
-// triesOf is how often an attack is tried: 20,000 times where every call is, by a
-// thread that flips its name; CALLGATE_TRIES says how often in the many other
-// ways, which by default are tried less. What starts a process is tried 1,000
-// times.
-func triesOf(t *testing.T, a attack) int {
-	n := 20000
-	if a.mode != "letters" || len(a.wrap) > 0 {
-		n = 1000
+// fullTries is how often `make attacks` has every race tried (CALLGATE_TRIES); 0
+// where the races are to be short.
+func fullTries(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("CALLGATE_TRIES")
+	if text == "" {
+		return 0
 	}
-	if text := os.Getenv("CALLGATE_TRIES"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		must(t, err)
-	}
-	if a.gain == "runs" {
-		n = min(n, 1000)
-	}
+	n, err := strconv.Atoi(text)
+	must(t, err)
 	return n
+}
+
+// triesOf is how often an attack is tried: 20,000 times where every call is, by a
+// thread that flips its name; 1,000 times in the many other ways, and where each
+// try starts a process.
+func triesOf(t *testing.T, a attack) int {
+	switch full := fullTries(t); {
+	case full > 0:
+		return full
+	case a.mode != "letters", len(a.wrap) > 0, a.gain == "runs":
+		return 1000
+	}
+	return 20000
 }
 
 // modes are the ways to make a name lead elsewhere meanwhile, with the calls for
