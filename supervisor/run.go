@@ -59,7 +59,8 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 
 // start starts the first stage and becomes its tracer before it does anything.
 func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
-	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep}
+	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep,
+		Terminal: cmd.Terminal, Umask: cmd.Umask, Nice: cmd.Nice}
 	for _, f := range cmd.Files {
 		lc.Files = append(lc.Files, descriptor(f))
 	}

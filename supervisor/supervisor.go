@@ -33,6 +33,11 @@ type Command struct {
 	// other descriptor of the caller's is closed but for Keep's.
 	Files []*os.File
 	Keep  []int // descriptors of the caller's that stay open under their number
+	// Terminal: Files[0] is a terminal, and becomes the controlling one of a session
+	// of the command's own. Without it the command is in the caller's session.
+	Terminal bool
+	Umask    *int // its file mode creation mask (umask(2)); nil is the caller's
+	Nice     int  // what is added to the caller's niceness (nice(2))
 }
 
 // Options are what a run needs beside its plan.

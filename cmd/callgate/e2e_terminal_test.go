@@ -24,7 +24,7 @@ func TestInterruptBomb(t *testing.T) {
 	for _, policy := range []string{traceAll, "builtin:default"} {
 		r := &running{mark: "CALLGATE_TEST_MARK=" + rand.Text()}
 		t.Cleanup(r.killLeft)
-		term := newTerminal(t)
+		term := newScreen(t)
 		term.typed("cd " + filepath.Dir(program) + "\n") // which builtin:default lets the program be run in
 		term.typed("env " + r.mark + " callgate run -q -p " + policy + " -- tracee bomb 150\n")
 		term.expect("full\r\n")

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is an interactive bash on a terminal of its own.
-type terminal struct {
+// screen is an interactive bash on a terminal of its own.
+type screen struct {
 	t    *testing.T
 	file *os.File
 	mu   sync.Mutex
 	seen strings.Builder
 }
 
-func newTerminal(t *testing.T) *terminal {
+func newScreen(t *testing.T) *screen {
 	ptmx, tty := openTerminal(t)
 	cmd := exec.Command("bash", "--norc", "--noprofile", "--noediting", "-i")
 	cmd.Env = append(os.Environ(), "PS1=ready> ", "TERM=dumb")
@@ -31,7 +31,7 @@ func newTerminal(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	tty.Close()
-	term := &terminal{t: t, file: ptmx}
+	term := &screen{t: t, file: ptmx}
 	go term.read()
 	t.Cleanup(func() {
 		ptmx.Close() // SIGHUP to the session
@@ -63,7 +63,7 @@ func openTerminal(t *testing.T) (ptmx, tty *os.File) {
 	return ptmx, tty
 }
 
-func (term *terminal) read() {
+func (term *screen) read() {
 	buf := make([]byte, 4096)
 	for {
 		n, err := term.file.Read(buf)
@@ -77,7 +77,7 @@ func (term *terminal) read() {
 }
 
 // typed sends keys and forgets what was on the screen before.
-func (term *terminal) typed(keys string) {
+func (term *screen) typed(keys string) {
 	term.mu.Lock()
 	term.seen.Reset()
 	term.mu.Unlock()
@@ -87,7 +87,7 @@ func (term *terminal) typed(keys string) {
 }
 
 // expect waits until the screen shows text and gives all that it shows.
-func (term *terminal) expect(text string) string {
+func (term *screen) expect(text string) string {
 	term.t.Helper()
 	for range 1000 {
 		term.mu.Lock()
@@ -102,13 +102,32 @@ func (term *terminal) expect(text string) string {
 	return ""
 }
 
+// stopped has job control stop what is in the foreground. A shell names the job
+// before it gives it the terminal, and ignores the key itself.
+func (term *screen) stopped() {
+	term.t.Helper()
+	shows := func() string {
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		return term.seen.String()
+	}
+	term.typed("")
+	waitFor(term.t, "Stopped", func() bool {
+		if _, err := term.file.WriteString(ctrlZ); err != nil {
+			term.t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		return strings.Contains(shows(), "Stopped")
+	}, shows)
+}
+
 const (
 	ctrlC = "\x03"
 	ctrlZ = "\x1a"
 )
 
 func TestCtrlCReachesTheCommand(t *testing.T) {
-	term := newTerminal(t)
+	term := newScreen(t)
 	term.typed("callgate run -- sh -c 'echo up; exec sleep 100'\n")
 	term.expect("up\r\n")
 	term.typed(ctrlC)
@@ -129,18 +148,16 @@ func TestCtrlCReachesTheCommand(t *testing.T) {
 }
 
 func TestJobControl(t *testing.T) {
-	term := newTerminal(t)
+	term := newScreen(t)
 	term.typed("callgate run -- bash -c 'trap \"echo continued\" CONT; echo up; while :; do sleep 0.05; done'\n")
 	term.expect("up\r\n")
-	term.typed(ctrlZ)
-	term.expect("Stopped")
+	term.stopped()
 	term.expect("ready> ")
 	term.typed("bg\n")
 	term.expect("continued")
 	term.typed("fg\n")
 	term.expect("callgate run")
-	term.typed(ctrlZ)
-	term.expect("Stopped")
+	term.stopped()
 	term.typed("kill %1; fg\n")
 	term.expect("ready> ")
 

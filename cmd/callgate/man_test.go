@@ -111,10 +111,3 @@ func roff(text string) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}

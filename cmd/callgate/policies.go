@@ -17,11 +17,11 @@ const defaultPolicy = "builtin:default"
 func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin, Trees: trees.Files} }
 
 // loadOrFind loads the named policies or, where none is named, the one that
-// this folder falls under, and says so: a policy that was found comes from
-// whoever wrote the folder.
-func loadOrFind(names []string, quiet bool) (policy.Set, error) {
+// a folder ("" is this one) falls under, and says so: a policy that was found
+// comes from whoever wrote the folder.
+func loadOrFind(names []string, dir string, quiet bool) (policy.Set, error) {
 	if len(names) == 0 {
-		name, err := found(quiet)
+		name, err := found(dir, quiet)
 		if err != nil {
 			return nil, err
 		}
@@ -36,8 +36,8 @@ func loadOrFind(names []string, quiet bool) (policy.Set, error) {
 }
 
 // found is the policy to use where none was named.
-func found(quiet bool) (string, error) {
-	file, err := policy.Find(".")
+func found(dir string, quiet bool) (string, error) {
+	file, err := policy.Find(or(dir, "."))
 	if err != nil {
 		return "", err
 	}
@@ -49,6 +49,13 @@ func found(quiet bool) (string, error) {
 		say(os.Stderr, "policy: "+printable(file)+" (found; name it with -p)")
 	}
 	return file, nil
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // relative is a file's name as seen from here, where that is the shorter one.

@@ -49,13 +49,19 @@ static int in_foreground(void)
 	return rc == 0 && group == getpgrp();
 }
 
+static void pass_always(int sig)
+{
+	int interrupted = errno;
+	atomic_fetch_or(&waiting, 1UL << (sig - 1));
+	pass_waiting();
+	errno = interrupted;
+}
+
 static void pass(int sig)
 {
 	int interrupted = errno;
-	if ((sig != SIGINT && sig != SIGQUIT) || !in_foreground()) {
-		atomic_fetch_or(&waiting, 1UL << (sig - 1));
-		pass_waiting();
-	}
+	if ((sig != SIGINT && sig != SIGQUIT) || !in_foreground())
+		pass_always(sig);
 	errno = interrupted;
 }
 
@@ -71,11 +77,11 @@ static void take(int sig, void (*handler)(int))
 	sigaction(sig, &act, NULL);
 }
 
-void relay_pass(int sig)
+void relay_pass(int sig, int always)
 {
 	struct sigaction now;
 	if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-		take(sig, pass);
+		take(sig, always ? pass_always : pass);
 }
 
 void relay_hold(int sig)

@@ -2,8 +2,9 @@
 #define CALLGATE_RELAY_H
 
 /* relay_pass has a signal passed on to the command, unless the caller of
- * callgate had it ignored. One that comes before relay_started waits for it. */
-void relay_pass(int sig);
+ * callgate had it ignored, or without always where the command has it from the
+ * terminal. One that comes before relay_started waits for it. */
+void relay_pass(int sig, int always);
 
 /* relay_hold has a signal caught, and nothing done for it. */
 void relay_hold(int sig);

@@ -14,7 +14,6 @@ import (
 	"callgate/policy/compile"
 	"callgate/supervisor"
 	"callgate/supervisor/host"
-	"callgate/supervisor/scratch"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -27,6 +26,7 @@ type runFlags struct {
 	keep       []int
 	quiet      bool
 	permissive bool
+	room       room
 }
 
 func newRun() *cobra.Command {
@@ -57,6 +57,7 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
 	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
+	f.room.flags(flags)
 	return cmd
 }
 
@@ -68,30 +69,32 @@ func (f *runFlags) run(args []string) error {
 			return ownFailure(fmt.Errorf("--keep-fd %d: callgate's caller has no such descriptor open", fd))
 		}
 	}
-	set, err := loadOrFind(f.policies, f.quiet)
+	if err := f.room.enter(); err != nil {
+		return ownFailure(err)
+	}
+	set, err := loadOrFind(f.policies, f.room.dir, f.quiet)
 	if err != nil {
 		return ownFailure(err)
 	}
-	path, err := supervisor.Find(args[0], os.Getenv("PATH"), "")
+	path, err := supervisor.Find(args[0], os.Getenv("PATH"), f.room.dir)
 	if err != nil {
 		return commandFailure(args[0], err)
 	}
-	env := set.Environ(os.Environ())
-	if set.PrivateTmp() {
-		tmp, err := scratch.New("")
-		if err != nil {
-			return &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
-		}
-		defer tidy(tmp)
-		env = tmp.Environ(env)
+	defer f.room.leave()
+	env, err := f.room.environ(set)
+	if err != nil {
+		return ownFailure(err)
 	}
-	opts, err := host.Bind(set, "", env, path)
+	opts, err := host.Bind(set, f.room.dir, env, path)
 	if err != nil {
 		return ownFailure(err)
 	}
 	opts.Report, opts.Ready = f.reports(), readyFilters(set, opts.Holders, f.reports())
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
+		return ownFailure(err)
+	}
+	if err := f.room.open(); err != nil {
 		return ownFailure(err)
 	}
 	sinks, err := openSinks(f)
@@ -105,8 +108,12 @@ func (f *runFlags) run(args []string) error {
 		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
+	f.room.furnish(&command)
 	spread()
-	relay := startRelay()
+	relay := startRelay(f.room.pty)
+	if err := f.room.begin(); err != nil {
+		return ownFailure(err)
+	}
 	result, err := supervisor.Run(context.Background(), plan, command, supervisor.Options{
 		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),
 		Audit:      sinks.audit,
@@ -123,14 +130,6 @@ func (f *runFlags) run(args []string) error {
 		return &failure{status: result.Status}
 	}
 	return nil
-}
-
-// tidy removes the command's temporary folder. What the command made of it is
-// not the command's failure.
-func tidy(tmp *scratch.Folder) {
-	if err := tmp.Remove(); err != nil {
-		say(os.Stderr, printable(err.Error()))
-	}
 }
 
 // inherited says whether a descriptor came from callgate's caller: what callgate

@@ -17,7 +17,8 @@ import (
 // on. The two cannot be told apart for SIGINT and SIGQUIT: they count as the
 // terminal's while callgate is in the terminal's foreground process group.
 type relay struct {
-	pid int // the command, 0 before it started
+	pid   int  // the command, 0 before it started
+	apart bool // it has a terminal of its own
 }
 
 // passedOn are the signals that a person or another program sends to end,
@@ -29,18 +30,22 @@ var passedOn = [...]unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIG
 var held = [...]unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
 
 // startRelay begins to take signals. Those that callgate's caller had ignored
-// stay so: the command ignores them too.
-func startRelay() *relay {
+// stay so: the command ignores them too. A command that is apart, in a session of
+// its own, gets nothing from the caller's terminal: then every signal is passed
+// on, and those that stop a job stop callgate alone.
+func startRelay(apart bool) *relay {
 	for _, s := range passedOn {
-		passOn(s)
+		passOn(s, apart)
 	}
-	for _, s := range held {
-		hold(s)
+	if !apart {
+		for _, s := range held {
+			hold(s)
+		}
 	}
 	// A reader of ours that went away shall not end the command. What the
 	// command ignores is not ours to say: package launch sees to it.
 	signal.Ignore(unix.SIGPIPE)
-	return &relay{}
+	return &relay{apart: apart}
 }
 
 // started is called with the command's process once it is there.
@@ -55,7 +60,7 @@ func (r *relay) started(pid int) {
 //
 // It runs on the tracer's thread: nothing of the sandbox's goes on meanwhile.
 func (r *relay) stopped(s unix.Signal) {
-	if !hasTerminal() {
+	if r.apart || !hasTerminal() {
 		return
 	}
 	stopSelf(s)

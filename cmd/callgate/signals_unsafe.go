@@ -33,8 +33,15 @@ func stopSelf(sig unix.Signal) {
 	}
 }
 
-// passOn has a signal passed on to the command (relay.c).
-func passOn(sig unix.Signal) { C.relay_pass(C.int(sig)) }
+// passOn has a signal passed on to the command (relay.c): always, or not if it
+// counts as the terminal's.
+func passOn(sig unix.Signal, always bool) {
+	asked := C.int(0)
+	if always {
+		asked = 1
+	}
+	C.relay_pass(C.int(sig), asked)
+}
 
 // hold has a signal caught, so that it does nothing.
 func hold(sig unix.Signal) { C.relay_hold(C.int(sig)) }

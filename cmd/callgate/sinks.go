@@ -30,7 +30,7 @@ func openSinks(f *runFlags) (*sinks, error) {
 		s.audit = audit.Tee(targets...)
 	}
 	if !f.quiet {
-		s.terminal = audit.NewTerminal(os.Stderr, audit.TerminalOptions{Permissive: f.permissive})
+		s.terminal = audit.NewTerminal(f.room.errors(), audit.TerminalOptions{Permissive: f.permissive})
 	}
 	return s, nil
 }

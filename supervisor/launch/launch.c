@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -75,6 +76,11 @@ __attribute__((constructor)) static void remember_inherited(void)
 	for (int fd = 0; fd <= 2; fd++)
 		if (raw3(SYS_fcntl, fd, F_GETFD, 0) == -EBADF)
 			inherited_closed |= 1 << fd;
+}
+
+void launch_give_back_slack(void)
+{
+	raw2(SYS_prctl, PR_SET_TIMERSLACK, inherited_slack);
 }
 
 int launch_was_closed(int fd)
@@ -148,6 +154,26 @@ static long keep_descriptors(struct launch *l)
 	return 0;
 }
 
+/* own_terminal makes descriptor 0 the controlling terminal of a session of the
+ * command's own (ioctl_tty(2), TIOCSCTTY). */
+static long own_terminal(struct launch *l)
+{
+	if (!l->terminal)
+		return 0;
+	long rc = raw0(SYS_setsid);
+	return rc < 0 ? rc : raw3(SYS_ioctl, 0, TIOCSCTTY, 0);
+}
+
+/* be_nicer is nice(2), which the kernel has no call of its own for everywhere.
+ * getpriority gives 20 less the niceness, so that no result looks like an error. */
+static long be_nicer(int by)
+{
+	if (by == 0)
+		return 0;
+	long now = raw2(SYS_getpriority, PRIO_PROCESS, 0);
+	return now < 0 ? now : raw3(SYS_setpriority, PRIO_PROCESS, 0, 20 - now + by);
+}
+
 static long install_filters(struct launch *l)
 {
 	for (int i = 0; i < l->nfilters; i++) {
@@ -188,9 +214,17 @@ static long stage_steps(struct launch *l, int *step)
 	*step = STEP_KEEP;
 	if ((rc = keep_descriptors(l)) < 0)
 		return rc;
+	*step = STEP_TERMINAL;
+	if ((rc = own_terminal(l)) < 0)
+		return rc;
 	*step = STEP_LIMITS;
 	if ((rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&inherited_files, 0)) < 0)
 		return rc;
+	*step = STEP_NICE;
+	if ((rc = be_nicer(l->nice)) < 0)
+		return rc;
+	if (l->umask >= 0)
+		raw1(SYS_umask, l->umask); /* no errors */
 	*step = STEP_CHDIR;
 	if (l->dir && (rc = raw1(SYS_chdir, (long)l->dir)) < 0)
 		return rc;

@@ -23,14 +23,18 @@ import (
 
 // Command is what the first stage executes, and with what.
 type Command struct {
-	Path    string
-	Args    []string
-	Env     []string
-	Dir     string // "" is the caller's
-	Files   []int  // Files[i] becomes descriptor i; -1 closes it
-	Keep    []int  // stay open under their number; all others are closed
-	Domain  *Domain
-	Filters [][]unix.SockFilter
+	Path  string
+	Args  []string
+	Env   []string
+	Dir   string // "" is the caller's
+	Files []int  // Files[i] becomes descriptor i; -1 closes it
+	Keep  []int  // stay open under their number; all others are closed
+	// Terminal: descriptor 0 is to be the controlling terminal of a new session.
+	Terminal bool
+	Umask    *int // nil is the caller's
+	Nice     int  // added to the caller's niceness
+	Domain   *Domain
+	Filters  [][]unix.SockFilter
 }
 
 // Error is a step of the first stage that failed.

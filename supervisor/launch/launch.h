@@ -11,7 +11,9 @@ enum launch_step {
 	STEP_PARENT,      /* the tracer died before it could trace */
 	STEP_DESCRIPTORS, /* dup3, close_range */
 	STEP_KEEP,        /* a descriptor to keep is not open */
+	STEP_TERMINAL,    /* setsid, TIOCSCTTY */
 	STEP_LIMITS,      /* prlimit64 */
+	STEP_NICE,        /* setpriority */
 	STEP_CHDIR,
 	STEP_NO_NEW_PRIVS,
 	STEP_LANDLOCK,
@@ -28,6 +30,9 @@ struct launch {
 	int nfiles;
 	const int *keep; /* stay open under their number */
 	int nkeep;
+	int terminal; /* descriptor 0 is to be the controlling terminal of a new session */
+	int umask;    /* -1: the caller's */
+	int nice;     /* what is added to the caller's */
 	int landlock; /* a ruleset's descriptor, or -1 */
 	const struct sock_fprog *filters;
 	int nfilters;
@@ -46,6 +51,10 @@ int launch_stage(struct launch *l);
 
 /* launch_go lets the first stage go on. */
 void launch_go(struct launch *l);
+
+/* launch_give_back_slack gives the calling thread the timer slack that the
+ * program was started with. */
+void launch_give_back_slack(void);
 
 /* launch_was_closed says whether descriptor fd, 0 to 2, was closed when the
  * program was started. */

@@ -55,6 +55,10 @@ func (s *Stage) Err() error {
 		op = "dup3"
 	case C.STEP_KEEP:
 		op = "fcntl on a descriptor to keep"
+	case C.STEP_TERMINAL:
+		op = "ioctl TIOCSCTTY"
+	case C.STEP_NICE:
+		op = "setpriority"
 	case C.STEP_LIMITS:
 		op = "prlimit64"
 	case C.STEP_CHDIR:
@@ -70,6 +74,10 @@ func (s *Stage) Err() error {
 	}
 	return &Error{Op: op, Path: path, Errno: unix.Errno(s.l.err)}
 }
+
+// GiveBackSlack gives the calling thread the timer slack that this program was
+// started with, for a program that is to be executed in its place.
+func GiveBackSlack() { C.launch_give_back_slack() }
 
 // WasClosed says whether descriptor fd, 0 to 2, was closed when this program was
 // started. Go has opened /dev/null in its place.
@@ -97,6 +105,13 @@ func describe(cmd *Command) *C.struct_launch {
 	}
 	l.files, l.nfiles = a.ints(cmd.Files), C.int(len(cmd.Files))
 	l.keep, l.nkeep = a.ints(cmd.Keep), C.int(len(cmd.Keep))
+	if cmd.Terminal {
+		l.terminal = 1
+	}
+	l.umask, l.nice = -1, C.int(cmd.Nice)
+	if cmd.Umask != nil {
+		l.umask = C.int(*cmd.Umask)
+	}
 	l.landlock = -1
 	if cmd.Domain != nil {
 		l.landlock = C.int(cmd.Domain.fd)

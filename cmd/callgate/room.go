@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"callgate/policy"
+	"callgate/supervisor"
+	"callgate/supervisor/scratch"
+	"callgate/supervisor/terminal"
+
+	"github.com/spf13/pflag"
+)
+
+// room is what surrounds the command: its folder, environment, terminal and
+// whose it is.
+type room struct {
+	dir        string
+	user       string
+	setenv     []string
+	umask      string
+	nice       int
+	clearEnv   bool
+	privateTmp bool
+	pty        bool
+
+	tmp  *scratch.Folder
+	term *terminal.Terminal
+}
+
+func (r *room) flags(flags *pflag.FlagSet) {
+	flags.StringVarP(&r.dir, "workdir", "C", "", "run the command in `DIR`, and look for a policy there")
+	flags.BoolVar(&r.clearEnv, "clear-env", false, "pass nothing of the environment but what --setenv and the policy set")
+	flags.StringArrayVar(&r.setenv, "setenv", nil, "set a variable, `NAME=VALUE`, or pass NAME; may be repeated")
+	flags.BoolVar(&r.privateTmp, "private-tmp", false, "give the command a TMPDIR of its own, as a policy's private-tmp does")
+	flags.StringVar(&r.user, "user", "", "for root: run as `USER[:GROUP]`, names or numbers, without other groups")
+	flags.StringVar(&r.umask, "umask", "", "the command's file mode creation mask, `MODE` in octal")
+	flags.IntVar(&r.nice, "nice", 0, "add `N` to the command's niceness")
+	flags.BoolVar(&r.pty, "pty", false, "give the command a terminal of its own")
+}
+
+// enter checks what was asked for, and makes dir absolute.
+func (r *room) enter() error {
+	if err := r.become(); err != nil {
+		return err
+	}
+	if _, err := r.mask(); err != nil {
+		return err
+	}
+	if r.dir == "" {
+		return nil
+	}
+	dir, err := filepath.Abs(r.dir)
+	if err != nil {
+		return fmt.Errorf("--workdir: %w", err)
+	}
+	st, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--workdir %s: %w", printable(r.dir), reason(err))
+	case !st.IsDir():
+		return fmt.Errorf("--workdir %s: not a directory", printable(r.dir))
+	}
+	r.dir = dir
+	return nil
+}
+
+// reason is why, without what was tried on which file: that was said.
+func reason(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// mask is nil where none was asked for.
+func (r *room) mask() (*int, error) {
+	if r.umask == "" {
+		return nil, nil
+	}
+	mask, err := strconv.ParseUint(r.umask, 8, 16)
+	if err != nil || mask > 0o777 {
+		return nil, fmt.Errorf("--umask %s: not an octal number up to 777", printable(r.umask))
+	}
+	m := int(mask)
+	return &m, nil
+}
+
+// environ is the command's environment. The command line has the last word: who
+// wrote it has the variables.
+func (r *room) environ(set policy.Set) ([]string, error) {
+	caller := os.Environ()
+	if r.clearEnv {
+		caller = nil
+	}
+	env := set.Environ(caller)
+	if r.dir != "" && has(env, "PWD") {
+		env = with(env, "PWD", r.dir)
+	}
+	for _, line := range r.setenv {
+		name, value, given := strings.Cut(line, "=")
+		if !given {
+			if value, given = os.LookupEnv(name); !given {
+				return nil, fmt.Errorf("--setenv %s: callgate's environment does not have it", printable(name))
+			}
+		}
+		if name == "" {
+			return nil, fmt.Errorf("--setenv %s: a variable needs a name", printable(line))
+		}
+		env = with(env, name, value)
+	}
+	if !r.privateTmp && !set.PrivateTmp() {
+		return env, nil
+	}
+	tmp, err := scratch.New("")
+	if err != nil {
+		return nil, &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
+	}
+	r.tmp = tmp
+	return tmp.Environ(env), nil
+}
+
+// with is an environment in which a variable has this value.
+func with(env []string, name, value string) []string {
+	out := make([]string, 0, len(env)+1)
+	for _, line := range env {
+		if !strings.HasPrefix(line, name+"=") {
+			out = append(out, line)
+		}
+	}
+	return append(out, name+"="+value)
+}
+
+func has(env []string, name string) bool {
+	for _, line := range env {
+		if strings.HasPrefix(line, name+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// open opens the command's terminal, if it is to have one.
+func (r *room) open() error {
+	if !r.pty {
+		return nil
+	}
+	files := supervisor.StandardFiles()
+	term, err := terminal.Open(files[0], files[1])
+	r.term = term
+	return err
+}
+
+// begin has that relayed.
+func (r *room) begin() error {
+	if r.term == nil {
+		return nil
+	}
+	return r.term.Start()
+}
+
+// errors is where callgate tells of the command while it runs.
+func (r *room) errors() io.Writer {
+	if r.term == nil {
+		return os.Stderr
+	}
+	return r.term.Lines(os.Stderr)
+}
+
+// furnish gives the command what it has of the room.
+func (r *room) furnish(cmd *supervisor.Command) {
+	cmd.Dir, cmd.Nice = r.dir, r.nice
+	cmd.Umask, _ = r.mask() // enter has looked
+	if r.term != nil {
+		cmd.Files, cmd.Terminal = r.term.Files(), true
+	}
+}
+
+// leave gives back what the room took. What the command made of its temporary
+// folder is not the command's failure.
+func (r *room) leave() {
+	if r.term != nil {
+		if err := r.term.Close(); err != nil {
+			say(os.Stderr, printable(err.Error()))
+		}
+	}
+	if r.tmp != nil {
+		if err := r.tmp.Remove(); err != nil {
+			say(os.Stderr, printable(err.Error()))
+		}
+	}
+}
