@@ -33,6 +33,8 @@ extern const struct command area_commands[];
 extern const struct command held_commands[];
 extern const struct command jail_commands[];
 extern const struct command net_commands[];
+extern const struct command corner_commands[];
+extern const struct command corner_commands[];
 
 /* raw makes a call by the syscall instruction; errors are -errno. */
 long raw(long nr, long a, long b, long c, long d, long e, long f);
