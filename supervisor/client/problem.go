@@ -1,0 +1,126 @@
+package client
+
+import (
+	"strconv"
+	"strings"
+)
+
+// problemPrefix begins the type of every problem of the daemon's.
+const problemPrefix = "urn:callgate:problem:"
+
+// ProblemName is what kind of problem it is; the text does not change between
+// versions. It is an error for errors.Is.
+type ProblemName string
+
+func (name ProblemName) Error() string { return name.title() }
+
+const (
+	Malformed   ProblemName = "malformed"   // 400: not JSON, or not what is expected there
+	Forbidden   ProblemName = "forbidden"   // 403: the caller may not do this
+	NotFound    ProblemName = "not-found"   // 404: there is no such thing, or it is not for the caller to know
+	BadMethod   ProblemName = "method"      // 405: not at this path
+	KeyReused   ProblemName = "key-reused"  // 409: the idempotency key has submitted another job
+	NotEnded    ProblemName = "not-ended"   // 409: only what has ended can be removed
+	NotRunning  ProblemName = "not-running" // 409: only what runs takes signals
+	NotOpen     ProblemName = "not-open"    // 409: nobody reads the input any more, or it never was open
+	WrongOffset ProblemName = "offset"      // 409: the input goes on elsewhere, at Problem.Offset
+	TooLarge    ProblemName = "too-large"   // 413: the body is larger than the daemon takes
+	Invalid     ProblemName = "invalid"     // 422: a field, Problem.Field, has a value that cannot be
+	BadPolicy   ProblemName = "policy"      // 422: a policy has mistakes, Problem.Mistakes
+	Quota       ProblemName = "quota"       // 429: the user has as much as the config allows
+	Internal    ProblemName = "internal"    // 500: a bug of the daemon's
+	Unavailable ProblemName = "unavailable" // 503: starting, stopping, or without its store; ask again later
+	Full        ProblemName = "full"        // 507: the disk has no room for another job
+)
+
+// Problem is the daemon's no, as RFC 9457 has it: an error, of which
+// errors.Is(err, client.NotFound) and the like tell the kind.
+type Problem struct {
+	Type   string `json:"type"` // urn:callgate:problem:NAME
+	Title  string `json:"title"`
+	Status int    `json:"status"` // HTTP's
+	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint,omitempty"`  // what can be done about it
+	Field  string `json:"field,omitempty"` // a JSON pointer (RFC 6901) into the request, or a query parameter
+	// Offset is with WrongOffset what has arrived so far, in bytes.
+	Offset   *int64    `json:"offset,omitempty"`
+	Mistakes []Mistake `json:"mistakes,omitempty"`
+}
+
+// Mistake is one in a policy. Line and Column count from 1; 0 where it is of no
+// place.
+type Mistake struct {
+	Policy  string `json:"policy"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// NewProblem makes a problem of that name and HTTP status.
+func NewProblem(name ProblemName, status int, detail string) *Problem {
+	return &Problem{Type: problemPrefix + string(name), Title: name.title(), Status: status, Detail: detail}
+}
+
+// Is says whether the problem is of the name that target is.
+func (p *Problem) Is(target error) bool { return p.Name() == target }
+
+// Name is the problem's.
+func (p *Problem) Name() ProblemName { return ProblemName(strings.TrimPrefix(p.Type, problemPrefix)) }
+
+// Error is the detail, and a line for each mistake of a policy.
+func (p *Problem) Error() string {
+	if len(p.Mistakes) > 0 {
+		lines := make([]string, len(p.Mistakes))
+		for i, m := range p.Mistakes {
+			lines[i] = m.String()
+		}
+		return strings.Join(lines, "\n")
+	}
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	if p.Field != "" {
+		text = p.Field + ": " + text
+	}
+	return text
+}
+
+func (m Mistake) String() string {
+	text := m.Policy
+	if m.Line > 0 {
+		text += ":" + strconv.Itoa(m.Line) + ":" + strconv.Itoa(m.Column)
+	}
+	text += ": " + m.Message
+	if m.Hint != "" {
+		text += "; " + m.Hint
+	}
+	return text
+}
+
+var titles = map[ProblemName]string{
+	Malformed:   "The request is not understood",
+	Forbidden:   "That is not permitted",
+	NotFound:    "There is no such thing",
+	BadMethod:   "That cannot be done there",
+	KeyReused:   "The key has submitted another job",
+	NotEnded:    "The job has not ended",
+	NotRunning:  "The job does not run",
+	NotOpen:     "The job reads no input",
+	WrongOffset: "The input goes on elsewhere",
+	TooLarge:    "The request is too large",
+	Invalid:     "A field's value cannot be",
+	BadPolicy:   "A policy has mistakes",
+	Quota:       "A quota is used up",
+	Internal:    "The daemon failed",
+	Unavailable: "The daemon takes nothing now",
+	Full:        "The disk is full",
+}
+
+func (name ProblemName) title() string {
+	if t, ok := titles[name]; ok {
+		return t
+	}
+	return string(name)
+}
