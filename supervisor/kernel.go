@@ -15,6 +15,7 @@ type kernel interface {
 	Seize(tid int) error
 	Wait() (ptrace.Stop, error)
 	Poll() (ptrace.Stop, bool)
+	WaitFor(tid int) (ptrace.Stop, bool)
 	Take(tid int)
 	Traced(tid int) bool
 	ThreadOf(pid, tid int) bool

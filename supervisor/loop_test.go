@@ -28,6 +28,7 @@ type recording struct {
 	asked   []string
 	gone    map[ptrace.Kind]bool // stops that are not there any more when they are asked for
 	last    ptrace.Kind
+	turns   int // stops of a task that was asked for alone
 }
 
 func (r *recording) note(tid int, format string, args ...any) error {
@@ -93,7 +94,15 @@ func (r *recording) ThreadOf(pid, tid int) bool { return pid == root && tid == t
 func (r *recording) Take(int)                  {}
 func (r *recording) Seize(int) error           { return nil }
 func (r *recording) Poll() (ptrace.Stop, bool) { return ptrace.Stop{}, false }
-func (r *recording) Usage() *unix.Rusage       { return &unix.Rusage{} }
+func (r *recording) WaitFor(tid int) (ptrace.Stop, bool) {
+	if len(r.stops) == 0 || r.stops[0].TID != tid {
+		return ptrace.Stop{}, false
+	}
+	stop, _ := r.Wait()
+	r.turns++
+	return stop, true
+}
+func (r *recording) Usage() *unix.Rusage { return &unix.Rusage{} }
 func (r *recording) Registers(tid int, out *ptrace.Registers) error {
 	return r.note(tid, "registers")
 }

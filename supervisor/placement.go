@@ -44,8 +44,8 @@ type placement struct {
 	stops atomic.Uint32 // counted for the watch
 
 	mu       sync.Mutex
-	narrowed int         // the task on lease, 0 if none
-	cpu      unix.CPUSet // where it is held
+	narrowed atomic.Int64 // the task on lease, 0 if none; set with mu held
+	cpu      unix.CPUSet  // where it is held
 	watch    chan struct{}
 	watching bool
 }
@@ -85,11 +85,8 @@ func (p *placement) stop(tid int) {
 	}
 }
 
-func (p *placement) leased(tid int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.narrowed == tid
-}
+// leased says whether tid is held on the tracer's CPU.
+func (p *placement) leased(tid int) bool { return tid != 0 && p.narrowed.Load() == int64(tid) }
 
 // take binds tid, and the tracer where it is, to one CPU. A task whose affinity
 // is not what everything began with has its own reasons and is left alone.
@@ -114,7 +111,8 @@ func (p *placement) take(tid int) {
 		p.off.Store(true)
 		return
 	}
-	p.narrowed, p.until = tid, time.Now().Add(lease)
+	p.narrowed.Store(int64(tid))
+	p.until = time.Now().Add(lease)
 	if err := unix.SchedSetaffinity(tid, &p.cpu); err != nil {
 		p.widen()
 		return
@@ -127,7 +125,7 @@ func (p *placement) takeWatched(tid int) {
 	p.take(tid)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.narrowed == 0 || p.watching {
+	if p.narrowed.Load() == 0 || p.watching {
 		return
 	}
 	if p.watch == nil {
@@ -169,14 +167,14 @@ func (p *placement) giveBack() {
 // widen gives the task on lease and the tracer their CPUs back; the task may be
 // gone. Precondition: mu is held.
 func (p *placement) widen() {
-	if p.narrowed == 0 {
+	if p.narrowed.Load() == 0 {
 		return
 	}
-	p.widenTask(p.narrowed)
+	p.widenTask(int(p.narrowed.Load()))
 	if err := unix.SchedSetaffinity(p.tracer, &p.wide); err != nil {
 		p.off.Store(true) // the cpuset changed: from now on it is the scheduler's alone
 	}
-	p.narrowed = 0
+	p.narrowed.Store(0)
 }
 
 // widenTask gives a task base back if it is on lease's CPU by our doing: nobody
@@ -226,9 +224,7 @@ func (p *placement) execed(former, tid int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.narrowed == former {
-		p.narrowed = tid
-	}
+	p.narrowed.CompareAndSwap(int64(former), int64(tid))
 	p.widen()
 	if !p.off.Load() {
 		p.widenTask(tid) // the watch may have looked for it by its former tid

@@ -149,6 +149,7 @@ func killOn(ctx context.Context, pid int) (cancel func(), err error) {
 // loop is the trace loop: it returns when no task of the sandbox is left.
 func (s *sandbox) loop() error {
 	for n := 1; ; n++ {
+		turned := s.giveTurns()
 		stop, err := s.kernel.Wait()
 		if err == unix.ECHILD {
 			return s.err
@@ -157,7 +158,7 @@ func (s *sandbox) loop() error {
 			return fmt.Errorf("wait4: %w", err)
 		}
 		s.handle(stop)
-		if n%fairness == 0 && len(s.tasks) > 1 {
+		if turned || n%fairness == 0 && len(s.tasks) > 1 {
 			s.handleAll()
 		}
 	}

@@ -23,6 +23,7 @@ type sandbox struct {
 	kernel kernel
 	info   ptrace.SyscallInfo
 	place  placement
+	turns  turns
 
 	tasks map[int]*task
 	first *process // the command's

@@ -179,6 +179,18 @@ func (t *Tracer) Wait() (Stop, error) {
 	}
 }
 
+// WaitFor is Wait for one task, which does not block; ok is false where there is
+// nothing to say of it.
+func (t *Tracer) WaitFor(tid int) (s Stop, ok bool) {
+	t.happened.pid = 0
+	_, _, errno := unix.RawSyscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid), uintptr(unsafe.Pointer(&t.happened)),
+		unix.WEXITED|unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, 0, 0)
+	if errno != 0 || t.happened.pid == 0 {
+		return Stop{}, false
+	}
+	return t.stop()
+}
+
 // Poll takes a stop, if there is one to take. It reports no deaths.
 func (t *Tracer) Poll() (s Stop, ok bool) {
 	t.happened.pid = 0
