@@ -134,8 +134,7 @@ static void forget_waits(void)
 	msgctl(messages, IPC_RMID, NULL);
 }
 
-/* await_sleep returns when the process sleeps in the kernel, by /proc/PID/stat. */
-static void await_sleep(pid_t pid)
+void await_sleep(pid_t pid)
 {
 	char path[64], text[256];
 

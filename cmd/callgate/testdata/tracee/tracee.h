@@ -34,7 +34,7 @@ extern const struct command held_commands[];
 extern const struct command jail_commands[];
 extern const struct command net_commands[];
 extern const struct command corner_commands[];
-extern const struct command corner_commands[];
+extern const struct command pinned_commands[];
 
 /* raw makes a call by the syscall instruction; errors are -errno. */
 long raw(long nr, long a, long b, long c, long d, long e, long f);
@@ -59,6 +59,9 @@ long number(const char *text);
 
 /* mkdir_result tries to make a folder, a harmless call to deny. */
 long mkdir_result(const char *path);
+
+/* await_sleep returns when the process sleeps in the kernel, by /proc/PID/stat. */
+void await_sleep(int pid);
 
 /* reap waits for a child and says how it ended: "exit 3", "signal 9". */
 const char *reap(int pid);

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// pinnedPolicy has every call that names files made with other registers than
+// the program's own.
+const pinnedPolicy = "callgate: 1\ndefault: allow\ncompat: {i386: same}\nfiles:\n  - deny: \"**/forbidden\"\n"
+
+// TestPinnedCalls: signals and deaths that meet such a call do what they do bare:
+// each register is the program's own for handlers and afterwards, restarted calls
+// begin anew, and what was pinned for a call that never ended is free again: the
+// longest names of that many would fill the area.
+func TestPinnedCalls(t *testing.T) {
+	for _, line := range []string{"pinned-signals", "pinned-deaths 990", "pinned-jumps 1000"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			bareDir, dir := openFolder(t), openFolder(t)
+			command := traceeCommand(line)
+			bare := trial{bare: true, dir: bareDir}.run(t, command(t, bareDir)...)
+			traced := trial{policy: pinnedPolicy, quiet: true, dir: dir}.run(t, command(t, dir)...)
+			compare(t, bare, traced, bareDir, dir)
+			if bare.status != 0 || strings.Contains(bare.stdout, "kept 0") || strings.Contains(bare.stdout, "saw them 0") {
+				t.Errorf("bare: %v", bare)
+			}
+		})
+	}
+}
+
+// TestPinnedJudgedAnew: a call that is restarted is another call: a handler has
+// changed its name in memory, its registers, or its number.
+func TestPinnedJudgedAnew(t *testing.T) {
+	for _, change := range []string{"memory", "register", "call"} {
+		for want, tr := range map[string]trial{"opened": {bare: true}, "-EACCES": {policy: pinnedPolicy, quiet: true}} {
+			tr.dir = openFolder(t)
+			writeFile(t, tr.dir+"/forbidden", "secret")
+			tr.run(t, tracee(t), "pinned-judged", change, "forbidden").want(t, 0, change+": "+want+"\n")
+		}
+	}
+}
+
+// TestPinnedKilledSupervisor: whoever waits in such a call when callgate is killed
+// dies there.
+func TestPinnedKilledSupervisor(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
+	defer cancel()
+	r := trial{policy: pinnedPolicy, quiet: true}.prepare(t, ctx, tracee(t), "pinned-waits")
+	out, err := r.cmd.StdoutPipe()
+	must(t, err)
+	must(t, r.cmd.Start())
+	lines := bufio.NewReader(out)
+	for range 4 {
+		if _, err := lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, r.cmd.Process.Kill())
+	_ = r.cmd.Wait() // that it was killed
+	waitFor(t, "the end of all", func() bool { return len(r.left()) == 0 }, func() string { return fmt.Sprint(r.left()) })
+}
