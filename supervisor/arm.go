@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 
+	"callgate/policy"
 	"callgate/policy/abi"
 	"callgate/policy/compile"
 	"callgate/supervisor/ptrace"
@@ -22,6 +23,8 @@ type arming struct {
 	before ptrace.Registers
 	text   [8]byte // what was where the entering instruction is now
 	call   abi.Call
+
+	command bool // the program is the sandbox's command
 }
 
 type armStep uint8
@@ -32,10 +35,10 @@ const (
 	armSeal                // mseal
 )
 
-// arm has t armed, which has just executed a program.
-func (s *sandbox) arm(t *task) error {
+// arm has t armed, which has just executed a program, perhaps the command.
+func (s *sandbox) arm(t *task, command bool) error {
 	t.process.armed = false
-	t.arming = &arming{}
+	t.arming = &arming{command: command}
 	return s.kernel.ResumeToExit(t.tid, 0)
 }
 
@@ -56,6 +59,9 @@ func (s *sandbox) armed(t *task, result int64) error {
 	case armExec:
 		return s.armBegin(t)
 	case armMap:
+		if result == -int64(unix.EEXIST) {
+			return s.occupied(t)
+		}
 		if result != compile.PinBase {
 			return s.armEnd(t, fmt.Errorf("mmap: %w", unix.Errno(-result)))
 		}
@@ -88,6 +94,20 @@ func (s *sandbox) armBegin(t *task) error {
 	}
 	a.step = armMap
 	return s.armEnter(t, mapCall(archOf(&a.before)))
+}
+
+// errOccupied is of programs that are linked where the pinned area is to be.
+var errOccupied = fmt.Errorf("cannot be run under rules on files, programs or addresses: it is linked between %#x and %#x, where callgate keeps what it judges", compile.PinBase, compile.PinEnd)
+
+// occupied ends a program that has something of its own where the area is to be:
+// every call of it that names a file would be denied.
+func (s *sandbox) occupied(t *task) error {
+	if t.arming.command {
+		return &StartError{Op: "execve", Path: t.process.program(), Err: errOccupied}
+	}
+	s.tellKilled(t, &judged{verdict: policy.Verdict{Action: policy.Kill, Policy: s.plan.Set[0]}, reason: errOccupied.Error()})
+	s.kill(t.tid)
+	return unix.ESRCH
 }
 
 func archOf(r *ptrace.Registers) abi.Arch {

@@ -237,7 +237,8 @@ func (s *sandbox) execed(t *task) error {
 	if err := s.executed(t); err != nil {
 		return err
 	}
-	if t.process.starting {
+	command := t.process.starting
+	if command {
 		t.process.starting = false
 		s.tellStart(t)
 		if s.opt.Started != nil {
@@ -246,7 +247,7 @@ func (s *sandbox) execed(t *task) error {
 	}
 	s.tellExec(t)
 	if s.holders.Pins() && !s.opt.Permissive {
-		return s.arm(t)
+		return s.arm(t, command)
 	}
 	return s.resume(t, 0)
 }

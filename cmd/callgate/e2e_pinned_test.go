@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -62,4 +63,48 @@ func TestPinnedKilledSupervisor(t *testing.T) {
 	must(t, r.cmd.Process.Kill())
 	_ = r.cmd.Wait() // that it was killed
 	waitFor(t, "the end of all", func() bool { return len(r.left()) == 0 }, func() string { return fmt.Sprint(r.left()) })
+}
+
+// TestPinnedX32: by x32's numbers the rules are the same, and what they permit is
+// for the kernel to say: ENOSYS, where it has x32 off.
+func TestPinnedX32(t *testing.T) {
+	const policy = "callgate: 1\ndefault: allow\ncompat: {x32: same}\nfiles:\n  - deny: \"**/forbidden\"\n"
+	outcomes := map[string]outcome{}
+	for _, name := range []string{"file", "forbidden"} {
+		for how, tr := range map[string]trial{"bare": {bare: true}, "traced": {policy: policy, quiet: true}} {
+			tr.dir = openFolder(t)
+			writeFile(t, tr.dir+"/"+name, "text")
+			outcomes[name+" "+how] = tr.run(t, tracee(t), "pinned-x32", name)
+		}
+	}
+	compare(t, outcomes["file bare"], outcomes["file traced"], "DIR", "DIR")
+	got := outcomes["forbidden traced"]
+	if n := strings.Count(got.stdout, ": -EACCES, registers kept 1\n"); n != strings.Count(got.stdout, "\n") || n == 0 {
+		t.Errorf("denied: %v", got)
+	}
+}
+
+// TestPinnedOccupied: a program that is linked where names are kept is not run, and
+// told why.
+func TestPinnedOccupied(t *testing.T) {
+	dir := openFolder(t)
+	writeFile(t, dir+"/low.c", "#include <stdio.h>\nint main(void) { puts(\"runs\"); return 0; }\n")
+	for _, address := range []string{"0x10000", "0x3ff000"} {
+		out, err := exec.Command("gcc", "-static", "-no-pie", "-Wl,-Ttext-segment="+address, "-o", dir+"/low", dir+"/low.c").CombinedOutput()
+		if err != nil {
+			t.Fatalf("gcc: %v\n%s", err, out)
+		}
+		trial{bare: true}.run(t, dir+"/low").want(t, 0, "runs\n")
+		trial{policy: traceAll}.run(t, dir+"/low").want(t, 0, "runs\n")
+		const why = "low: cannot be run under rules on files, programs or addresses: it is linked between 0x10000 and 0x400000"
+		got := trial{policy: pinnedPolicy, quiet: true}.run(t, dir+"/low")
+		if got.want(t, 126, ""); !strings.Contains(got.stderr, why) {
+			t.Errorf("%s: told %q", address, got.stderr)
+		}
+		got = trial{policy: pinnedPolicy}.run(t, "/bin/sh", "-c", dir+"/low; echo $?")
+		got.want(t, 0, "137\n")
+		if kills := got.calls("execve"); len(kills) == 0 || !strings.Contains(kills[len(kills)-1].Reason, "0x10000") {
+			t.Errorf("%s: told %q", address, got.stderr)
+		}
+	}
 }

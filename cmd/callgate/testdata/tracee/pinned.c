@@ -321,6 +321,29 @@ static int run_jumps(int argc, char **argv)
 	return 0;
 }
 
+/* pinned-x32 FILE: calls that name it, by x32's numbers. */
+static int run_x32(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int nr, at; /* the argument that is the name */
+	} calls[] = {{"open", 2, 0}, {"stat", 4, 0}, {"truncate", 76, 0}, {"unlink", 87, 0}, {"chmod", 90, 0},
+		     {"setxattr", 188, 0}, {"openat", 257, 1}, {"unlinkat", 263, 1}, {"openat2", 437, 1},
+		     {"execve", 520, 0}, {"execveat", 545, 1}};
+	uint64_t how[3] = {0};
+
+	if (argc < 1)
+		return 99;
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		struct arguments a = {{AT_FDCWD, 1, (long)how, sizeof how, 0x6b6b, 0x7c7c}};
+		a.at[calls[i].at] = (long)argv[0];
+		struct arguments given = a;
+		const char *result = show(native(calls[i].nr | 0x40000000, &a));
+		say("%s: %s, registers kept %d", calls[i].name, result, !memcmp(&a, &given, sizeof a));
+	}
+	return 0;
+}
+
 /* pinned-waits: says so, and waits in a call for ever. */
 static int run_waits(int argc, char **argv)
 {
@@ -342,6 +365,7 @@ const struct command pinned_commands[] = {
 	{"pinned-judged", "memory|register|call FILE", run_judged},
 	{"pinned-deaths", "N", run_deaths},
 	{"pinned-jumps", "N", run_jumps},
+	{"pinned-x32", "FILE", run_x32},
 	{"pinned-waits", "", run_waits},
 	{NULL, NULL, NULL},
 };
