@@ -39,6 +39,7 @@ func TestSchemaHasTheLoadersKeys(t *testing.T) {
 		{"exec", "callgate: 1\nexec: [{allow: /usr, %s: 1}]\n", properties(defs["execRule"])},
 		{"network", "callgate: 1\nnetwork: [{connect: localhost, %s: 1}]\n", properties(defs["networkRule"])},
 		{"compat", "callgate: 1\ncompat: {%s: kill}\n", properties(top["compat"])},
+		{"limits", "callgate: 1\nlimits: {%s: 1}\n", properties(top["limits"])},
 		{"environment", "callgate: 1\nenvironment: {%s: 1}\n", properties(top["environment"])},
 		{"condition", "callgate: 1\nsyscalls: [{allow: read, args: {fd: {%s: 1}}}]\n", condition},
 	} {

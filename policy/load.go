@@ -326,6 +326,7 @@ func overlay(p *Policy, part *part) {
 	if part.compat.X32 != 0 {
 		p.Compat.X32 = part.compat.X32
 	}
+	p.Limits.narrow(&part.limits)
 	p.Environment = part.environment.over(p.Environment)
 	if part.privateTmp {
 		p.Environment.PrivateTmp = part.environment.PrivateTmp

@@ -13,9 +13,9 @@ const language = 1
 
 // The keys that each kind of mapping may have. The JSON Schema lists the same.
 var (
-	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "environment"}
+	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "limits", "environment"}
 	// laterKeys belong to the language, but not yet to this version of it.
-	laterKeys       = []string{"limits", "tests"}
+	laterKeys       = []string{"tests"}
 	compatKeys      = []string{"i386", "x32"}
 	environmentKeys = []string{"keep", "set", "private-tmp"}
 )
@@ -33,6 +33,7 @@ type part struct {
 	rules       []*Rule
 	sections    sections
 	compat      Compat
+	limits      Limits
 	environment Environment
 	privateTmp  bool // has the line
 }
@@ -119,6 +120,8 @@ func (r *reader) line(key string, v *node) {
 		r.section(Network, v)
 	case "compat":
 		r.compat(v)
+	case "limits":
+		r.limits(v)
 	case "environment":
 		r.environment(v)
 	}

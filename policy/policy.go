@@ -67,6 +67,7 @@ type Policy struct {
 	Kernel      abi.Version // calls newer than this get Default; zero: no such line
 	Rules       []*Rule     // in the order in which they are tried: this file's, then what it extends
 	Compat      Compat
+	Limits      Limits // of each resource the tightest of this file and what it extends
 	Environment Environment
 
 	sections sections

@@ -27,6 +27,7 @@ func (p *Policy) String() string {
 		p.printRules(&b, sec)
 	}
 	b.WriteString("compat: {i386: " + p.Compat.I386.String() + ", x32: " + p.Compat.X32.String() + "}\n")
+	p.Limits.print(&b)
 	p.Environment.print(&b)
 	return b.String()
 }

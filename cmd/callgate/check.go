@@ -152,14 +152,23 @@ func summary(p *policy.Policy) string {
 	if len(p.LeftOut()) <= int(policy.Network) {
 		parts = append(parts, "default "+p.Default.String())
 	}
+	if n := countLimits(&p.Limits); n > 0 {
+		parts = append(parts, count(n, "limit"))
+	}
 	return strings.Join(parts, ", ") + "; " + compat
 }
 
-func countRules(n int) string {
-	if n == 1 {
-		return "1 rule"
+func countRules(n int) string { return count(n, "rule") }
+
+func count(n int, word string) string { return strings.TrimSpace(fmt.Sprintf("%d %s", n, plural(n, word))) }
+
+func countLimits(l *policy.Limits) (n int) {
+	for _, r := range policy.Resources() {
+		if l.Has(r) {
+			n++
+		}
 	}
-	return fmt.Sprintf("%d rules", n)
+	return n
 }
 
 // tierCounts says how many of an ABI's calls are decided where.
