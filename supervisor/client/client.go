@@ -20,14 +20,11 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -48,7 +45,7 @@ const (
 
 // Client talks to one daemon.
 type Client struct {
-	http     *http.Client
+	socket   string
 	answered atomic.Bool // the daemon did, once: it is there, if restarting
 }
 
@@ -61,10 +58,7 @@ func New(socket string) *Client {
 	if socket == "" {
 		socket = DefaultSocket
 	}
-	var d net.Dialer
-	return &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
-	}}}
+	return &Client{socket: socket}
 }
 
 // Submit has a job run. With a key, which is the caller's to choose, the same
@@ -74,11 +68,14 @@ func (c *Client) Submit(ctx context.Context, r *Request, key string) (*Job, erro
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"Content-Type": {"application/json"}}
+	var header []string
 	if key != "" {
-		header.Set("Idempotency-Key", key)
+		if !visible(key) {
+			return nil, errors.New("an idempotency key is 1 to 255 visible ASCII characters")
+		}
+		header = []string{"Idempotency-Key: " + key}
 	}
-	return answer[Job](c.send(ctx, "POST", "/v1/jobs", header, bytes.NewReader(body)))
+	return answer[Job](c.send(ctx, &request{method: "POST", path: "/v1/jobs", header: header, body: body}))
 }
 
 // Query says which jobs to list; what is not set says nothing.
@@ -129,7 +126,7 @@ func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 // Kill ends a job with every process of it, and takes a queued one out of the
 // queue. It does not wait for the end, and a job that has ended stays as it is.
 func (c *Client) Kill(ctx context.Context, id string) error {
-	return discard(c.send(ctx, "POST", jobPath(id, "/kill"), nil, nil))
+	return discard(c.send(ctx, &request{method: "POST", path: jobPath(id, "/kill")}))
 }
 
 // Signal sends a signal to a running job.
@@ -138,20 +135,12 @@ func (c *Client) Signal(ctx context.Context, id string, s Signal) error {
 	if err != nil {
 		return err
 	}
-	return discard(c.send(ctx, "POST", jobPath(id, "/signal"), nil, bytes.NewReader(body)))
+	return discard(c.send(ctx, &request{method: "POST", path: jobPath(id, "/signal"), body: body}))
 }
 
 // Remove forgets a job that has ended.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	return discard(c.send(ctx, "DELETE", jobPath(id, ""), nil, nil))
-}
-
-// Write sends what r has, until it ends, to the open standard input of a job, as
-// it comes. offset is where that begins, in bytes of all that is so sent; end
-// says that nothing comes after it.
-func (c *Client) Write(ctx context.Context, id string, offset int64, r io.Reader, end bool) (*Written, error) {
-	path := jobPath(id, "/stdin") + "?offset=" + strconv.FormatInt(offset, 10) + "&end=" + strconv.FormatBool(end)
-	return answer[Written](c.send(ctx, "POST", path, nil, r))
+	return discard(c.send(ctx, &request{method: "DELETE", path: jobPath(id, "")}))
 }
 
 // Output gives standard output or error, as kind says, of a job's last
@@ -183,61 +172,55 @@ func (c *Client) Version(ctx context.Context) (*Version, error) {
 
 func jobPath(id, rest string) string { return "/v1/jobs/" + url.PathEscape(id) + rest }
 
-func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*response, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return c.send(ctx, "GET", path, nil, nil)
+	return c.send(ctx, &request{method: "GET", path: path})
 }
 
 // send makes one request; its error is the daemon's problem, or why there was
 // no answer.
-func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://callgated"+path, body)
+func (c *Client) send(ctx context.Context, req *request) (*response, error) {
+	resp, err := roundTrip(ctx, c.socket, req)
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // its text would name a URL that is nobody's
-		}
-		return nil, err
-	}
-	if resp.StatusCode < 500 {
+	if resp.status < 500 {
 		c.answered.Store(true)
 	}
-	if resp.StatusCode < 300 {
+	if resp.status < 300 {
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer resp.body.Close()
 	return nil, problem(resp)
 }
 
 // problem reads a refusal.
-func problem(resp *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+func problem(resp *response) error {
+	text, err := io.ReadAll(io.LimitReader(resp.body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("callgated answered %s, and then: %w", resp.Status, err)
+		return fmt.Errorf("callgated answered %d, and then: %w", resp.status, err)
 	}
 	p := new(Problem)
 	if err := json.Unmarshal(text, p); err != nil || !strings.HasPrefix(p.Type, problemPrefix) {
-		return fmt.Errorf("it is not callgated that answered %s", resp.Status)
+		return fmt.Errorf("it is not callgated that answered %d", resp.status)
 	}
 	return p
 }
 
+// visible says whether s can be an Idempotency-Key.
+func visible(s string) bool {
+	return len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+}
+
 // answer reads a JSON body.
-func answer[T any](resp *http.Response, err error) (*T, error) {
+func answer[T any](resp *response, err error) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	defer resp.body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.body, maxAnswer))
 	if err != nil {
 		return nil, err
 	}
@@ -248,16 +231,16 @@ func answer[T any](resp *http.Response, err error) (*T, error) {
 	return v, nil
 }
 
-func discard(resp *http.Response, err error) error {
+func discard(resp *response, err error) error {
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	return resp.body.Close()
 }
 
-func body(resp *http.Response, err error) (io.ReadCloser, error) {
+func body(resp *response, err error) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resp.Body, nil
+	return resp.body, nil
 }

@@ -70,7 +70,7 @@ func TestProblem(t *testing.T) {
 	if _, err := c.Inspect(ctx, "a/b"); !errors.Is(err, NotFound) || err.Error() != "there is no job a/b" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.Version(ctx); err == nil || err.Error() != "it is not callgated that answered 404 Not Found" {
+	if _, err := c.Version(ctx); err == nil || err.Error() != "it is not callgated that answered 404" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -64,8 +64,8 @@ func (c *Client) stream(ctx context.Context, id string, q EventQuery, yield func
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
+	defer resp.body.Close()
+	lines := bufio.NewScanner(resp.body)
 	lines.Buffer(nil, maxEvent)
 	lines.Split(wholeLines)
 	for lines.Scan() {
