@@ -37,8 +37,7 @@ type Loader struct {
 	// Trees holds NAME.tree for those of Builtin whose text need not be parsed any
 	// more: what AppendTree makes of it. May be nil.
 	Trees fs.FS
-	// ReadFile reads a policy at a path; nil reads from the file system, and
-	// no more than a policy's greatest size.
+	// ReadFile reads a policy at a path; nil is the function of that name.
 	ReadFile func(path string) ([]byte, error)
 }
 
@@ -196,7 +195,13 @@ func (l *Loader) read(name string) ([]byte, error) {
 	if l.ReadFile != nil {
 		return l.ReadFile(name)
 	}
-	f, err := os.Open(name)
+	return ReadFile(name)
+}
+
+// ReadFile reads a policy's text, as a Loader without a ReadFile of its own does:
+// no more than tells that it is too large.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

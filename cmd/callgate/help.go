@@ -45,16 +45,30 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintln(w)
 		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() {
+			if c.IsAvailableCommand() && c.GroupID == "" {
 				fmt.Fprintf(w, "  %-11s %s\n", c.Name(), c.Short)
 			}
 		}
+		writeGroups(w, cmd)
 	}
 	if flags := cmd.LocalFlags().FlagUsages(); flags != "" {
 		fmt.Fprintf(w, "\n%s", flags)
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\n%s\n", strings.TrimRight(cmd.Example, "\n"))
+	}
+}
+
+// writeGroups has a line for each group of commands: their names alone.
+func writeGroups(w io.Writer, cmd *cobra.Command) {
+	for _, g := range cmd.Groups() {
+		var names []string
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() && c.GroupID == g.ID {
+				names = append(names, c.Name())
+			}
+		}
+		fmt.Fprintf(w, "\n%s: %s\n", g.Title, strings.Join(names, ", "))
 	}
 }
 

@@ -56,6 +56,7 @@ cost; callgate, tracing the command, enforces the rest.`,
 	root.AddCommand(newRun())
 	if len(os.Args) < 2 || os.Args[1] != "run" { // a start builds what it needs
 		root.AddCommand(newCheck(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+		addJobCommands(root)
 	}
 	return root
 }
@@ -66,7 +67,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	f := usagef("there is no command %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 && len(args[0]) > cmd.SuggestionsMinimumDistance {
 		f.hint = "did you mean " + near[0] + "?"
 	} else {
 		f.hint = "to run a program: callgate run -- " + args[0]

@@ -103,7 +103,24 @@ func (r *room) environ(set policy.Set) ([]string, error) {
 	if r.dir != "" && has(env, "PWD") {
 		env = with(env, "PWD", r.dir)
 	}
-	for _, line := range r.setenv {
+	env, err := setVariables(env, r.setenv)
+	if err != nil {
+		return nil, err
+	}
+	if !r.privateTmp && !set.PrivateTmp() {
+		return env, nil
+	}
+	tmp, err := scratch.New("")
+	if err != nil {
+		return nil, &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
+	}
+	r.tmp = tmp
+	return tmp.Environ(env), nil
+}
+
+// setVariables sets those of --setenv in an environment.
+func setVariables(env, setenv []string) ([]string, error) {
+	for _, line := range setenv {
 		name, value, given := strings.Cut(line, "=")
 		if !given {
 			if value, given = os.LookupEnv(name); !given {
@@ -115,15 +132,7 @@ func (r *room) environ(set policy.Set) ([]string, error) {
 		}
 		env = with(env, name, value)
 	}
-	if !r.privateTmp && !set.PrivateTmp() {
-		return env, nil
-	}
-	tmp, err := scratch.New("")
-	if err != nil {
-		return nil, &failure{status: exitCallgate, err: err, hint: "have TMPDIR name a folder in which callgate may make one"}
-	}
-	r.tmp = tmp
-	return tmp.Environ(env), nil
+	return env, nil
 }
 
 // with is an environment in which a variable has this value.

@@ -26,6 +26,8 @@ type runFlags struct {
 	keep       []int
 	quiet      bool
 	permissive bool
+	remote     bool
+	socket     string // callgated's, for remote
 	room       room
 }
 
@@ -48,7 +50,12 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return f.run(args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if f.remote {
+				return f.runRemote(args)
+			}
+			return f.run(args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
@@ -57,6 +64,8 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
 	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
+	flags.BoolVar(&f.remote, "remote", false, "have callgated run it")
+	daemonFlag(cmd, &f.socket)
 	f.room.flags(flags)
 	return cmd
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 	"unicode/utf8"
 )
@@ -39,14 +40,34 @@ type Request struct {
 	User string `json:"user,omitempty"`
 }
 
+// check finds what JSON would silently carry as something else: bytes that are
+// no UTF-8.
+func (r *Request) check() error {
+	for i, word := range r.Argv {
+		if !utf8.ValidString(word) {
+			return fmt.Errorf("argv[%d] is not UTF-8, and JSON cannot carry it", i)
+		}
+	}
+	for name, value := range r.Env {
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return fmt.Errorf("the variable %q is not UTF-8, and JSON cannot carry it", name)
+		}
+	}
+	if !utf8.ValidString(r.Folder) {
+		return fmt.Errorf("the folder %q is not UTF-8, and JSON cannot carry it", r.Folder)
+	}
+	return nil
+}
+
 // Policy is one by name, builtin:NAME or of the daemon's config, or by text.
 type Policy struct {
 	// Name, where there is a Text, is what rules are called by, and whose folder
 	// relative paths begin at, itself relative to the working folder.
 	Name string `json:"name"`
 	Text string `json:"text,omitempty"` // YAML
-	// Files are the texts of policies that Text extends, by path, relative ones
-	// as seen from where Name is. No other file is read.
+	// Files are the texts of policies that Text extends, by path: what `extends`
+	// says, joined to the folder of the file that says it, as Name has that. No
+	// other file is read.
 	Files map[string]string `json:"files,omitempty"`
 }
 

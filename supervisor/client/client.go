@@ -64,6 +64,9 @@ func New(socket string) *Client {
 // Submit has a job run. With a key, which is the caller's to choose, the same
 // call again gives the same job and makes no second one.
 func (c *Client) Submit(ctx context.Context, r *Request, key string) (*Job, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"callgate/supervisor/client"
+
+	"github.com/spf13/cobra"
+)
+
+// jobGroup is the group of commands that are callgated's client.
+const jobGroup = "jobs"
+
+func addJobCommands(root *cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: jobGroup, Title: "Jobs of callgated, the daemon"})
+	for _, cmd := range []*cobra.Command{newSubmit(), newPs(), newLogs(), newWait(), newKill(), newFiles(), newRm(), newTop()} {
+		cmd.GroupID = jobGroup
+		root.AddCommand(cmd)
+	}
+}
+
+// daemonFlag adds --socket.
+func daemonFlag(cmd *cobra.Command, socket *string) {
+	cmd.Flags().StringVar(socket, "socket", "", "callgated's `SOCKET`, else what CALLGATE_SOCKET names")
+}
+
+// jsonFlag adds --json.
+func jsonFlag(cmd *cobra.Command, json *bool) {
+	cmd.Flags().BoolVar(json, "json", false, "print what callgated answers, one JSON object a line")
+}
+
+// someJobs wants at least one job's id.
+func someJobs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		f := usagef("no job was named")
+		f.hint = "callgate ps lists them"
+		return f
+	}
+	return nil
+}
+
+// remoteFailure tells why the daemon did not do what it was asked to.
+func remoteFailure(err error) error {
+	var p *client.Problem
+	var told *failure
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &told):
+		return told
+	case errors.As(err, &p):
+		return &failure{status: exitUsage, err: errors.New(printableLines(p.Error())), hint: printable(p.Hint)}
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return &failure{status: exitUsage, err: err, hint: "is callgated running? --socket or " + client.SocketVariable + " names another socket"}
+	case errors.Is(err, fs.ErrPermission):
+		return &failure{status: exitUsage, err: err, hint: "callgated's config says who may connect"}
+	}
+	return &failure{status: exitUsage, err: err}
+}
+
+// printableLines is printable for text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// forEach does something to every job that is named, and goes on after those
+// that fail: what can be done is done. All failures are told.
+func forEach(ids []string, do func(id string) error) error {
+	var failed *failure
+	for _, id := range ids {
+		err := remoteFailure(do(id))
+		if err == nil {
+			continue
+		}
+		if failed != nil {
+			report(os.Stderr, failed)
+		}
+		errors.As(err, &failed)
+	}
+	if failed == nil {
+		return nil
+	}
+	return failed
+}
+
+// completeJobs offers the ids of jobs in some states, none meaning any, that are
+// not on the command line yet. A daemon that does not answer offers nothing.
+func completeJobs(socket *string, states ...client.State) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		page, err := client.New(*socket).List(ctx, client.Query{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var ids []string
+		for _, job := range page.Jobs {
+			wanted := len(states) == 0 || slices.Contains(states, job.State)
+			if wanted && strings.HasPrefix(job.ID, begun) && !slices.Contains(args, job.ID) {
+				ids = append(ids, job.ID+"\t"+printable(commandLine(&job)))
+			}
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// commandLine is a job's command for people, as a shell would take it.
+func commandLine(job *client.Job) string {
+	words := make([]string, len(job.Argv))
+	for i, word := range job.Argv {
+		words[i] = quoted(word)
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted is a word that a shell takes as it is.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"callgate/supervisor/audit"
+	"callgate/supervisor/client"
+
+	"golang.org/x/sys/unix"
+)
+
+// remoteRun is a run that callgated does: a job whose input, output and signals
+// are callgate's own.
+type remoteRun struct {
+	client *client.Client
+	id     string
+	sinks  *sinks
+	broken bool // nobody reads standard output any more, and the command knows
+}
+
+// runRemote has the daemon run the command, and behaves as run does.
+func (f *runFlags) runRemote(args []string) error {
+	spread()
+	req, err := f.remoteRequest(args)
+	if err != nil {
+		return ownFailure(err)
+	}
+	sinks, err := openSinks(f)
+	if err != nil {
+		return ownFailure(err)
+	}
+	defer sinks.close()
+	signals := make(chan os.Signal, 16)
+	relayed := relayedSignals()
+	signal.Notify(signals, relayed...)
+	signal.Ignore(unix.SIGPIPE)
+	r := &remoteRun{client: client.New(f.socket), sinks: sinks}
+	job, err := r.client.Submit(context.Background(), req, rand.Text())
+	if err != nil {
+		return asOwn(remoteFailure(err))
+	}
+	r.id = job.ID
+	go r.passOn(signals)
+	go r.typeIn()
+	return r.follow(f.quiet)
+}
+
+// remoteRequest is the job to be, or why what was asked for cannot be had of
+// another process than callgate's own.
+func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
+	for flag, given := range map[string]bool{
+		"keep-fd": len(f.keep) > 0, "permissive": f.permissive, "pty": f.room.pty,
+		"umask": f.room.umask != "", "nice": f.room.nice != 0, "private-tmp": f.room.privateTmp,
+	} {
+		if given {
+			return nil, fmt.Errorf("--%s does not go with --remote", flag)
+		}
+	}
+	folder, err := jobFolder(or(f.room.dir, "."))
+	if err != nil {
+		return nil, err
+	}
+	names := f.policies
+	if len(names) == 0 {
+		name, err := found(f.room.dir, f.quiet)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	req := &client.Request{Argv: args, Folder: folder, User: f.room.user, Stdin: &client.Stdin{Open: true}}
+	if req.Policies, err = policyTexts(names, folder); err != nil {
+		return nil, err
+	}
+	if req.Env, err = environment(f.room.clearEnv, f.room.setenv); err != nil {
+		return nil, err
+	}
+	if _, given := req.Env["PWD"]; given && f.room.dir != "" {
+		req.Env["PWD"] = folder
+	}
+	return req, nil
+}
+
+// asOwn gives a failure the status of callgate's own in run.
+func asOwn(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		f.status = exitCallgate
+		return f
+	}
+	return ownFailure(err)
+}
+
+// follow passes on what the job writes until it has ended.
+func (r *remoteRun) follow(quiet bool) error {
+	for e, err := range r.client.Events(context.Background(), r.id, client.EventQuery{Follow: true}) {
+		if err != nil {
+			return asOwn(remoteFailure(fmt.Errorf("job %s goes on, but: %w", r.id, err)))
+		}
+		switch e.Kind {
+		case client.StdoutEvent:
+			r.write(os.Stdout, e.Bytes())
+		case client.StderrEvent:
+			r.write(os.Stderr, e.Bytes())
+		case client.AuditEvent:
+			r.record(e.Audit)
+		case client.LostEvent:
+			if !quiet {
+				tellLost(e.Lost)
+			}
+		case client.StateEvent:
+			if e.Job.State == client.Ended {
+				return r.ended(e.Job)
+			}
+		}
+	}
+	return nil
+}
+
+// write writes what the command wrote. Where nobody reads it the command gets the
+// signal that it would have had of its own write.
+func (r *remoteRun) write(f *os.File, b []byte) {
+	if _, err := f.Write(b); errors.Is(err, syscall.EPIPE) && !r.broken {
+		r.broken = true
+		r.send(unix.SIGPIPE, client.ToCommand)
+	}
+}
+
+// record has an event of the audit log told as one of callgate's own.
+func (r *remoteRun) record(line json.RawMessage) {
+	e := new(audit.Event)
+	if err := json.Unmarshal(line, e); err != nil {
+		say(os.Stderr, "an event of callgated's is not understood: "+err.Error())
+		return
+	}
+	if r.sinks.audit != nil {
+		r.sinks.audit.Put(e)
+	}
+	if r.sinks.terminal != nil {
+		r.sinks.terminal.Put(e)
+	}
+}
+
+func (r *remoteRun) ended(job *client.Job) error {
+	result := job.Result
+	if result == nil {
+		return ownFailure(errors.New("callgated does not say how the job ended"))
+	}
+	if result.Status == 0 {
+		return nil
+	}
+	f := &failure{status: result.Status}
+	if result.Message != "" {
+		f.err = errorText(printableLines(result.Message))
+	}
+	return f
+}
+
+// typeIn sends the job what callgate's standard input has.
+func (r *remoteRun) typeIn() {
+	err := r.client.Write(context.Background(), r.id, 0, os.Stdin)
+	var closed *os.PathError
+	switch {
+	case errors.As(err, &closed): // there is none, or its terminal went away
+		err = r.client.Write(context.Background(), r.id, 0, eof{})
+	case err == nil, errors.Is(err, client.NotOpen), errors.Is(err, client.NotFound):
+		return
+	}
+	if err != nil && !errors.Is(err, client.NotOpen) {
+		say(os.Stderr, "standard input does not reach the command any more: "+printable(err.Error()))
+	}
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// relayedSignals are those that callgate takes for the job. What its caller had
+// ignored stays so.
+func relayedSignals() (signals []os.Signal) {
+	for _, s := range append(passedOn[:], unix.SIGTSTP, unix.SIGCONT) {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
+}
+
+// passOn sends the job the signals that callgate gets. Those that a terminal sends
+// are for the command's whole process group, which is not in callgate's.
+func (r *remoteRun) passOn(signals <-chan os.Signal) {
+	for s := range signals {
+		switch s := s.(unix.Signal); {
+		case s == unix.SIGTSTP:
+			r.send(unix.SIGSTOP, client.ToGroup) // SIGTSTP stops nobody without a terminal
+			_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
+		case s == unix.SIGCONT:
+			r.send(s, client.ToGroup)
+		case (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground():
+			r.send(s, client.ToGroup)
+		default:
+			r.send(s, client.ToCommand)
+		}
+	}
+}
+
+// send sends a signal to the job; one that has not begun is taken out of the queue
+// by what would have ended it.
+func (r *remoteRun) send(s unix.Signal, to client.Target) {
+	ctx := context.Background()
+	err := r.client.Signal(ctx, r.id, client.Signal{Signal: unix.SignalName(s), To: to})
+	if errors.Is(err, client.NotRunning) && s != unix.SIGCONT && s != unix.SIGSTOP {
+		err = r.client.Kill(ctx, r.id)
+	}
+	if err != nil && !errors.Is(err, client.NotRunning) && !errors.Is(err, client.NotFound) {
+		say(os.Stderr, unix.SignalName(s)+" does not reach the command: "+printable(err.Error()))
+	}
+}
+
+// inForeground says whether callgate is in the foreground process group of its
+// controlling terminal.
+func inForeground() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
