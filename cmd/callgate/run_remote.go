@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"callgate/supervisor/audit"
@@ -20,10 +21,11 @@ import (
 // remoteRun is a run that callgated does: a job whose input, output and signals
 // are callgate's own.
 type remoteRun struct {
-	client *client.Client
-	id     string
-	sinks  *sinks
-	broken bool // nobody reads standard output any more, and the command knows
+	client   *client.Client
+	id       string
+	terminal audit.Sink       // nil: nothing is told
+	logs     []io.WriteCloser // of --audit: they get the daemon's lines as they are
+	broken   bool             // nobody reads standard output any more, and the command knows
 }
 
 // runRemote has the daemon run the command, and behaves as run does.
@@ -33,16 +35,14 @@ func (f *runFlags) runRemote(args []string) error {
 	if err != nil {
 		return ownFailure(err)
 	}
-	sinks, err := openSinks(f)
-	if err != nil {
+	r := &remoteRun{client: client.New(f.socket)}
+	if err := r.open(f); err != nil {
 		return ownFailure(err)
 	}
-	defer sinks.close()
+	defer r.close()
 	signals := make(chan os.Signal, 16)
-	relayed := relayedSignals()
-	signal.Notify(signals, relayed...)
+	signal.Notify(signals, relayedSignals()...)
 	signal.Ignore(unix.SIGPIPE)
-	r := &remoteRun{client: client.New(f.socket), sinks: sinks}
 	job, err := r.client.Submit(context.Background(), req, rand.Text())
 	if err != nil {
 		return asOwn(remoteFailure(err))
@@ -134,19 +134,52 @@ func (r *remoteRun) write(f *os.File, b []byte) {
 	}
 }
 
-// record has an event of the audit log told as one of callgate's own.
+// open opens where the job's events go.
+func (r *remoteRun) open(f *runFlags) error {
+	for _, spec := range f.audit {
+		w, err := audit.OpenTarget(spec)
+		if err != nil {
+			return err
+		}
+		r.logs = append(r.logs, w)
+	}
+	if !f.quiet {
+		r.terminal = audit.NewTerminal(os.Stderr, audit.TerminalOptions{})
+	}
+	return nil
+}
+
+func (r *remoteRun) close() {
+	if r.terminal != nil {
+		_, _ = r.terminal.Close() // to stderr: there is nowhere else to tell
+	}
+	for _, w := range r.logs {
+		if err := w.Close(); err != nil {
+			say(os.Stderr, fmt.Sprintf("audit: %v", err))
+		}
+	}
+}
+
+// record writes and tells an event of the job's audit log. A log that cannot be
+// written is told once, and left as it is.
 func (r *remoteRun) record(line json.RawMessage) {
-	e := new(audit.Event)
-	if err := json.Unmarshal(line, e); err != nil {
-		say(os.Stderr, "an event of callgated's is not understood: "+err.Error())
+	r.logs = slices.DeleteFunc(r.logs, func(w io.WriteCloser) bool {
+		_, err := w.Write(append(slices.Clip(line), '\n'))
+		if err != nil {
+			say(os.Stderr, fmt.Sprintf("audit: events are missing from here on: %v", err))
+			_ = w.Close() // the first failure was told
+		}
+		return err != nil
+	})
+	if r.terminal == nil {
 		return
 	}
-	if r.sinks.audit != nil {
-		r.sinks.audit.Put(e)
+	e := new(audit.Event)
+	if err := json.Unmarshal(line, e); err != nil {
+		say(os.Stderr, "an event of callgated's is not understood: "+printable(err.Error()))
+		return
 	}
-	if r.sinks.terminal != nil {
-		r.sinks.terminal.Put(e)
-	}
+	r.terminal.Put(e)
 }
 
 func (r *remoteRun) ended(job *client.Job) error {

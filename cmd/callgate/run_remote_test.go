@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"callgate/supervisor/client"
+)
+
+const deniedEvent = `{"time":"2026-03-01T09:30:00Z","sandbox":"a","pid":7,"tid":7,"exe":"/usr/bin/cat","event":"call","abi":"x86_64","entry":"syscall","nr":257,` +
+	`"syscall":"openat","args":["AT_FDCWD","\"/x\"","O_RDONLY"],"verdict":"deny","errno":"EPERM","rule":"ci.yaml:4","tier":"traced","permit":"- allow: openat","enforced":true}`
+
+// TestRunRemoteTells what the job wrote and was denied, in order, and ends as it
+// did.
+func TestRunRemoteTells(t *testing.T) {
+	s := newStandIn()
+	slices.Reverse(s.jobs) // the ended one is what is submitted
+	s.jobs[0].Result.Message = "it was\x1b[2J so"
+	s.events[jobA] = append([]client.Event{{Offset: 1, Kind: client.AuditEvent, Audit: json.RawMessage(deniedEvent)}}, s.events[jobA]...)
+	socket := s.serve(t)
+	log := filepath.Join(t.TempDir(), "audit")
+	got := callgate(t, socket, "run", "--remote", "--audit", log, "-p", "builtin:ci", "cat", "/x")
+	want := "callgate: denied openat(AT_FDCWD, \"/x\", O_RDONLY) = EPERM in cat[7] by ci.yaml:4; permit, above that rule, with: - allow: openat\n"
+	if got.status != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, want) || !strings.HasSuffix(got.stderr, "callgate: it was?[2J so\n") {
+		t.Errorf("got %d %q\n%s", got.status, got.stdout, got.stderr)
+	}
+	if text, err := os.ReadFile(log); err != nil || string(text) != deniedEvent+"\n"+`{"event":"end","status":3}`+"\n" {
+		t.Errorf("the audit log is %q, %v", text, err)
+	}
+	for _, flag := range []string{"--permissive", "--pty", "--umask=22", "--keep-fd=0", "--nice=1", "--private-tmp"} {
+		name, _, _ := strings.Cut(flag, "=")
+		if got := callgate(t, socket, "run", "--remote", flag, "true"); got.status != 125 || got.stderr != "callgate: "+name+" does not go with --remote\n" {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+}
