@@ -160,7 +160,9 @@ func summary(p *policy.Policy) string {
 
 func countRules(n int) string { return count(n, "rule") }
 
-func count(n int, word string) string { return strings.TrimSpace(fmt.Sprintf("%d %s", n, plural(n, word))) }
+func count(n int, word string) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", n, plural(n, word)))
+}
 
 func countLimits(l *policy.Limits) (n int) {
 	for _, r := range policy.Resources() {

@@ -13,6 +13,7 @@ import (
 	"callgate/supervisor/client"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // jobGroup is the group of commands that are callgated's client.
@@ -27,8 +28,10 @@ func addJobCommands(root *cobra.Command) {
 }
 
 // daemonFlag adds --socket.
-func daemonFlag(cmd *cobra.Command, socket *string) {
-	cmd.Flags().StringVar(socket, "socket", "", "callgated's `SOCKET`, else what CALLGATE_SOCKET names")
+func daemonFlag(cmd *cobra.Command, socket *string) { socketFlag(cmd.Flags(), socket) }
+
+func socketFlag(flags *pflag.FlagSet, socket *string) {
+	flags.StringVar(socket, "socket", "", "callgated's `SOCKET`, else what CALLGATE_SOCKET names")
 }
 
 // jsonFlag adds --json.

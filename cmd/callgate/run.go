@@ -16,6 +16,7 @@ import (
 	"callgate/supervisor/host"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,9 +65,11 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
 	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
-	flags.BoolVar(&f.remote, "remote", false, "have callgated run it")
-	daemonFlag(cmd, &f.socket)
-	f.room.flags(flags)
+	addTopic(cmd, "daemon", "have callgated run it", func(flags *pflag.FlagSet) {
+		flags.BoolVar(&f.remote, "remote", false, "have callgated run it")
+		socketFlag(flags, &f.socket)
+	})
+	addTopic(cmd, "room", "the command's folder, environment, user and terminal", f.room.flags)
 	return cmd
 }
 
