@@ -8,7 +8,7 @@ import (
 	"callgate/policy/abi"
 )
 
-var shipped = []string{"builtin:base", "builtin:build", "builtin:ci", "builtin:compute", "builtin:default", "builtin:guard-names", "builtin:guard", "builtin:trace-all"}
+var shipped = []string{"builtin:base", "builtin:build", "builtin:ci", "builtin:compute", "builtin:default", "builtin:guard-names", "builtin:guard-room", "builtin:guard", "builtin:trace-all"}
 
 func TestShippedPoliciesLoad(t *testing.T) {
 	loader := &policy.Loader{Builtin: Builtin}
@@ -78,6 +78,8 @@ func TestShippedVerdicts(t *testing.T) {
 				"unlink()", "rename()", "mkdir()", "ptrace()", "prlimit64(1)", "ioctl(0, TIOCSTI)", "prctl(PR_SET_DUMPABLE)", "truncate()", "setxattr()"}},
 		{"guard", []string{"read(0)", "prlimit64(0, 7, 0x1000)", "prlimit64(9, 7, 0x1000)", "setpriority(PRIO_PROCESS, 9)", "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, 0)", "ioctl(0, TCGETS)", "mount()"},
 			[]string{"seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER|SECCOMP_FILTER_FLAG_TSYNC, 0)", "io_uring_enter()", "ioctl(0, TIOCSTI)", "setpriority(PRIO_USER, 0)", "setpriority(PRIO_PGRP, 0)", "ioprio_set(IOPRIO_WHO_USER, 0)"}},
+		{"guard-room", []string{"read(0)", "clone(SIGCHLD)", "clone(CLONE_VM|CLONE_THREAD|CLONE_SIGHAND|CLONE_FS)", "unshare(CLONE_FILES)", "open_tree(3)", "chroot()"},
+			[]string{"clone(CLONE_NEWUSER|SIGCHLD)", "clone(CLONE_NEWNS|CLONE_NEWPID)", "unshare(CLONE_NEWUSER)", "unshare(CLONE_NEWNET|CLONE_FILES)", "setns(3)", "mount()", "umount2()", "open_tree(3, 0, OPEN_TREE_CLONE)", "open_by_handle_at()", "i386:umount()"}},
 		{"trace-all", []string{"read(0)", "mount()", "i386:read(0)", "x32:read(0)"}, nil},
 	} {
 		p, err := loader.Load("builtin:" + tt.name)

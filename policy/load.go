@@ -26,9 +26,14 @@ const GuardName = "builtin:guard"
 // GuardNamesName is the one that closes the ways around sections.
 const GuardNamesName = "builtin:guard-names"
 
+// GuardRoomName is the one that keeps what Isolation gave a sandbox.
+const GuardRoomName = "builtin:guard-room"
+
 // IsGuard says whether a policy is one that Guard adds, which no user's can
 // permit anything against.
-func IsGuard(name string) bool { return name == GuardName || name == GuardNamesName }
+func IsGuard(name string) bool {
+	return name == GuardName || name == GuardNamesName || name == GuardRoomName
+}
 
 // Loader finds the texts of policies.
 type Loader struct {
@@ -72,17 +77,22 @@ func (l *Loader) LoadAll(names ...string) (Set, error) {
 
 // Guard gives the set to run a command under: with the policy of GuardName at
 // its end, unless the set restricts nothing and there is nothing to go around,
-// and before it that of GuardNamesName if it has sections. A set from LoadAll
-// that is compiled without them leaves those ways open. The error is that of
-// Load.
+// and before it those of GuardNamesName if it has sections and GuardRoomName if
+// it isolates. A set from LoadAll that is compiled without them leaves those ways
+// open. The error is that of Load.
 func (l *Loader) Guard(set Set) (Set, error) {
-	if !set.Restricts() {
+	isolates := set.Isolation() != 0
+	if !set.Restricts() && !isolates {
 		return set, nil
 	}
-	names := []string{GuardName}
+	var names []string
 	if set.HasSections() {
-		names = []string{GuardNamesName, GuardName}
+		names = append(names, GuardNamesName)
 	}
+	if isolates {
+		names = append(names, GuardRoomName)
+	}
+	names = append(names, GuardName)
 	guards, err := l.LoadAll(names...)
 	if err != nil {
 		return nil, err
@@ -332,6 +342,7 @@ func overlay(p *Policy, part *part) {
 		p.Compat.X32 = part.compat.X32
 	}
 	p.Limits.narrow(&part.limits)
+	p.Isolate |= part.isolate
 	p.Environment = part.environment.over(p.Environment)
 	if part.privateTmp {
 		p.Environment.PrivateTmp = part.environment.PrivateTmp

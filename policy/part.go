@@ -13,7 +13,7 @@ const language = 1
 
 // The keys that each kind of mapping may have. The JSON Schema lists the same.
 var (
-	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "limits", "environment"}
+	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "limits", "environment", "isolate"}
 	// laterKeys belong to the language, but not yet to this version of it.
 	laterKeys       = []string{"tests"}
 	compatKeys      = []string{"i386", "x32"}
@@ -36,6 +36,7 @@ type part struct {
 	limits      Limits
 	environment Environment
 	privateTmp  bool // has the line
+	isolate     Isolation
 }
 
 // reader reads one file into a part.
@@ -124,6 +125,8 @@ func (r *reader) line(key string, v *node) {
 		r.limits(v)
 	case "environment":
 		r.environment(v)
+	case "isolate":
+		r.isolate(v)
 	}
 }
 

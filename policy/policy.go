@@ -69,6 +69,7 @@ type Policy struct {
 	Compat      Compat
 	Limits      Limits // of each resource the tightest of this file and what it extends
 	Environment Environment
+	Isolate     Isolation // what the sandbox is to have of its own
 
 	sections sections
 	tables   [abi.AArch64 + 1]table // by ABI

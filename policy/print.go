@@ -29,6 +29,9 @@ func (p *Policy) String() string {
 	b.WriteString("compat: {i386: " + p.Compat.I386.String() + ", x32: " + p.Compat.X32.String() + "}\n")
 	p.Limits.print(&b)
 	p.Environment.print(&b)
+	if p.Isolate != 0 {
+		b.WriteString("isolate: [" + p.Isolate.String() + "]\n")
+	}
 	return b.String()
 }
 

@@ -129,6 +129,9 @@ func (s *sandbox) join(t *task, p *process) {
 	if p.pid == t.tid {
 		s.totals.Processes++
 	}
+	if s.inner && p.digits == "" && s.resolver != nil {
+		p.digits = s.resolver.Number(p.pid) // as the sandbox counts
+	}
 }
 
 // release lets a held task go on from its first stop.

@@ -147,9 +147,13 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 }
 
 // strays says whether a call that acts on a task by its number aims outside of
-// the sandbox. builtin:guard sends such calls here. Numbers of another pid
-// namespace are the sandbox's own there; those that look foreign are refused.
+// the sandbox. builtin:guard sends such calls here. In a pid namespace of the
+// sandbox's own there are no others. Numbers of one that the command has made
+// itself are the sandbox's too; those that look foreign are refused.
 func (s *sandbox) strays(entry *abi.Syscall, call *abi.Call) bool {
+	if s.inner {
+		return false
+	}
 	var target string
 	switch entry.Canonical {
 	case "prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity":

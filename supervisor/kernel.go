@@ -36,6 +36,7 @@ type kernel interface {
 	Replace(tid int, was, call *abi.Call) error
 	Restore(tid int, args, now *[6]uint64) error
 	Interrupt(tid int) error
+	Detach(tid int) error
 	Kill(tid int) error
 
 	Write(pid int, addr uint64, p []byte) error

@@ -126,6 +126,7 @@ func (r *recording) Listen(tid int) error                      { return r.note(t
 func (r *recording) Skip(tid int, v int64) error               { return r.note(tid, "return %d from", v) }
 func (r *recording) SetNr(tid int, nr uint32) error            { return r.note(tid, "set nr %#x", nr) }
 func (r *recording) Kill(tid int) error                        { return r.note(tid, "kill") }
+func (r *recording) Detach(tid int) error                      { return r.note(tid, "detach") }
 func (r *recording) Interrupt(tid int) error                   { return r.note(tid, "interrupt") }
 func (r *recording) Write(pid int, _ uint64, _ []byte) error   { return r.note(pid, "write to") }
 func (r *recording) Peek(pid int, _ uint64, _ []byte) error    { return r.note(pid, "peek at") }

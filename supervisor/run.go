@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor/launch"
 	"callgate/supervisor/ptrace"
@@ -67,9 +68,14 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	for _, filter := range s.plan.Filters {
 		lc.Filters = append(lc.Filters, filter)
 	}
+	room, err := s.roomOf(&cmd)
+	if err != nil {
+		return nil, err
+	}
+	lc.Room, lc.Dir = room, cmd.Dir
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
 	if s.confined {
-		domain, err := s.newDomain()
+		domain, err := s.newDomain(&cmd)
 		if err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
 		}
@@ -78,7 +84,7 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	}
 	stage, err := launch.Start(&lc)
 	if err != nil {
-		return nil, startError(err)
+		return nil, roomError(s.isolation(), startError(err))
 	}
 	ptrace.QuietStops() // where it is refused, stops only cost more
 	if err := s.kernel.Seize(stage.PID); err != nil {
@@ -87,15 +93,37 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 		stage.Close()
 		return nil, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err)
 	}
-	s.adoptFirst(stage.PID)
-	s.place.take(stage.PID)
-	stage.Go()
-	return stage, nil
+	if room == nil {
+		s.adoptFirst(stage.PID)
+		s.place.take(stage.PID)
+		stage.Go()
+		return stage, nil
+	}
+	first, err := s.enterRoom(stage, room, lc.Domain)
+	if err != nil {
+		s.abandon(stage.PID, first)
+		stage.Close()
+		return nil, roomError(s.isolation(), startError(err))
+	}
+	stage.PID = first
+	s.adoptFirst(first)
+	s.place.take(first)
+	return stage, s.kernel.Resume(first, 0)
+}
+
+// roomError is a failure of an isolated sandbox to start, whose reason most likely
+// is that it is isolated.
+func roomError(n policy.Isolation, err error) error {
+	if n == 0 {
+		return err
+	}
+	return &IsolationError{n, err}
 }
 
 // newDomain makes the Landlock domain that the sandbox is to be in: what the plan
-// has for it, else one that only keeps it from other processes.
-func (s *sandbox) newDomain() (*launch.Domain, error) {
+// has for it, else one that only keeps it from other processes. An isolated
+// sandbox is granted what is in it once that is there.
+func (s *sandbox) newDomain(cmd *Command) (*launch.Domain, error) {
 	l := s.plan.Landlock()
 	if !s.holders.Pins() {
 		abi, err := launch.LandlockABI()
@@ -104,7 +132,13 @@ func (s *sandbox) newDomain() (*launch.Domain, error) {
 		}
 		l = compile.Confine(compile.Bound{}, compile.Host{ABI: abi, Look: launch.Look})
 	}
-	return launch.NewDomain(&l.Ruleset)
+	if s.isolation() == 0 {
+		return launch.NewDomain(&l.Ruleset)
+	}
+	if s.isolation()&policy.IsolateMount != 0 {
+		s.freeze(cmd, &l.Ruleset)
+	}
+	return launch.OpenDomain(&l.Ruleset)
 }
 
 func descriptor(f *os.File) int {

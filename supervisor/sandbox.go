@@ -32,6 +32,8 @@ type sandbox struct {
 	// expecting is how many rewritten clones have not announced their child,
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
+	root            int  // of an isolated sandbox, 0 for none
+	inner           bool // it counts processes itself
 	confined        bool // in a Landlock domain: it is to act on itself alone
 
 	// For the sections that are about more than numbers:

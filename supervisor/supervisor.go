@@ -36,6 +36,10 @@ type Command struct {
 	// Terminal: Files[0] is a terminal, and becomes the controlling one of a session
 	// of the command's own. Without it the command is in the caller's session.
 	Terminal bool
+	// Writable are canonical paths that an isolated command (policy.Set.Isolation)
+	// can write to in its view of the system, beside those of the plan's section
+	// files and a /tmp of its own.
+	Writable []string
 	Umask    *int // its file mode creation mask (umask(2)); nil is the caller's
 	Nice     int  // what is added to the caller's niceness (nice(2))
 }

@@ -89,6 +89,9 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	}
 	fmt.Fprintf(w, "%s: ok: %s\n", printable(name), summary(p))
 	fmt.Fprintf(w, "  %-17v %v\n  %-17s %v\n", abi.Native(), countTiers(told), "with run --quiet", countTiers(quiet))
+	if p.Isolate != 0 {
+		fmt.Fprintf(w, "  %-17s %v\n", "isolates", p.Isolate)
+	}
 	if left := p.LeftOut(); len(left) > 0 {
 		fmt.Fprintf(w, "  adds no restriction of its own in %s: no such section\n", sectionList(left))
 	}

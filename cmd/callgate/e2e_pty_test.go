@@ -251,6 +251,7 @@ func TestRoom(t *testing.T) {
 
 // TestRoomNice: an ordinary user becomes no less nice.
 func TestRoomNice(t *testing.T) {
+	tracee(t) // has other users find callgate
 	got := trial{policy: traceAll, quiet: true, flags: []string{"--nice=-5"}, user: true}.run(t, "true")
 	got.fails(t, "setpriority: permission denied")
 }

@@ -49,7 +49,7 @@ call: the same for each rule. Policies are found as for run.`,
 }
 
 func (f *explainFlags) run(out io.Writer, args []string) error {
-	set, err := loadOrFind(f.policies, "", f.quiet)
+	set, err := loadOrFind(f.policies, "", 0, f.quiet)
 	if err != nil {
 		return err
 	}

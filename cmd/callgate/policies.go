@@ -18,8 +18,9 @@ func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin, T
 
 // loadOrFind loads the named policies or, where none is named, the one that
 // a folder ("" is this one) falls under, and says so: a policy that was found
-// comes from whoever wrote the folder.
-func loadOrFind(names []string, dir string, quiet bool) (policy.Set, error) {
+// comes from whoever wrote the folder. isolate is what the command line asks for
+// beside what policies do.
+func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool) (policy.Set, error) {
 	if len(names) == 0 {
 		name, err := found(dir, quiet)
 		if err != nil {
@@ -32,6 +33,7 @@ func loadOrFind(names []string, dir string, quiet bool) (policy.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	set[0].Isolate |= isolate
 	return l.Guard(set)
 }
 

@@ -6,15 +6,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"callgate/policy"
 	"callgate/supervisor"
+	"callgate/supervisor/host"
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/terminal"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 )
 
 // room is what surrounds the command: its folder, environment, terminal and
@@ -28,20 +31,23 @@ type room struct {
 	clearEnv   bool
 	privateTmp bool
 	pty        bool
+	words      []string // of --isolate
+	isolate    policy.Isolation
 
 	tmp  *scratch.Folder
 	term *terminal.Terminal
 }
 
 func (r *room) flags(flags *pflag.FlagSet) {
-	flags.StringVarP(&r.dir, "workdir", "C", "", "run the command in `DIR`, and look for a policy there")
+	flags.StringVarP(&r.dir, "workdir", "C", "", "run the command, and look for a policy, in `DIR`")
+	flags.BoolVar(&r.pty, "pty", false, "give the command a terminal of its own")
+	flags.StringSliceVar(&r.words, "isolate", nil, "give the command its own `LIST` of pid, net, ipc, mount, uts, cgroup, or all")
 	flags.BoolVar(&r.clearEnv, "clear-env", false, "pass nothing of the environment but what --setenv and the policy set")
 	flags.StringArrayVar(&r.setenv, "setenv", nil, "set a variable, `NAME=VALUE`, or pass NAME; may be repeated")
 	flags.BoolVar(&r.privateTmp, "private-tmp", false, "give the command a TMPDIR of its own, as a policy's private-tmp does")
 	flags.StringVar(&r.user, "user", "", "for root: run as `USER[:GROUP]`, names or numbers, without other groups")
 	flags.StringVar(&r.umask, "umask", "", "the command's file mode creation mask, `MODE` in octal")
 	flags.IntVar(&r.nice, "nice", 0, "add `N` to the command's niceness")
-	flags.BoolVar(&r.pty, "pty", false, "give the command a terminal of its own")
 }
 
 // enter checks what was asked for, and makes dir absolute.
@@ -51,6 +57,13 @@ func (r *room) enter() error {
 	}
 	if _, err := r.mask(); err != nil {
 		return err
+	}
+	for _, word := range r.words {
+		one, err := policy.ParseIsolation(word)
+		if err != nil {
+			return fmt.Errorf("--isolate: %w", err)
+		}
+		r.isolate |= one
 	}
 	if r.dir == "" {
 		return nil
@@ -186,6 +199,9 @@ func (r *room) errors() io.Writer {
 func (r *room) furnish(cmd *supervisor.Command) {
 	cmd.Dir, cmd.Nice = r.dir, r.nice
 	cmd.Umask, _ = r.mask() // enter has looked
+	if r.tmp != nil {
+		cmd.Writable = append(cmd.Writable, r.tmp.Path)
+	}
 	if r.term != nil {
 		cmd.Files, cmd.Terminal = r.term.Files(), true
 	}
@@ -204,4 +220,32 @@ func (r *room) leave() {
 			say(os.Stderr, printable(err.Error()))
 		}
 	}
+}
+
+// isolationHint says what is in the way of namespaces, as far as the system tells,
+// and what holds without them.
+func isolationHint(e *supervisor.IsolationError, set policy.Set) string {
+	var errno unix.Errno
+	if !errors.As(e, &errno) {
+		return "" // it was not the system's doing
+	}
+	hint := "without isolation callgate still decides " + decided(set) + "; callgate doctor tells what can be had here"
+	if why := host.Restricted(); why != "" {
+		return why + "; " + hint
+	}
+	return hint
+}
+
+// decided is what a set's rules are about.
+func decided(set policy.Set) string {
+	var words []string
+	for sec := policy.Syscalls; sec <= policy.Network; sec++ {
+		if slices.ContainsFunc(set, func(p *policy.Policy) bool { _, has := p.Section(sec); return has }) {
+			words = append(words, sec.String())
+		}
+	}
+	if len(words) == 0 {
+		return "nothing: the policy has no rules"
+	}
+	return "what " + set[0].Name + " says of " + strings.Join(words, ", ")
 }

@@ -84,7 +84,10 @@ func (f *runFlags) run(args []string) error {
 	if err := f.room.enter(); err != nil {
 		return ownFailure(err)
 	}
-	set, err := loadOrFind(f.policies, f.room.dir, f.quiet)
+	if f.permissive && f.room.isolate != 0 {
+		return ownFailure(errors.New("--isolate does not go with --permissive, which enforces nothing"))
+	}
+	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet)
 	if err != nil {
 		return ownFailure(err)
 	}
@@ -138,6 +141,10 @@ func (f *runFlags) run(args []string) error {
 		Stopped:    relay.stopped,
 	})
 	sinks.close()
+	var isolated *supervisor.IsolationError
+	if errors.As(err, &isolated) {
+		return &failure{status: exitCallgate, err: err, hint: isolationHint(isolated, set)}
+	}
 	if err != nil {
 		return commandFailure(args[0], err)
 	}
@@ -161,7 +168,7 @@ func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.aud
 // the guards are all there is; nil if they must be compiled.
 func readyFilters(set policy.Set, holders compile.Holders, report bool) []compile.Program {
 	for _, p := range set[1:] {
-		if !policy.IsGuard(p.Name) {
+		if !policy.IsGuard(p.Name) || p.Name == policy.GuardRoomName {
 			return nil
 		}
 	}

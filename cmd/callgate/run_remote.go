@@ -58,7 +58,7 @@ func (f *runFlags) runRemote(args []string) error {
 func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 	for flag, given := range map[string]bool{
 		"keep-fd": len(f.keep) > 0, "permissive": f.permissive, "pty": f.room.pty,
-		"umask": f.room.umask != "", "nice": f.room.nice != 0, "private-tmp": f.room.privateTmp,
+		"isolate": len(f.room.words) > 0, "umask": f.room.umask != "", "nice": f.room.nice != 0, "private-tmp": f.room.privateTmp,
 	} {
 		if given {
 			return nil, fmt.Errorf("--%s does not go with --remote", flag)

@@ -49,7 +49,7 @@ func userNamespaces() Feature {
 	if runtime.GOARCH == "arm64" {
 		code = exitARM64
 	}
-	f := Feature{Name: "user namespaces", Use: "not needed; other sandboxes need them", Status: Yes}
+	f := Feature{Name: "user namespaces", Use: "not needed; other sandboxes need them, and --isolate without root", Status: Yes}
 	if err := execute(elf64(code), attr); err != nil {
 		f.Status, f.Detail = No, err.Error()
 	}

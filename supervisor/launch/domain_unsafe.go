@@ -15,7 +15,10 @@ import (
 // Landlock lets no task ptrace, or read or write the memory of, or take
 // descriptors from, one that is not in its domain or one below
 // (landlock(7), "Ptrace restrictions").
-type Domain struct{ fd int }
+type Domain struct {
+	fd    int
+	rules *compile.Ruleset
+}
 
 // LandlockABI is the version of Landlock that the kernel has; an error says
 // that it has none (ENOSYS) or that it was not enabled at boot (EOPNOTSUPP).
@@ -32,15 +35,35 @@ func LandlockABI() (int, error) {
 // granted is denied. Symbolic links are never followed, for what they lead to
 // is not what the policy named.
 func NewDomain(r *compile.Ruleset) (*Domain, error) {
-	d, err := create(r)
+	d, err := OpenDomain(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.grantAll(r); err != nil {
+	if err := d.grantAll(unix.AT_FDCWD); err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// OpenDomain makes a ruleset that grants nothing until Grant.
+func OpenDomain(r *compile.Ruleset) (*Domain, error) {
+	d, err := create(r)
+	if err != nil {
+		return nil, err
+	}
+	d.rules = r
+	return d, nil
+}
+
+// Grant grants what the ruleset does, by what its paths are in the folder root.
+// What is granted is the stage's too if that has the ruleset already. A nil
+// Domain grants nothing.
+func (d *Domain) Grant(root int) error {
+	if d == nil {
+		return nil
+	}
+	return d.grantAll(root)
 }
 
 func create(r *compile.Ruleset) (*Domain, error) {
@@ -50,16 +73,17 @@ func create(r *compile.Ruleset) (*Domain, error) {
 	if errno != 0 {
 		return nil, fmt.Errorf("landlock_create_ruleset: %w", errno)
 	}
-	return &Domain{int(fd)}, nil
+	return &Domain{fd: int(fd)}, nil
 }
 
-func (d *Domain) grantAll(r *compile.Ruleset) error {
-	for _, g := range r.Paths {
-		if err := d.grantPath(g); err != nil && !(gone(err) && g.Access&^harmless == 0) {
+func (d *Domain) grantAll(root int) error {
+	for _, g := range d.rules.Paths {
+		// In a root of the sandbox's own there need not be all that is outside.
+		if err := d.grantPath(root, g); err != nil && !(gone(err) && (g.Access&^harmless == 0 || root != unix.AT_FDCWD)) {
 			return err
 		}
 	}
-	for _, g := range r.Ports {
+	for _, g := range d.rules.Ports {
 		rule := netPortAttr{access: g.Access, port: uint64(g.Port)}
 		if err := d.add(ruleNetPort, unsafe.Pointer(&rule)); err != nil {
 			return fmt.Errorf("landlock_add_rule for port %d: %w", g.Port, err)
@@ -75,8 +99,8 @@ func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
 }
 
-func (d *Domain) grantPath(g compile.PathGrant) error {
-	fd, err := openAt(g.Path)
+func (d *Domain) grantPath(root int, g compile.PathGrant) error {
+	fd, err := openAt(root, g.Path)
 	if err != nil {
 		return fmt.Errorf("open %s, to grant it to the sandbox: %w", g.Path, err)
 	}
@@ -104,13 +128,14 @@ const ruleNetPort = 2 // LANDLOCK_RULE_NET_PORT
 //	__u64 port;
 type netPortAttr struct{ access, port uint64 }
 
-// openAt opens a canonical path for its place alone. openat2 came with Linux
-// 5.6, before Landlock.
-func openAt(path string) (fd int, err error) {
-	return unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_NO_SYMLINKS,
-	})
+// openAt opens a canonical path for its place alone; root is where it begins, or
+// AT_FDCWD. openat2 came with Linux 5.6, before Landlock.
+func openAt(root int, path string) (fd int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	if root != unix.AT_FDCWD {
+		how.Resolve |= unix.RESOLVE_IN_ROOT
+	}
+	return unix.Openat2(root, path, &how)
 }
 
 // Look says what is at a canonical path, for compile.Host. What this process may

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,22 +37,46 @@ const maxInterpreters = 5
 // their canonical names: itself, a script's interpreter in turn, and an ELF
 // program's. What cannot be read ends the list: then execve itself tells what
 // is wrong.
-func Executed(path string) []string {
+func Executed(path string) []string { return ExecutedIn(unix.AT_FDCWD, path) }
+
+// ExecutedIn is Executed where names begin at the folder root.
+func ExecutedIn(root int, path string) []string {
 	var list []string
 	for len(list) <= maxInterpreters && filepath.IsAbs(path) {
-		canonical, err := filepath.EvalSymlinks(path)
+		f, canonical, err := openIn(root, path)
 		if err != nil {
 			break
 		}
 		list = append(list, canonical)
-		path = interpreter(canonical)
+		path = interpreter(f)
+		f.Close()
 	}
 	return list
 }
 
+// openIn opens a file for its place alone, and gives its canonical name.
+func openIn(root int, path string) (*os.File, string, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC}
+	if root != unix.AT_FDCWD {
+		how.Resolve = unix.RESOLVE_IN_ROOT
+	}
+	fd, err := unix.Openat2(root, path, &how)
+	if err != nil {
+		return nil, "", err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	canonical, err := os.Readlink(opened(f))
+	if err != nil {
+		f.Close()
+	}
+	return f, canonical, err
+}
+
+func opened(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+
 // interpreter is the file that the kernel executes for another, "" for none.
-func interpreter(path string) string {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // it could be a FIFO
+func interpreter(place *os.File) string {
+	f, err := os.OpenFile(opened(place), os.O_RDONLY|unix.O_NONBLOCK, 0) // it could be a FIFO
 	if err != nil {
 		return ""
 	}

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "launch.h"
 #include "rawcall.h"
+#include "room.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,6 +190,8 @@ static long install_filters(struct launch *l)
  * signal does. */
 static long await_tracer(struct launch *l)
 {
+	if (l->namespaces & CLONE_NEWPID)
+		return 0; /* it is traced since its keeper made it */
 	raw2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	if (raw0(SYS_getppid) != l->parent)
 		return -ESRCH;
@@ -208,6 +211,11 @@ static long stage_steps(struct launch *l, int *step)
 	*step = STEP_PARENT;
 	if ((rc = await_tracer(l)) < 0)
 		return rc;
+	if (l->namespaces) {
+		room_await_keeper(l);
+		if ((rc = room_enter(l, step)) < 0)
+			return rc;
+	}
 	*step = STEP_DESCRIPTORS;
 	if ((rc = place_files(l, moved)) < 0 || (rc = hide_descriptors(l->nfiles)) < 0)
 		return rc;
@@ -228,6 +236,9 @@ static long stage_steps(struct launch *l, int *step)
 	*step = STEP_CHDIR;
 	if (l->dir && (rc = raw1(SYS_chdir, (long)l->dir)) < 0)
 		return rc;
+	*step = STEP_CAPABILITIES;
+	if (l->namespaces && (rc = room_confine(l)) < 0)
+		return rc;
 	*step = STEP_NO_NEW_PRIVS;
 	if ((rc = raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
 		return rc;
@@ -242,14 +253,27 @@ static long stage_steps(struct launch *l, int *step)
 	return raw3(SYS_execve, (long)l->path, (long)l->argv, (long)l->envp);
 }
 
-static int stage(void *arg)
+static void run_stage(struct launch *l)
 {
-	struct launch *l = arg;
 	int step;
 	l->err = (int)-stage_steps(l, &step);
 	__atomic_store_n(&l->step, step, __ATOMIC_RELEASE);
 	raw1(SYS_exit_group, 127);
 	__builtin_trap(); /* the policy denies exit_group */
+}
+
+static int stage(void *l)
+{
+	run_stage(l);
+	return 0;
+}
+
+static int start(struct launch *l)
+{
+	if (l->namespaces & CLONE_NEWPID)
+		return room_keeper(l, run_stage);
+	int pid = clone(stage, (char *)l->stack + STACK_SIZE, CLONE_VM | SIGCHLD | l->namespaces, l);
+	return pid < 0 ? -errno : pid;
 }
 
 int launch_stage(struct launch *l)
@@ -267,10 +291,9 @@ int launch_stage(struct launch *l)
 	int rc = pthread_sigmask(SIG_BLOCK, &all, &before);
 	if (rc != 0)
 		return -rc;
-	int pid = clone(stage, stack + STACK_SIZE, CLONE_VM | SIGCHLD, l);
-	int err = errno;
+	int pid = start(l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return pid < 0 ? -err : pid;
+	return pid;
 }
 
 void launch_go(struct launch *l)

@@ -31,8 +31,9 @@ type Command struct {
 	Keep  []int  // stay open under their number; all others are closed
 	// Terminal: descriptor 0 is to be the controlling terminal of a new session.
 	Terminal bool
-	Umask    *int // nil is the caller's
-	Nice     int  // added to the caller's niceness
+	Umask    *int  // nil is the caller's
+	Nice     int   // added to the caller's niceness
+	Room     *Room // nil: the caller's namespaces
 	Domain   *Domain
 	Filters  [][]unix.SockFilter
 }

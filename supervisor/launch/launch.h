@@ -9,17 +9,46 @@
 enum launch_step {
 	STEP_NONE,
 	STEP_PARENT,      /* the tracer died before it could trace */
+	STEP_KEEPER,      /* the first process of a pid namespace */
+	STEP_LOOPBACK,
+	STEP_MOUNT,       /* mounts[mount] */
 	STEP_DESCRIPTORS, /* dup3, close_range */
 	STEP_KEEP,        /* a descriptor to keep is not open */
 	STEP_TERMINAL,    /* setsid, TIOCSCTTY */
 	STEP_LIMITS,      /* prlimit64 */
 	STEP_NICE,        /* setpriority */
 	STEP_CHDIR,
+	STEP_CAPABILITIES,
 	STEP_NO_NEW_PRIVS,
 	STEP_LANDLOCK,
 	STEP_SECCOMP,
 	STEP_EXECVE,
 };
+
+/* What is done for the sandbox's mounts, one after the other. */
+enum room_act {
+	ROOM_PRIVATE,     /* nothing that is mounted reaches other namespaces, or comes from there */
+	ROOM_TAKE,        /* what is at path, with all mounts in it, as a tree of its own */
+	ROOM_FREEZE_TREE, /* read-only: the tree that mounts[from] took */
+	ROOM_FREEZE,      /* read-only: what is mounted at path */
+	ROOM_FREEZE_ALL,  /* and in it */
+	ROOM_NEW,         /* a new file system of this type, with flags and data */
+	ROOM_PUT,         /* the tree that mounts[from] took is mounted at path */
+	ROOM_FOLDER,      /* made, unless it is there */
+	ROOM_FILE,        /* empty, likewise */
+	ROOM_LINK,        /* to data */
+};
+
+struct room_mount {
+	enum room_act act;
+	int from;
+	long tree; /* a descriptor */
+	const char *path;
+	const char *type, *data;
+	unsigned long flags;
+};
+
+enum { MS_REC_PRIVATE = 16384 | (1 << 18) }; /* MS_REC, MS_PRIVATE */
 
 struct launch {
 	const char *path;
@@ -33,6 +62,10 @@ struct launch {
 	int terminal; /* descriptor 0 is to be the controlling terminal of a new session */
 	int umask;    /* -1: the caller's */
 	int nice;     /* what is added to the caller's */
+	int namespaces; /* CLONE_NEW*; 0: the caller's */
+	struct room_mount *mounts;
+	int nmounts;
+	uint64_t capabilities; /* in namespaces: those that are kept, as far as they are there */
 	int landlock; /* a ruleset's descriptor, or -1 */
 	const struct sock_fprog *filters;
 	int nfilters;
@@ -40,13 +73,19 @@ struct launch {
 	/* between the stages */
 	int parent;     /* the tracer's process */
 	uint32_t go;    /* futex: 0 until the tracer has seized the first stage */
+	uint32_t kept;  /* futex: the keeper is ready */
+	int parent_fd;  /* a pidfd of the tracer's process, for the keeper */
+	int mount;      /* the mount in hand */
 	int step, err;  /* what failed; valid once the first stage is dead */
 	void *stack;
 };
 
 /* launch_stage starts the first stage and returns its pid, or -errno. It shares
  * the caller's memory until it executes the command, so l and all it points to
- * must stay where it is until then. */
+ * must stay where it is until then.
+ *
+ * With a pid namespace the pid is that of the namespace's keeper, whose child the
+ * first stage is, and whose memory is a copy: l is in memory that is shared. */
 int launch_stage(struct launch *l);
 
 /* launch_go lets the first stage go on. */

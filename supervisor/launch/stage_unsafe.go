@@ -13,9 +13,10 @@ import (
 
 // Stage is a first stage under way.
 type Stage struct {
-	PID int
-	l   *C.struct_launch
-	cmd *Command
+	PID    int
+	l      *C.struct_launch
+	memory *arena
+	cmd    *Command
 }
 
 // Start starts the first stage, which waits for Go. It is the child of the
@@ -29,7 +30,11 @@ func Start(cmd *Command) (*Stage, error) {
 			return nil, &Error{Op: "execve", Path: cmd.Path, Errno: unix.EINVAL}
 		}
 	}
-	s := &Stage{l: describe(cmd), cmd: cmd}
+	memory, err := newArena(arenaSize(cmd), cmd.Room != nil)
+	if err != nil {
+		return nil, &Error{Op: "mmap", Errno: unix.ENOMEM}
+	}
+	s := &Stage{l: describe(cmd, memory), memory: memory, cmd: cmd}
 	pid := C.launch_stage(s.l)
 	if pid < 0 {
 		s.Close()
@@ -51,6 +56,14 @@ func (s *Stage) Err() error {
 		return nil
 	case C.STEP_PARENT:
 		op = "getppid"
+	case C.STEP_KEEPER:
+		op = "start process 1 of a pid namespace"
+	case C.STEP_LOOPBACK:
+		op = "bring the loopback device up"
+	case C.STEP_MOUNT:
+		op, path = s.cmd.Room.Mounts[s.l.mount].name()
+	case C.STEP_CAPABILITIES:
+		op = "drop capabilities"
 	case C.STEP_DESCRIPTORS:
 		op = "dup3"
 	case C.STEP_KEEP:
@@ -87,15 +100,14 @@ func WasClosed(fd int) bool { return C.launch_was_closed(C.int(fd)) != 0 }
 func (s *Stage) Close() {
 	if s.l != nil {
 		C.launch_end(s.l)
-		C.free(unsafe.Pointer(s.l))
+		s.memory.free()
 		s.l = nil
 	}
 }
 
 // describe copies cmd into one block of C memory: the stage reads it while Go
 // goes on, and it must not move.
-func describe(cmd *Command) *C.struct_launch {
-	a := newArena(arenaSize(cmd))
+func describe(cmd *Command, a *arena) *C.struct_launch {
 	l := (*C.struct_launch)(a.take(unsafe.Sizeof(C.struct_launch{})))
 	l.path = a.text(cmd.Path)
 	l.argv = a.texts(cmd.Args)
@@ -112,6 +124,10 @@ func describe(cmd *Command) *C.struct_launch {
 	if cmd.Umask != nil {
 		l.umask = C.int(*cmd.Umask)
 	}
+	if cmd.Room != nil {
+		l.namespaces, l.capabilities = C.int(cmd.Room.Namespaces), C.uint64_t(cmd.Room.Capabilities)
+		l.mounts, l.nmounts = a.mounts(cmd.Room.Mounts), C.int(len(cmd.Room.Mounts))
+	}
 	l.landlock = -1
 	if cmd.Domain != nil {
 		l.landlock = C.int(cmd.Domain.fd)
@@ -125,6 +141,8 @@ type arena struct {
 	base unsafe.Pointer
 	used uintptr
 	size uintptr
+
+	mapped bool
 }
 
 const word = unsafe.Sizeof(uintptr(0))
@@ -144,11 +162,44 @@ func arenaSize(cmd *Command) uintptr {
 	for _, filter := range cmd.Filters {
 		n += aligned(unsafe.Sizeof(C.struct_sock_fprog{})) + aligned(uintptr(len(filter))*unsafe.Sizeof(unix.SockFilter{}))
 	}
+	if cmd.Room != nil {
+		n += uintptr(len(cmd.Room.Mounts)) * aligned(unsafe.Sizeof(C.struct_room_mount{}))
+		for _, m := range cmd.Room.Mounts {
+			n += aligned(uintptr(len(m.Path)+1)) + aligned(uintptr(len(m.Type)+1)) + aligned(uintptr(len(m.Data)+1))
+		}
+	}
 	return n + word
 }
 
-func newArena(size uintptr) *arena {
-	return &arena{base: C.calloc(1, C.size_t(size)), size: size}
+// newArena takes memory that a child without this process's memory shares, or
+// that is a little cheaper.
+func newArena(size uintptr, shared bool) (*arena, error) {
+	if !shared {
+		return &arena{base: C.calloc(1, C.size_t(size)), size: size}, nil
+	}
+	mapped, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	return &arena{base: mapped, size: size, mapped: true}, err
+}
+
+func (a *arena) free() {
+	if !a.mapped {
+		C.free(a.base)
+		return
+	}
+	if err := unix.MunmapPtr(a.base, a.size); err != nil {
+		panic("BUG: launch: munmap: " + err.Error())
+	}
+}
+
+// mounts copies what the first stage is to mount.
+func (a *arena) mounts(list []Mount) *C.struct_room_mount {
+	p := (*C.struct_room_mount)(a.take(uintptr(len(list)) * unsafe.Sizeof(C.struct_room_mount{})))
+	for i, m := range list {
+		to := &unsafe.Slice(p, len(list))[i]
+		to.act, to.from, to.flags, to.tree = uint32(m.Act), C.int(m.From), C.ulong(m.Flags), -1
+		to.path, to._type, to.data = a.text(m.Path), a.text(m.Type), a.text(m.Data)
+	}
+	return p
 }
 
 func (a *arena) take(n uintptr) unsafe.Pointer {

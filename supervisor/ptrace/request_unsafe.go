@@ -89,6 +89,11 @@ func (t *Tracer) Listen(tid int) error {
 	return t.request("PTRACE_LISTEN", requestListen, tid, 0, 0)
 }
 
+// Detach ends the tracing of tid, which goes on (PTRACE_DETACH).
+func (t *Tracer) Detach(tid int) error {
+	return t.request("PTRACE_DETACH", unix.PTRACE_DETACH, tid, 0, 0)
+}
+
 // Interrupt takes tid out of a call that waits, which begins anew when the task
 // goes on, and has it stop with an event stop (PTRACE_INTERRUPT).
 func (t *Tracer) Interrupt(tid int) error {

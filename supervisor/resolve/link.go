@@ -100,12 +100,12 @@ func (w *walk) procLink(fd int, part string) (res Result, done bool, err error) 
 		return w.magic(part)
 	case part != "self" && part != "thread-self":
 		return w.readAndFollow(fd)
-	case !w.r.ours(w.fd): // its numbers for our tasks are not known
+	case w.r.inner && !w.r.isInner(w.fd), !w.r.inner && !w.r.ours(w.fd): // its numbers for our tasks are not known
 		return res, true, unix.EACCES
 	}
-	target := strconv.Itoa(w.t.PID)
+	target := w.r.Number(w.t.PID)
 	if part == "thread-self" {
-		target += "/task/" + strconv.Itoa(w.t.TID)
+		target += "/task/" + w.r.Number(w.t.TID)
 	}
 	return w.follow(target)
 }
@@ -181,5 +181,5 @@ func (w *walk) inOwnFd() bool {
 		return false
 	}
 	number := last(rest)
-	return number == strconv.Itoa(w.t.TID) || number == strconv.Itoa(w.t.PID)
+	return number == w.r.Number(w.t.TID) || number == w.r.Number(w.t.PID)
 }

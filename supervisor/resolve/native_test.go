@@ -92,7 +92,7 @@ func sound(t testing.TB, name string, res Result, err error) {
 	if len(res.Path) >= pathMax {
 		return
 	}
-	fd, err := unix.Openat2(unix.AT_FDCWD, res.Path, &how)
+	fd, err := unix.Openat2(unix.AT_FDCWD, res.Path, &linkless)
 	if err == nil {
 		unix.Close(fd)
 	}

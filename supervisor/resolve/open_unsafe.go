@@ -9,15 +9,15 @@ import (
 // pathOnly never opens what it finds: no FIFO blocks and no device acts.
 const pathOnly = unix.O_PATH | unix.O_CLOEXEC
 
-// how is struct open_how of openat2(2) for a walk that meets no link: a last one
-// is given itself.
-var how = unix.OpenHow{Flags: pathOnly | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
+// linkless is struct open_how of openat2(2) for a walk that meets no link: a last
+// one is given itself.
+var linkless = unix.OpenHow{Flags: pathOnly | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
 
-// openLinkless is openat2(2) as how says. name ends in NUL, which x/sys would
-// allocate a copy for.
-func openLinkless(dirfd int, name []byte) (int, unix.Errno) {
-	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(&how)), unix.SizeofOpenHow, 0, 0)
+// openLinkless is openat2(2) of an absolute name as how says. It ends in NUL,
+// which x/sys would allocate a copy for.
+func (r *Resolver) openLinkless(name []byte) (int, unix.Errno) {
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(r.top), uintptr(unsafe.Pointer(&name[0])),
+		uintptr(unsafe.Pointer(&r.how)), unix.SizeofOpenHow, 0, 0)
 	return int(fd), errno
 }
 

@@ -86,7 +86,12 @@ func (r *Resolver) inRoot(fd int) bool {
 	if err != nil {
 		return false
 	}
-	root, err := mount(unix.AT_FDCWD, "/")
+	slash, err := r.openSlash()
+	if err != nil {
+		return false
+	}
+	defer shut(slash)
+	root, err := mount(slash, "")
 	return err == nil && mine == root
 }
 
@@ -147,13 +152,13 @@ func (r *Resolver) leads(path string, st *unix.Stat_t) error {
 // openPath opens a clean path of any length that has no links.
 func (r *Resolver) openPath(path string) (int, error) {
 	if r.walkOnly || len(path) >= pathMax {
-		return openParts(path)
+		return r.openParts(path)
 	}
 	n := copy(r.full[:], path)
 	r.full[n] = 0
-	fd, errno := openLinkless(unix.AT_FDCWD, r.full[:n+1])
+	fd, errno := r.openLinkless(r.full[:n+1])
 	if errno == unix.EINTR || errno == unix.EPERM {
-		return openParts(path)
+		return r.openParts(path)
 	}
 	if errno != 0 {
 		return -1, errno
@@ -163,8 +168,8 @@ func (r *Resolver) openPath(path string) (int, error) {
 
 // openParts opens a clean path component by component. A link among them is no
 // folder to open the next one in.
-func openParts(path string) (int, error) {
-	fd, err := openAt(unix.AT_FDCWD, "/", pathOnly)
+func (r *Resolver) openParts(path string) (int, error) {
+	fd, err := r.openSlash()
 	for rest := path; err == nil; {
 		var part string
 		if part, rest = component(rest); part == "" {

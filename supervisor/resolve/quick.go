@@ -43,7 +43,7 @@ func (r *Resolver) look(base folderBase, name string, m mode) (Result, tail, err
 	if text == nil {
 		return Result{}, tail{}, nil
 	}
-	fd, errno := openLinkless(unix.AT_FDCWD, text)
+	fd, errno := r.openLinkless(text)
 	switch {
 	case errno == unix.ENOENT:
 		return r.lookAbove(base, name)
@@ -73,7 +73,7 @@ func (r *Resolver) look(base folderBase, name string, m mode) (Result, tail, err
 // looked at again by the walk that begins there.
 func (r *Resolver) firstLink(base, name string) tail {
 	p := parse(base, name)
-	if p.back || len(p.path) >= pathMax {
+	if p.back || len(p.path) >= pathMax || r.top != unix.AT_FDCWD {
 		return tail{}
 	}
 	if !strings.HasPrefix(p.path, base) {

@@ -91,6 +91,10 @@ type Resolver struct {
 	self      int  // /proc/self/fd
 	protected bool // fs.protected_symlinks
 	walkOnly  bool // no openat2, as under some containers' filters
+	top       int  // where absolute names begin, AT_FDCWD for this process's root
+	how       unix.OpenHow
+	inner     bool   // see Enter
+	innerProc uint64 // its device
 
 	name  [64]byte              // a name in proc
 	full  [pathMax + 1]byte     // a name, NUL-terminated
@@ -101,14 +105,14 @@ type Resolver struct {
 // New opens what a Resolver needs of /proc, which must be that of its own pid
 // namespace.
 func New() (*Resolver, error) {
-	r := &Resolver{proc: -1, self: -1, known: map[string]folderBase{}}
+	r := &Resolver{proc: -1, self: -1, top: unix.AT_FDCWD, how: linkless, known: map[string]folderBase{}}
 	if err := r.open(); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("/proc: %w", err)
 	}
 	text, err := os.ReadFile("/proc/sys/fs/protected_symlinks")
 	r.protected = err != nil || !bytes.HasPrefix(text, []byte("0"))
-	fd, errno := openLinkless(unix.AT_FDCWD, []byte("/\x00"))
+	fd, errno := r.openLinkless([]byte("/\x00"))
 	if r.walkOnly = errno != 0; !r.walkOnly {
 		shut(fd)
 	}
@@ -145,7 +149,10 @@ func (r *Resolver) Close() {
 			shut(fd)
 		}
 	}
-	r.proc, r.self = -1, -1
+	if r.top >= 0 {
+		shut(r.top)
+	}
+	r.proc, r.self, r.top = -1, -1, unix.AT_FDCWD
 }
 
 // Name resolves a name as calls do that look at what is there (open(2),

@@ -10,7 +10,7 @@ import (
 // openRoot opens the task's root folder.
 func (w *walk) openRoot() (int, error) {
 	if !w.t.Chrooted {
-		return openAt(unix.AT_FDCWD, "/", pathOnly)
+		return w.r.openSlash()
 	}
 	fd, err := openAt(w.r.proc, strconv.Itoa(w.t.TID)+"/root", pathOnly)
 	if err == unix.ENOENT {

@@ -1,0 +1,64 @@
+package host
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"callgate/supervisor/launch"
+)
+
+// Restricted says which setting of the system keeps this process from
+// namespaces; "" if none of those that are known does.
+func Restricted() string {
+	if launch.HasPrivilege() {
+		return ""
+	}
+	for _, s := range []struct{ file, value string }{
+		{"user/max_user_namespaces", "0"}, // namespaces(7)
+		{"kernel/unprivileged_userns_clone", "0"},
+		{"kernel/apparmor_restrict_unprivileged_userns", "1"},
+	} {
+		text, err := os.ReadFile("/proc/sys/" + s.file)
+		if err == nil && strings.TrimSpace(string(text)) == s.value {
+			return strings.ReplaceAll(s.file, "/", ".") + " is " + s.value
+		}
+	}
+	return ""
+}
+
+// namespaces tries what --isolate asks for.
+func namespaces() Feature {
+	f := Feature{Name: "isolation", Use: "not needed; what --isolate can give a command of its own", Status: Yes}
+	var has, lacks []string
+	for _, n := range []struct {
+		name string
+		flag uintptr
+	}{
+		{"pid", syscall.CLONE_NEWPID}, {"net", syscall.CLONE_NEWNET}, {"ipc", syscall.CLONE_NEWIPC},
+		{"mount", syscall.CLONE_NEWNS}, {"uts", syscall.CLONE_NEWUTS}, {"cgroup", syscall.CLONE_NEWCGROUP},
+	} {
+		flags := n.flag
+		if !launch.HasPrivilege() {
+			flags |= syscall.CLONE_NEWUSER
+		}
+		code := exitAMD64
+		if runtime.GOARCH == "arm64" {
+			code = exitARM64
+		}
+		if err := execute(elf64(code), &os.ProcAttr{Sys: &syscall.SysProcAttr{Cloneflags: flags}}); err != nil {
+			lacks = append(lacks, n.name+": "+err.Error())
+		} else {
+			has = append(has, n.name)
+		}
+	}
+	if why := Restricted(); why != "" {
+		f.Status, lacks = No, []string{why}
+	}
+	if len(has) == 0 {
+		f.Status = No
+	}
+	f.Detail = strings.Join(append(has, lacks...), ", ")
+	return f
+}
