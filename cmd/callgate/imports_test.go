@@ -79,3 +79,44 @@ func checkDirection(t *testing.T, file, imported string) {
 		}
 	}
 }
+
+// heavy are packages that a program pays for when it starts, used or not (each
+// has variables to set up), and that callgate therefore does without.
+var heavy = []string{"net/http", "crypto/tls", "github.com/prometheus/", "go.opentelemetry.io/", "github.com/nats-io/", "google.golang.org/"}
+
+// TestCallgateLinksNothingHeavy follows the imports of the module's own packages;
+// callgated may import all of it.
+func TestCallgateLinksNothingHeavy(t *testing.T) {
+	seen := map[string]bool{}
+	var visit func(name, from string)
+	visit = func(name, from string) {
+		for _, h := range heavy {
+			if name == h || strings.HasSuffix(h, "/") && strings.HasPrefix(name, h) {
+				t.Errorf("%s imports %s, and cmd/callgate links it", from, name)
+			}
+		}
+		folder, ours := strings.CutPrefix(name, "callgate/")
+		if !ours || seen[name] {
+			return
+		}
+		seen[name] = true
+		files, _ := filepath.Glob("../../" + folder + "/*.go")
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range f.Imports {
+				imported, _ := strconv.Unquote(spec.Path.Value)
+				visit(imported, name)
+			}
+		}
+	}
+	visit("callgate/cmd/callgate", "")
+	if len(seen) < 10 {
+		t.Errorf("only %d packages were found", len(seen))
+	}
+}
