@@ -21,8 +21,9 @@ setups := setup-build setup-test setup-lint setup-bench
 help: ## say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-build: setup-build ## a static bin/callgate
+build: setup-build ## static bin/callgate and bin/callgated
 	$(GO) build -buildvcs=false -tags netgo,osusergo -trimpath -ldflags '$(ldflags)' -o bin/callgate ./cmd/callgate
+	$(GO) build -buildvcs=false -tags netgo,osusergo -trimpath -ldflags '$(ldflags)' -o bin/callgated ./cmd/callgated
 
 demo: build ## build, then show the main job on real programs
 	@cmd/callgate/testdata/demo/demo.sh bin/callgate
@@ -57,8 +58,9 @@ lint: setup-build setup-lint ## gofmt, go vet (arm64 too), staticcheck, shellche
 bench: setup-build setup-bench build ## the benchmark of docs/bench.md
 	$(GO) run ./cmd/callbench
 
-install: build ## install the program, its man pages and completions under PREFIX
+install: build ## install the programs, their man pages and completions under PREFIX
 	install -D -m 755 bin/callgate $(DESTDIR)$(PREFIX)/bin/callgate
+	install -D -m 755 bin/callgated $(DESTDIR)$(PREFIX)/bin/callgated
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d

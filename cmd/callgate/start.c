@@ -17,7 +17,7 @@ static int narrowed;
 
 __attribute__((constructor)) static void start_narrow(int argc, char **argv)
 {
-	if (argc < 2 || strcmp(argv[1], "run") != 0)
+	if (argc < 2 || (strcmp(argv[1], "run") != 0 && strcmp(argv[1], "supervise") != 0))
 		return;
 	if (sched_getaffinity(0, sizeof inherited, &inherited) != 0 || CPU_COUNT(&inherited) < 2)
 		return;

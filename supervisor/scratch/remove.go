@@ -138,3 +138,19 @@ func named(op, path string, err error) error {
 	}
 	return &os.PathError{Op: op, Path: path, Err: err}
 }
+
+// RemoveTree removes a folder of any content from the folder base, as a run's own
+// is removed. Nobody but its owner may still use it.
+func RemoveTree(base, name string) error {
+	at, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: base, Err: err}
+	}
+	defer unix.Close(at)
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	return remove(at, name, fd)
+}

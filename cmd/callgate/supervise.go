@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"callgate/policy"
+	"callgate/supervisor"
+	"callgate/supervisor/audit"
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/handover"
+	"callgate/supervisor/server/journal"
+
+	"golang.org/x/sys/unix"
+)
+
+// supervised is one job of callgated's: `callgate supervise`, which only the
+// daemon starts, with the descriptors of package handover. It outlives the daemon.
+type supervised struct {
+	spec    handover.Spec
+	journal *journal.Writer
+	alive   int
+
+	mu      sync.Mutex
+	pid     int   // of the command, 0 before it started
+	waiting []int // signals for it, as OrderSignal has them; negative ones for the group
+	input   *os.File
+}
+
+// Why a job's sandbox was ended from outside.
+var (
+	errKilled   = errors.New("killed")
+	errWallTime = errors.New("the time limit was reached")
+)
+
+// supervise does the whole job. What it returns is for a person who called it by
+// hand, or for the daemon's log: it wrote no result then.
+func supervise() error {
+	for fd := handover.SpecFD; fd <= handover.InputFD; fd++ {
+		unix.CloseOnExec(fd)
+	}
+	signal.Ignore(unix.SIGPIPE)
+	s := &supervised{alive: handover.AliveFD}
+	if err := json.NewDecoder(os.NewFile(handover.SpecFD, "spec")).Decode(&s.spec); err != nil {
+		return fmt.Errorf("supervise is for callgated to start: read the job: %w", err)
+	}
+	if s.spec.Version != handover.Version {
+		return fmt.Errorf("supervise: callgated is of another version: its job has form %d, not %d", s.spec.Version, handover.Version)
+	}
+	s.journal = journal.NewWriter(s.grown(os.NewFile(handover.JournalFD, "journal")), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
+	out := os.NewFile(handover.ResultFD, "result")
+	result := s.result()
+	var err error
+	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
+	if err != nil && result.Message == "" {
+		result.Message = "not all could be stored: " + err.Error()
+	}
+	return errors.Join(handover.WriteResult(out, result), out.Sync(), out.Close())
+}
+
+// grown tells the daemon, if it is there, of what is written to the journal.
+func (s *supervised) grown(f *os.File) *grower { return &grower{f, s.alive} }
+
+type grower struct {
+	f     *os.File
+	alive int
+}
+
+func (g *grower) Write(p []byte) (int, error) {
+	n, err := g.f.Write(p)
+	_, _ = unix.Write(g.alive, []byte{1}) // EPIPE: no daemon now; EAGAIN: it has enough to wake it
+	return n, err
+}
+
+// room says whether the daemon's disk has more than its reserve.
+func (s *supervised) room() bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(handover.JournalFD, &st) != nil || int64(st.Bavail)*st.Bsize > s.spec.Reserve
+}
+
+// result runs the job and says how it ended.
+func (s *supervised) result() *handover.Result {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go s.obey(cancel)
+	if err := s.fill(); err != nil {
+		return failedJob(err)
+	}
+	if s.spec.WallSeconds > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(s.spec.WallSeconds*float64(time.Second)), errWallTime)
+		defer stop()
+	}
+	result, err := s.run(ctx)
+	r := s.verdict(ctx, result, err)
+	if len(s.spec.Collect) > 0 {
+		if err := s.collect(); err != nil && r.Message == "" {
+			r.Message = err.Error()
+		}
+	}
+	return r
+}
+
+func failedJob(err error) *handover.Result {
+	f := &failure{status: exitCallgate, err: err}
+	errors.As(err, &f)
+	text := f.Error()
+	if f.hint != "" {
+		text += "; " + f.hint
+	}
+	return &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: f.status, Message: text}}
+}
+
+// verdict says how the job ended.
+func (s *supervised) verdict(ctx context.Context, result *supervisor.Result, err error) *handover.Result {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errKilled):
+		return &handover.Result{Ran: true, Result: client.Result{Cause: client.ByKill, Status: 128 + int(unix.SIGKILL), Signal: "SIGKILL"}}
+	case err != nil && errors.Is(context.Cause(ctx), errWallTime):
+		return &handover.Result{Ran: true, Result: client.Result{Cause: client.ByLimit, Status: exitTimeLimit, Limit: "wall_seconds", Message: errWallTime.Error()}}
+	case err != nil:
+		return failedJob(commandFailure(s.spec.Argv[0], err))
+	}
+	r := &handover.Result{Ran: true, Result: client.Result{Cause: client.ByExit, Status: result.Status}, Usage: usage(&result.Totals)}
+	if result.Signal != 0 {
+		r.Cause, r.Signal = client.BySignal, unix.SignalName(result.Signal)
+	}
+	return r
+}
+
+// exitTimeLimit is the status of a job that reached its time limit.
+const exitTimeLimit = 124
+
+func usage(t *audit.Totals) client.Usage {
+	return client.Usage{
+		WallSeconds: t.WallSeconds, UserSeconds: t.UserSeconds, SystemSeconds: t.SystemSeconds,
+		MaxRSSBytes: t.MaxRSSBytes, Processes: t.Processes, Threads: t.Threads,
+		Stops: t.Stops, Denied: t.Denied, Logged: t.Logged, Killed: t.Killed,
+	}
+}
+
+// obey takes the daemon's orders.
+func (s *supervised) obey(cancel context.CancelCauseFunc) {
+	orders := bufio.NewScanner(os.NewFile(handover.ControlFD, "control"))
+	for orders.Scan() {
+		verb, rest, _ := strings.Cut(orders.Text(), " ")
+		number, _ := strconv.Atoi(rest)
+		switch verb {
+		case handover.OrderKill:
+			cancel(errKilled)
+		case handover.OrderEnd:
+			s.endInput()
+		case handover.OrderSignal:
+			s.signal(number)
+		case handover.OrderGroup:
+			s.signal(-number)
+		}
+	}
+}
+
+func (s *supervised) endInput() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.input != nil {
+		_ = s.input.Close() // a FIFO, to which nothing was written through this
+		s.input = nil
+	}
+}
+
+// signal sends a signal, a negative one to the group. Before the command has
+// started it waits.
+func (s *supervised) signal(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.pid == 0:
+		s.waiting = append(s.waiting, number)
+	case number < 0:
+		_ = unix.Kill(-s.pid, unix.Signal(-number)) // ESRCH: it has ended
+	default:
+		_ = unix.Kill(s.pid, unix.Signal(number))
+	}
+}
+
+// started is called when the command is about to run.
+func (s *supervised) started(pid int) {
+	s.mu.Lock()
+	s.pid = pid
+	waiting := s.waiting
+	s.waiting = nil
+	s.mu.Unlock()
+	for _, number := range waiting {
+		s.signal(number)
+	}
+}
+
+// texts is the policies that the daemon sent along; there are no others.
+func (s *supervised) texts() *policy.Loader {
+	l := loader()
+	l.ReadFile = func(name string) ([]byte, error) {
+		if text, ok := s.spec.Texts[name]; ok {
+			return []byte(text), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	return l
+}

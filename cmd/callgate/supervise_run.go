@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"callgate/policy"
+	"callgate/policy/compile"
+	"callgate/supervisor"
+	"callgate/supervisor/audit"
+	"callgate/supervisor/host"
+	"callgate/supervisor/scratch"
+	"callgate/supervisor/server/handover"
+	"callgate/supervisor/server/journal"
+	"callgate/supervisor/server/work"
+
+	"golang.org/x/sys/unix"
+)
+
+// fill makes the working folder what the command is to find.
+func (s *supervised) fill() error {
+	unix.Umask(0o022)
+	if err := os.Chdir(s.spec.Work); err != nil {
+		return fmt.Errorf("the working folder: %w", err)
+	}
+	if !s.spec.Own {
+		return nil
+	}
+	folder, err := work.Open(s.spec.Work)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if s.spec.CopyOf != "" {
+		if err := folder.CopyFrom(s.spec.CopyOf); err != nil {
+			return err
+		}
+	}
+	return folder.Put(s.spec.Files)
+}
+
+func (s *supervised) collect() error {
+	folder, err := work.Open(s.spec.Work)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	kept := os.NewFile(handover.FilesFD, "files")
+	return errors.Join(folder.Collect(kept, s.spec.Collect, s.spec.FilesBytes), kept.Sync())
+}
+
+// policies loads those of the job and the host's, and the one that keeps the
+// command out of the daemon's folder.
+func (s *supervised) policies() (policy.Set, error) {
+	l := s.texts()
+	set, err := l.LoadAll(s.spec.Policies...)
+	if err != nil {
+		return nil, err
+	}
+	state, err := l.Parse("callgated:state", []byte(statePolicy(s.spec.State, s.spec.Work)))
+	if err != nil {
+		return nil, err
+	}
+	return l.Guard(append(set, state))
+}
+
+// statePolicy denies the daemon's folder, where other jobs' files are too, but
+// for what is the job's own.
+func statePolicy(state, work string) string {
+	text := "callgate: 1\ndefault: allow\nfiles:\n"
+	if strings.HasPrefix(work, state+"/") {
+		text += "  - write: " + inYAML(work) + "\n"
+	}
+	return text + "  - deny: " + inYAML(state) + "\n    reason: callgated's own files\n"
+}
+
+// inYAML is a path as a policy has it, in which nothing is a glob.
+func inYAML(path string) string {
+	path = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+	return "'" + strings.ReplaceAll(path, "'", "''") + "'"
+}
+
+// run runs the command under the job's policies.
+func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
+	set, err := s.policies()
+	if err != nil {
+		return nil, err
+	}
+	env := set.Environ(s.spec.Env)
+	if set.PrivateTmp() {
+		tmp, err := scratch.New("")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = tmp.Remove() }() // what is left, the next run sweeps up
+		env = tmp.Environ(env)
+	}
+	path, err := supervisor.Find(s.spec.Argv[0], variable(env, "PATH"), "")
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.plan(set, env, path)
+	if err != nil {
+		return nil, err
+	}
+	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env})
+}
+
+func variable(env []string, name string) string {
+	for _, line := range env {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// plan compiles the policies, or takes the filters that a supervisor before
+// made of them; the daemon gets new ones.
+func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
+	opts, err := host.Bind(set, "", env, path)
+	if err != nil {
+		return nil, err
+	}
+	opts.Report = true
+	opts.Ready, _ = compile.ReadPrograms(s.spec.Filters) // without them, or where they are broken, they are made
+	plan, err := compile.Compile(set, opts)
+	if err != nil {
+		return nil, err
+	}
+	if made := compile.AppendPrograms(nil, plan.Filters); string(made) != string(s.spec.Filters) {
+		_, _ = unix.Write(handover.FiltersFD, made) // they only spare time
+	}
+	return plan, nil
+}
+
+// command runs the command with its output copied into the journal. All of it
+// is there when this returns: nobody of the sandbox is left who could write.
+func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd supervisor.Command) (*supervisor.Result, error) {
+	var copies sync.WaitGroup
+	stdout, err := s.pipe(&copies, journal.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := s.pipe(&copies, journal.Stderr)
+	if err != nil {
+		return nil, errors.Join(err, stdout.Close())
+	}
+	cmd.Files = []*os.File{os.Stdin, stdout, stderr}
+	if s.spec.InputOpen {
+		s.mu.Lock()
+		s.input = os.NewFile(handover.InputFD, "input")
+		s.mu.Unlock()
+	}
+	sink := audit.NewJSON(s.journal.Audit(), audit.JSONOptions{})
+	if _, err := unix.Write(handover.BegunFD, []byte{1}); err != nil {
+		return nil, fmt.Errorf("note the start: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	spread()
+	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started})
+	err = errors.Join(err, stdout.Close(), stderr.Close())
+	copies.Wait()
+	_, _ = sink.Close() // what is lost stands in the journal, and counts as missing there
+	return result, err
+}
+
+// pipe gives the end that the command writes to.
+func (s *supervised) pipe(copies *sync.WaitGroup, kind journal.Kind) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	copies.Go(func() {
+		_, _ = io.CopyBuffer(s.journal.Output(kind), struct{ io.Reader }{r}, make([]byte, 64<<10)) // a pipe's reader fails of nothing
+		_ = r.Close()
+	})
+	return w, nil
+}

@@ -1,0 +1,220 @@
+// Callgated takes jobs on a unix socket and runs each in a sandbox of its own.
+// See docs/daemon.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"callgate/configs"
+	"callgate/configs/trees"
+	"callgate/policy"
+	"callgate/supervisor/client"
+	"callgate/supervisor/server"
+	"callgate/supervisor/server/config"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+)
+
+const defaultConfig = "/etc/callgated/config.yaml"
+
+const usage = `usage: callgated [flags]
+
+Takes jobs on a unix socket and runs each in a sandbox of its own, under its
+policies and the host's. SIGTERM ends it, SIGHUP has it read its config and
+policies again.
+
+`
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(os.Stderr, "callgated: "+strings.TrimSuffix(line, "\n"))
+		}
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	flags := pflag.NewFlagSet("callgated", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	file := flags.StringP("config", "c", defaultConfig, "read the config from `FILE`")
+	check := flags.Bool("check", false, "read the config and its policies, say what is wrong with them, and exit")
+	text := flags.Bool("text-log", false, "write the log as text, not as JSON")
+	verbose := flags.BoolP("verbose", "v", false, "log details too")
+	showVersion := flags.Bool("version", false, "print the version")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		_, err := io.WriteString(stdout, usage+flags.FlagUsages())
+		return err
+	case err != nil:
+		return fmt.Errorf("%w; see callgated --help", err)
+	case flags.NArg() > 0:
+		return fmt.Errorf("callgated takes no arguments, and got %q", flags.Arg(0))
+	case *showVersion:
+		_, err := fmt.Fprintln(stdout, "callgated "+version())
+		return err
+	}
+	cfg, err := config.Load(*file)
+	if err != nil {
+		return err
+	}
+	if *check {
+		_, err := cfg.LoadPolicies(policies())
+		return err
+	}
+	d := &daemon{file: *file, cfg: cfg, log: logger(stderr, *text, *verbose)}
+	return d.run()
+}
+
+func policies() policy.Loader { return policy.Loader{Builtin: configs.Builtin, Trees: trees.Files} }
+
+func logger(w io.Writer, text, verbose bool) *slog.Logger {
+	opt := &slog.HandlerOptions{}
+	if verbose {
+		opt.Level = slog.LevelDebug
+	}
+	if text {
+		return slog.New(slog.NewTextHandler(w, opt))
+	}
+	return slog.New(slog.NewJSONHandler(w, opt))
+}
+
+// daemon is the process: its socket, its signals and its server.
+type daemon struct {
+	file string
+	cfg  *config.Config
+	log  *slog.Logger
+}
+
+func (d *daemon) run() error {
+	unix.Umask(0o077) // what is for others is told so
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	program, err := supervisorProgram(d.cfg.Program)
+	if err != nil {
+		return err
+	}
+	l, err := d.listen()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s, err := server.New(ctx, server.Options{
+		Config: d.cfg, Loader: policies(), Program: program, Log: d.log,
+		Version: client.Version{Version: release, Commit: commit},
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	srv, ended := s.Serve(ctx, l)
+	d.log.Info("ready", "socket", d.cfg.Socket, "host", d.cfg.Host, "slots", d.cfg.Slots, "supervisor", program)
+	d.notify("READY=1")
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case sig := <-signals:
+			if sig == unix.SIGHUP {
+				d.reload(s)
+				continue
+			}
+			d.stop(s, srv, cancel, signals)
+			return nil
+		}
+	}
+}
+
+// reload takes over a new config, or keeps the old one where it has mistakes.
+func (d *daemon) reload(s *server.Server) {
+	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic()))
+	defer d.notify("READY=1")
+	cfg, err := config.Load(d.file)
+	if err == nil {
+		err = s.Reload(cfg)
+	}
+	if err != nil {
+		d.log.Error("the config was not read again; what was stands", "err", err)
+		return
+	}
+	d.log.Info("reloaded")
+}
+
+// stop ends the daemon; a second signal has it not wait for jobs.
+func (d *daemon) stop(s *server.Server, srv *http.Server, cancel context.CancelFunc, signals <-chan os.Signal) {
+	d.notify("STOPPING=1")
+	d.log.Info("stopping", "stop", d.cfg.Stop)
+	wait, hurry := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		hurry()
+	}()
+	s.Stop(wait)
+	cancel() // long answers end
+	end, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	if err := srv.Shutdown(end); err != nil {
+		_ = srv.Close()
+	}
+	d.log.Info("stopped")
+}
+
+// supervisorProgram finds the callgate that supervises jobs.
+func supervisorProgram(named string) (string, error) {
+	if named != "" {
+		return named, unix.Access(named, unix.X_OK)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	beside := filepath.Join(filepath.Dir(self), "callgate")
+	if unix.Access(beside, unix.X_OK) == nil {
+		return beside, nil
+	}
+	found, err := exec.LookPath("callgate")
+	if err != nil {
+		return "", errors.New("there is no callgate beside callgated nor in PATH; name it in the config: supervisor: /usr/local/bin/callgate")
+	}
+	return filepath.Abs(found)
+}
+
+// listen takes the socket that systemd passes, or makes one.
+func (d *daemon) listen() (*net.UnixListener, error) {
+	l, err := passed()
+	if l != nil || err != nil {
+		return l, err
+	}
+	if err := os.MkdirAll(filepath.Dir(d.cfg.Socket), 0o755); err != nil {
+		return nil, err
+	}
+	if conn, err := net.Dial("unix", d.cfg.Socket); err == nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%s: another callgated listens there", d.cfg.Socket)
+	}
+	if st, err := os.Lstat(d.cfg.Socket); err == nil && st.Mode()&os.ModeSocket != 0 {
+		if err := os.Remove(d.cfg.Socket); err != nil { // of a daemon that was killed
+			return nil, err
+		}
+	}
+	l, err = net.ListenUnix("unix", &net.UnixAddr{Name: d.cfg.Socket, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, os.Chmod(d.cfg.Socket, os.FileMode(d.cfg.Mode))
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"callgate/supervisor/client"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test binary stands in for callgated. Its callgate is built, or named by
+// CALLGATE_PROGRAM.
+const standIn = "CALLGATED_STAND_IN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(standIn) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+var callgate = sync.OnceValues(func() (string, error) {
+	if program := os.Getenv("CALLGATE_PROGRAM"); program != "" {
+		return program, nil
+	}
+	dir, err := os.MkdirTemp("", "callgated-test")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // jobs' users execute what is in it
+		return "", err
+	}
+	program := filepath.Join(dir, "callgate")
+	out, err := exec.Command("go", "build", "-tags", "netgo,osusergo", "-o", program, "../callgate").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build callgate: %w\n%s", err, out)
+	}
+	return program, err
+})
+
+// host is a daemon's folder, and the daemon while one runs there.
+type host struct {
+	t   *testing.T
+	dir string
+	cmd *exec.Cmd
+	log bytes.Buffer
+	*client.Client
+}
+
+// newHost makes the folder of a daemon. What jobs write is below what everyone
+// may enter.
+func newHost(t *testing.T, config string) *host {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cgd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program, err := callgate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{t: t, dir: dir, Client: client.New(filepath.Join(dir, "s"))}
+	h.configure("supervisor: " + program + "\n" + config)
+	t.Cleanup(func() {
+		h.kill()
+		h.killRuns()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", h.log.String())
+		}
+	})
+	return h
+}
+
+func (h *host) configure(config string) {
+	h.t.Helper()
+	root := "\nroot-jobs: true"
+	if strings.Contains(config, "root-jobs") {
+		root = ""
+	}
+	text := "callgated: 1\nsocket: s\nstate: state" + root + "\n" + config
+	if !strings.Contains(config, "default:") {
+		text += "\ndefault: [builtin:ci]\n"
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "c.yaml"), []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// killRuns ends the supervisors that a killed daemon has left.
+func (h *host) killRuns() {
+	pids, _ := filepath.Glob("/proc/[0-9]*/fd/6")
+	for _, fd := range pids {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") {
+			var pid int
+			fmt.Sscanf(fd, "/proc/%d/", &pid)
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
+
+// start starts the daemon and waits until it takes jobs.
+func (h *host) start() {
+	h.t.Helper()
+	h.cmd = exec.Command("/proc/self/exe", "--config", filepath.Join(h.dir, "c.yaml"), "--text-log", "-v")
+	h.cmd.Env = append(os.Environ(), standIn+"=1")
+	h.cmd.Stderr = &h.log
+	if err := h.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	for range 3000 {
+		if _, err := h.List(context.Background(), client.Query{Limit: 1}); err == nil {
+			return
+		}
+		if unix.Kill(h.cmd.Process.Pid, 0) != nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.t.Fatal("the daemon does not start")
+}
+
+func (h *host) kill() {
+	if h.cmd != nil {
+		_ = h.cmd.Process.Kill()
+		_ = h.cmd.Wait()
+		h.cmd = nil
+	}
+}
+
+// stop ends the daemon as systemd does.
+func (h *host) stop() {
+	h.t.Helper()
+	if err := h.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.cmd.Wait(); err != nil {
+		h.t.Errorf("the daemon ended with %v", err)
+	}
+	h.cmd = nil
+}
+
+func running(t *testing.T, config string) *host {
+	t.Helper()
+	h := newHost(t, config)
+	h.start()
+	return h
+}
+
+func (h *host) submit(r *client.Request) *client.Job {
+	h.t.Helper()
+	j, err := h.Submit(h.t.Context(), r, "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return j
+}
+
+func shell(script string) *client.Request { return &client.Request{Argv: []string{"sh", "-c", script}} }
+
+func (h *host) wait(id string) *client.Job {
+	h.t.Helper()
+	j, err := h.Wait(h.t.Context(), id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return j
+}
+
+func (h *host) output(id string, kind client.EventKind) string {
+	h.t.Helper()
+	body, err := h.Output(h.t.Context(), id, kind, 0, false)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer body.Close()
+	b, err := io.ReadAll(body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/config"
+	"callgate/supervisor/server/work"
+)
+
+var labelPattern = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
+
+// check finds the first thing in a request that cannot be.
+func check(req *client.Request) error {
+	if len(req.Argv) == 0 || req.Argv[0] == "" {
+		return invalid("/argv", "a command is missing")
+	}
+	for i, arg := range req.Argv {
+		if strings.ContainsRune(arg, 0) {
+			return invalid(fmt.Sprintf("/argv/%d", i), "has a NUL in it")
+		}
+	}
+	for name, value := range req.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			return invalid("/env/"+name, "cannot be a variable")
+		}
+	}
+	if req.Retries < 0 || req.Retries > 100 {
+		return invalid("/retries", "from 0 to 100")
+	}
+	if err := checkLabels(req); err != nil {
+		return err
+	}
+	if err := checkLimits(req.Limits); err != nil {
+		return err
+	}
+	return checkFiles(req)
+}
+
+func checkLabels(req *client.Request) error {
+	for field, labels := range map[string]map[string]string{"/labels/": req.Labels, "/requires/": req.Requires} {
+		for name, value := range labels {
+			if !labelPattern.MatchString(name) || len(value) > 1024 {
+				return invalid(field+name, "a name of up to 63 letters, digits and . _ / -, and a value of up to 1024 bytes")
+			}
+		}
+	}
+	return nil
+}
+
+func checkFiles(req *client.Request) error {
+	switch {
+	case req.Folder != "" && (!filepath.IsAbs(req.Folder) || strings.ContainsRune(req.Folder, 0)):
+		return invalid("/folder", "an absolute path")
+	case req.Copy && req.Folder == "":
+		return invalid("/copy", "there is no folder to copy")
+	case len(req.Files) > 0 && req.Folder != "" && !req.Copy:
+		return invalid("/files", "files go into a folder of the job's own, or into a copy")
+	}
+	seen := map[string]bool{}
+	for i, f := range req.Files {
+		field := fmt.Sprintf("/files/%d", i)
+		if err := work.CheckName(f.Path); err != nil {
+			return invalid(field+"/path", err.Error())
+		}
+		if seen[path.Clean(f.Path)] {
+			return invalid(field+"/path", "is there twice")
+		}
+		seen[path.Clean(f.Path)] = true
+		if err := checkContent(field, &f.Content); err != nil {
+			return err
+		}
+	}
+	for i, p := range req.Collect {
+		if err := work.CheckPattern(p); err != nil {
+			return invalid(fmt.Sprintf("/collect/%d", i), err.Error())
+		}
+	}
+	if len(req.Files) > 10000 || len(req.Collect) > 100 {
+		return invalid("/files", "up to 10000 files, and 100 patterns to collect")
+	}
+	if req.Stdin != nil {
+		return checkContent("/stdin", &req.Stdin.Content)
+	}
+	return nil
+}
+
+func checkContent(field string, c *client.Content) error {
+	if c.Text != "" && len(c.Base64) > 0 {
+		return invalid(field, "text or base64, not both")
+	}
+	return nil
+}
+
+// checkLimits refuses what cannot be, and what this callgate cannot enforce:
+// nothing runs with a limit that does not hold.
+func checkLimits(l *client.Limits) error {
+	if l == nil {
+		return nil
+	}
+	if l.WallSeconds < 0 || l.WallSeconds > 1e9 {
+		return invalid("/limits/wall_seconds", "from 0 to 1e9")
+	}
+	if l.OutputBytes < 0 {
+		return invalid("/limits/output_bytes", "not less than 0")
+	}
+	for name, set := range map[string]bool{
+		"cpu_seconds": l.CPUSeconds != 0, "memory_bytes": l.MemoryBytes != 0, "processes": l.Processes != 0,
+		"open_files": l.OpenFiles != 0, "file_bytes": l.FileBytes != 0,
+	} {
+		if set {
+			return invalid("/limits/"+name, "this callgate cannot enforce it")
+		}
+	}
+	return nil
+}
+
+// named are the policies that a request comes to.
+func (s *Server) named(req *client.Request) []client.Policy {
+	if len(req.Policies) > 0 {
+		return req.Policies
+	}
+	cfg, _ := s.settings()
+	var names []client.Policy
+	for _, name := range cfg.Default {
+		names = append(names, client.Policy{Name: name})
+	}
+	return names
+}
+
+// checkPolicies finds the mistakes of a request's policies.
+func (s *Server) checkPolicies(req *client.Request) error {
+	_, texts := s.settings()
+	set, err := bring(texts, s.named(req))
+	if err != nil {
+		return err
+	}
+	loader := s.opt.Loader
+	loader.ReadFile = set.read
+	_, err = loader.LoadAll(set.names...)
+	return err
+}
+
+// brought are the policies of a job: the config's and its own.
+type brought struct {
+	names []string
+	texts map[string]string
+}
+
+// bring takes texts from a request. None of them can stand for a file of the
+// config's: that is what a ceiling is made of.
+func bring(texts *config.Texts, policies []client.Policy) (*brought, error) {
+	b := &brought{texts: map[string]string{}}
+	for i, p := range policies {
+		field := fmt.Sprintf("/policies/%d", i)
+		if p.Text == "" {
+			if _, known := texts.Files[p.Name]; !known && !strings.HasPrefix(p.Name, "builtin:") {
+				return nil, invalid(field+"/name", fmt.Sprintf("there is no policy %q here; give its text too, or name builtin:NAME", p.Name))
+			}
+			b.names = append(b.names, texts.Source(p.Name))
+			continue
+		}
+		if err := b.own(texts, field+"/text", p.Name, p.Text); err != nil {
+			return nil, err
+		}
+		b.names = append(b.names, p.Name)
+		for name, text := range p.Files {
+			if err := b.own(texts, field+"/files", name, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for name, text := range texts.ByFile {
+		b.texts[name] = text
+	}
+	return b, nil
+}
+
+func (b *brought) own(texts *config.Texts, field, name, text string) error {
+	_, taken := texts.ByFile[filepath.Clean(name)]
+	switch {
+	case name == "" || strings.HasPrefix(name, "builtin:") || strings.HasPrefix(name, "callgated:") || strings.ContainsRune(name, 0):
+		return invalid(field, fmt.Sprintf("%q cannot be the name of a policy of one's own", name))
+	case taken:
+		return invalid(field, fmt.Sprintf("%q is a policy of the host's", name))
+	}
+	if have, twice := b.texts[filepath.Clean(name)]; twice && have != text {
+		return invalid(field, fmt.Sprintf("%q stands for two texts", name))
+	}
+	b.texts[filepath.Clean(name)] = text
+	b.texts[name] = text
+	return nil
+}
+
+func (b *brought) read(name string) ([]byte, error) {
+	if text, ok := b.texts[name]; ok {
+		return []byte(text), nil
+	}
+	if text, ok := b.texts[filepath.Clean(name)]; ok {
+		return []byte(text), nil
+	}
+	return nil, errNotBrought
+}
+
+var errNotBrought = policyError("it is neither sent along nor one of the daemon's policies, and no other file is read")
+
+type policyError string
+
+func (e policyError) Error() string { return string(e) }

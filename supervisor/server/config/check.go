@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+)
+
+var (
+	hostName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+	prefixName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]{0,30}$`)
+	labelName  = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
+)
+
+// check gives what cannot be, one line each.
+func (c *Config) check() (wrong []string) {
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	c.Host = strings.ReplaceAll(c.Host, ".", "-")
+	if c.Version != 1 {
+		fail("callgated: %d: this callgated reads version 1; the file begins with callgated: 1", c.Version)
+	}
+	if !hostName.MatchString(c.Host) {
+		fail("host: %q: up to 63 letters, digits, - and _", c.Host)
+	}
+	if !prefixName.MatchString(c.Prefix) {
+		fail("prefix: %q: up to 31 letters, digits and _", c.Prefix)
+	}
+	if c.Slots < 1 || c.Slots > 10000 {
+		fail("slots: %d: from 1 to 10000", c.Slots)
+	}
+	if c.Replica < 1 || c.Replica > 5 {
+		fail("replicas: %d: from 1 to 5", c.Replica)
+	}
+	if c.Stop != "leave" && c.Stop != "finish" && c.Stop != "kill" {
+		fail("stop: %q: leave, finish or kill", c.Stop)
+	}
+	if len(c.Default) == 0 {
+		fail("default: no policy; builtin:default is one")
+	}
+	if c.DeadAfter < Duration(3*HeartbeatEvery) {
+		fail("dead-after: less than %s, three signs of life", 3*HeartbeatEvery)
+	}
+	if c.Request < 64<<10 {
+		fail("request: less than 64KiB")
+	}
+	c.checkNames(fail)
+	return wrong
+}
+
+func (c *Config) checkNames(fail func(string, ...any)) {
+	for name := range c.Labels {
+		if !labelName.MatchString(name) {
+			fail("labels: %q: up to 63 letters, digits and . _ / -", name)
+		}
+	}
+	for name, file := range c.Policies {
+		if name == "" || strings.ContainsAny(name, "/: \n") {
+			fail("policies: %q: a name without / and :", name)
+		}
+		if !filepath.IsAbs(file) {
+			fail("policies: %s: a file", name)
+		}
+	}
+	for _, list := range [][]string{c.Default, c.Ceiling} {
+		for _, name := range list {
+			if _, known := c.Policies[name]; !known && !strings.HasPrefix(name, "builtin:") {
+				fail("%q is neither builtin:NAME nor one of policies", name)
+			}
+		}
+	}
+}
+
+// nearest hints at a key that is like an unknown one.
+func nearest(key string) string {
+	for _, known := range keys(reflect.TypeFor[Config]()) {
+		if distance(key, known) <= 2 {
+			return fmt.Sprintf("; did you mean %q?", known)
+		}
+	}
+	return ""
+}
+
+// keys are those of the file, of all depths.
+func keys(t reflect.Type) (all []string) {
+	if t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		all = append(all, t.Field(i).Tag.Get("yaml"))
+		all = append(all, keys(t.Field(i).Type)...)
+	}
+	return all
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

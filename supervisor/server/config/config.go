@@ -1,0 +1,212 @@
+// Package config is callgated's configuration: a YAML file, read as strictly as
+// policies are.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Config is the whole file.
+type Config struct {
+	Version int               `yaml:"callgated"` // 1
+	Socket  string            `yaml:"socket"`
+	Mode    Mode              `yaml:"socket-mode"` // of the socket's file
+	State   string            `yaml:"state"`       // the daemon's folder
+	Program string            `yaml:"supervisor"`  // the callgate that supervises jobs; "": the one beside callgated, or in PATH
+	Host    string            `yaml:"host"`        // this host's name in the queue
+	Labels  map[string]string `yaml:"labels"`
+	Slots   int               `yaml:"slots"` // jobs at once
+
+	NATS    []string `yaml:"nats"`   // URLs of servers to share; none: one in this process
+	Prefix  string   `yaml:"prefix"` // of the names of buckets and streams there
+	Replica int      `yaml:"replicas"`
+
+	Policies map[string]string `yaml:"policies"` // files, by the names that jobs call them
+	Default  []string          `yaml:"default"`  // policies of jobs that name none
+	Ceiling  []string          `yaml:"ceiling"`  // policies that every job is under as well
+
+	Operators Accounts `yaml:"operators"` // who may see and end everybody's jobs
+	Submit    Accounts `yaml:"submit"`    // who may submit; none named: everyone
+	Root      bool     `yaml:"root-jobs"` // whether jobs may run as root
+
+	Quota  Quota            `yaml:"quota"`  // of each user
+	Quotas map[string]Quota `yaml:"quotas"` // of single users, and of members of groups as @NAME
+	Limits Limits           `yaml:"limits"` // of each job, at most
+
+	Keep      Duration `yaml:"keep"`       // how long ended jobs are kept
+	Grace     Duration `yaml:"grace"`      // how long a stop waits for running jobs with stop: finish
+	Stop      string   `yaml:"stop"`       // leave, finish or kill: what becomes of running jobs when the daemon stops
+	DeadAfter Duration `yaml:"dead-after"` // how long a silent host is taken for alive
+	Reserve   Size     `yaml:"reserve"`    // disk that jobs leave free
+	Request   Size     `yaml:"request"`    // the greatest body of a request
+}
+
+// Accounts are users and groups, by name or number.
+type Accounts struct {
+	Users  []string `yaml:"users"`
+	Groups []string `yaml:"groups"`
+}
+
+// Quota is what one user may have.
+type Quota struct {
+	Queued  int `yaml:"queued"`  // jobs that have not ended
+	Running int `yaml:"running"` // jobs at once
+	Stored  int `yaml:"stored"`  // jobs in all, ended ones too
+}
+
+// Limits are what one job may use at most.
+type Limits struct {
+	WallTime Duration `yaml:"wall-time"` // 0: no limit
+	Output   Size     `yaml:"output"`    // standard output and error together
+	Audit    Size     `yaml:"audit"`
+	Files    Size     `yaml:"files"` // collected files
+}
+
+// Default is what is not said in the file.
+func defaults() Config {
+	name, _ := os.Hostname() // "" is told as a mistake below
+	return Config{
+		Socket: "/run/callgated/callgated.sock", Mode: 0o666, State: "/var/lib/callgated", Host: name, Slots: 2 * runtime.NumCPU(),
+		Prefix: "callgate", Replica: 1, Default: []string{"builtin:default"},
+		Quota:  Quota{Queued: 10000, Running: 1000, Stored: 100000},
+		Limits: Limits{Output: 64 << 20, Audit: 16 << 20, Files: 64 << 20},
+		Keep:   Duration(7 * 24 * time.Hour), Grace: Duration(30 * time.Second), Stop: "leave", DeadAfter: Duration(30 * time.Second),
+		Reserve: 64 << 20, Request: 16 << 20,
+	}
+}
+
+// Load reads a config. The error has every mistake, with file and line where
+// that is known.
+func Load(file string) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, text)
+}
+
+// Parse is Load of a text at hand. Paths in it are relative to file's folder.
+func Parse(file string, text []byte) (*Config, error) {
+	c := defaults()
+	dec := yaml.NewDecoder(strings.NewReader(string(text)))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil {
+		return nil, mistakes(file, err)
+	}
+	folder := filepath.Dir(file)
+	for _, path := range []*string{&c.Socket, &c.State, &c.Program} {
+		*path = within(folder, *path)
+	}
+	for name, path := range c.Policies {
+		c.Policies[name] = within(folder, path)
+	}
+	if wrong := c.check(); len(wrong) > 0 {
+		return nil, fmt.Errorf("%s: %s", file, strings.Join(wrong, "\n"+file+": "))
+	}
+	return &c, nil
+}
+
+func within(folder, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	abs, err := filepath.Abs(filepath.Join(folder, path))
+	if err != nil {
+		return path
+	}
+	return abs
+}
+
+var unknownField = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
+
+// mistakes puts the file before each line of the parser's complaints, and says
+// them in the user's words.
+func mistakes(file string, err error) error {
+	lines := strings.Split(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
+	var out []string
+	for _, l := range lines {
+		l = strings.TrimSpace(l)
+		if l == "unmarshal errors:" || l == "" {
+			continue
+		}
+		if l == "EOF" {
+			l = "the file says nothing; it begins with callgated: 1"
+		}
+		number, what, ok := strings.Cut(strings.TrimPrefix(l, "line "), ": ")
+		if !ok {
+			number, what = "", l
+		}
+		if m := unknownField.FindStringSubmatch(what); m != nil {
+			what = fmt.Sprintf("unknown key %q%s", m[1], nearest(m[1]))
+		}
+		if number != "" {
+			number += ":"
+		}
+		out = append(out, strings.TrimSuffix(fmt.Sprintf("%s:%s %s", file, number, what), " "))
+	}
+	return fmt.Errorf("%s", strings.Join(out, "\n"))
+}
+
+// Size is bytes: a number, with KiB, MiB or GiB where that is meant.
+type Size int64
+
+// UnmarshalYAML reads a size.
+func (s *Size) UnmarshalYAML(n *yaml.Node) error {
+	text, unit := n.Value, int64(1)
+	for name, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(text, name); ok {
+			text, unit = strings.TrimSpace(rest), u
+		}
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || v < 0 || v > (1<<62)/unit {
+		return fmt.Errorf("line %d: %q is no size; write 64MiB", n.Line, n.Value)
+	}
+	*s = Size(v * unit)
+	return nil
+}
+
+// Duration is a time such as 30s, 10m or 24h.
+type Duration time.Duration
+
+// UnmarshalYAML reads a duration.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := time.ParseDuration(n.Value)
+	if err != nil || v < 0 {
+		return fmt.Errorf("line %d: %q is no time; write 30s, 10m or 24h", n.Line, n.Value)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Mode is permissions in octal.
+type Mode uint32
+
+// UnmarshalYAML reads a mode.
+func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 32)
+	if err != nil || v > 0o777 {
+		return fmt.Errorf("line %d: %q are no permissions; write 0666", n.Line, n.Value)
+	}
+	*m = Mode(v)
+	return nil
+}
+
+// Over gives the quota with what it does not say from another.
+func (q Quota) Over(base Quota) Quota {
+	for _, n := range []struct{ has, from *int }{{&q.Queued, &base.Queued}, {&q.Running, &base.Running}, {&q.Stored, &base.Stored}} {
+		if *n.has == 0 {
+			*n.has = *n.from
+		}
+	}
+	return q
+}

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"callgate/policy"
+)
+
+// HeartbeatEvery is how often a host says that it is alive.
+const HeartbeatEvery = time.Second
+
+// Texts are the policies of a config as they were when it was loaded.
+type Texts struct {
+	// ByFile are the texts of all files that the config's policies are made of.
+	ByFile map[string]string
+	// Files are the names of the config's policies, and their files.
+	Files map[string]string
+}
+
+const maxPolicy = 1 << 20 // bytes, as package policy has it
+
+// LoadPolicies reads all policies of the config, and reports the mistakes of all
+// of them. base has the built-in ones.
+func (c *Config) LoadPolicies(base policy.Loader) (*Texts, error) {
+	t := &Texts{ByFile: map[string]string{}, Files: c.Policies}
+	base.ReadFile = t.read
+	names := append(append([]string{}, c.Default...), c.Ceiling...)
+	for name := range c.Policies {
+		names = append(names, name)
+	}
+	for i, name := range names {
+		names[i] = t.Source(name)
+	}
+	if _, err := base.LoadAll(names...); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Source is what a loader calls a policy: the file of one of the config's, or
+// the built-in's own name.
+func (t *Texts) Source(name string) string {
+	if file, ok := t.Files[name]; ok {
+		return file
+	}
+	return name
+}
+
+func (t *Texts) read(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	t.ByFile[name] = string(b)
+	return b, nil
+}

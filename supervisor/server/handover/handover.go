@@ -1,0 +1,100 @@
+// Package handover is what the daemon and the supervisor of one job, a process of its
+// own (`callgate supervise`), have between them: the job's description, the
+// descriptors that the process is started with, and its last word.
+//
+// The supervisor runs as the job's user. It gets open descriptors rather than
+// names: the folder that they lie in is the daemon's, and the job's user
+// may not change what is there.
+package handover
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"callgate/supervisor/client"
+)
+
+// Version is that of this package's forms. A supervisor that is of another
+// version than its daemon refuses the job.
+const Version = 1
+
+// Descriptors of a supervisor beside 0, the command's standard input, and 2, its
+// own complaints.
+const (
+	SpecFD    = 3 + iota // Spec as JSON
+	JournalFD            // package journal, at its end
+	ResultFD             // Result as JSON and a newline, once
+	ControlFD            // a FIFO: the daemon's orders, one a line
+	AliveFD              // a FIFO, to write: a byte whenever the journal has grown, its end when this process is gone
+	BegunFD              // gets a byte before the command's first instruction
+	FilesFD              // a tar of the files that were collected
+	FiltersFD            // gets the compiled filters, where they had to be made
+	InputFD              // a FIFO's other end, which keeps the command's input open; only with Spec.InputOpen
+)
+
+// Orders on ControlFD. OrderSignal and OrderGroup take a signal's number after a space.
+const (
+	OrderKill   = "kill"
+	OrderEnd    = "end" // of the command's open input
+	OrderSignal = "signal"
+	OrderGroup  = "group" // a signal to the command's process group
+)
+
+// Spec is what a supervisor is to do.
+type Spec struct {
+	Version  int
+	ID       string
+	Argv     []string
+	Env      []string // NAME=VALUE, all of it
+	Work     string   // the working folder, absolute
+	CopyOf   string   // a folder to copy into Work first; "": none
+	Own      bool     // Work is the job's own: files are put there
+	Files    []client.File
+	Collect  []string
+	Policies []string // names, of Texts' keys and builtin:NAME
+	// Texts are all policies that are not built in, by name: nothing is read from
+	// the file system.
+	Texts     map[string]string
+	State     string // the daemon's folder, which no job reaches but for its own
+	InputOpen bool
+	Filters   []byte // ready filters as the supervisor before made them; may be nil
+
+	WallSeconds float64 // 0: no limit
+	OutputBytes int64
+	AuditBytes  int64
+	FilesBytes  int64 // of collected files
+	Reserve     int64 // bytes to leave free on the daemon's disk
+}
+
+// Result is a supervisor's last word.
+type Result struct {
+	client.Result
+	Usage        client.Usage
+	StdoutBytes  int64
+	StderrBytes  int64
+	DroppedBytes int64
+	Ran          bool // the command was started
+}
+
+// WriteResult writes r so that ReadResult can tell whether it is whole.
+func WriteResult(w io.Writer, r *Result) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// ReadResult reads what WriteResult wrote, nil where it was not wholly written.
+func ReadResult(b []byte) (*Result, error) {
+	if len(b) == 0 || b[len(b)-1] != '\n' {
+		return nil, nil
+	}
+	r := new(Result)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("a job's result: %w", err)
+	}
+	return r, nil
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"callgate/supervisor/client"
+)
+
+// hosts are those that share the queue. How long one has been silent is counted
+// in this daemon's own heartbeats, and only while the store answers: clocks of
+// other hosts do not matter, nor does a time in which nobody could be heard.
+type hosts struct {
+	mu     sync.Mutex
+	byName map[string]*client.Host
+	silent map[string]int
+	gone   map[string]int // hosts that were never heard of, or said goodbye
+}
+
+func newHosts() *hosts {
+	return &hosts{byName: map[string]*client.Host{}, silent: map[string]int{}, gone: map[string]int{}}
+}
+
+func (h *hosts) heard(name string, host *client.Host, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if host == nil {
+		delete(h.byName, name)
+		return
+	}
+	host.Seen = at.UTC()
+	h.byName[name] = host
+	h.silent[name] = 0
+}
+
+// tick is one heartbeat.
+func (h *hosts) tick() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name := range h.byName {
+		h.silent[name]++
+	}
+	for name := range h.gone {
+		h.gone[name]++
+	}
+}
+
+// dead gives whether a host has been silent for so many heartbeats. One that was
+// never heard of is given as long from when it is first asked about.
+func (h *hosts) dead(beats int) func(name string) bool {
+	return func(name string) bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.byName[name] != nil {
+			return h.silent[name] > beats
+		}
+		h.gone[name] += 0 // counted from now on
+		return h.gone[name] > beats
+	}
+}
+
+func (h *hosts) list() []client.Host {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]client.Host, 0, len(h.byName))
+	for _, host := range h.byName {
+		out = append(out, *host)
+	}
+	slices.SortFunc(out, func(a, b client.Host) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}

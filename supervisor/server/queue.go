@@ -1,0 +1,255 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/handover"
+	"callgate/supervisor/server/runs"
+	"callgate/supervisor/server/store"
+)
+
+// schedule starts queued jobs while there is room.
+func (s *Server) schedule(ctx context.Context) {
+	for {
+		for s.startNext(ctx) {
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+	}
+}
+
+// startNext starts a job, if there is one, and room.
+func (s *Server) startNext(ctx context.Context) bool {
+	cfg, _ := s.settings()
+	s.mu.Lock()
+	full := s.stopping || len(s.busy) >= cfg.Slots
+	s.mu.Unlock()
+	if full || ctx.Err() != nil || s.store.Alive() != nil {
+		return false
+	}
+	r := s.index.next(func(r *store.Record) bool { return s.canRun(r) })
+	if r == nil || !s.take(r.Job.ID) {
+		return false
+	}
+	s.all.Go(func() {
+		s.attempt(ctx, r)
+		s.leave(r.Job.ID)
+	})
+	return true
+}
+
+// canRun says whether this host may run a job. Precondition: the index's mu is
+// held.
+func (s *Server) canRun(r *store.Record) bool {
+	if r.Pinned != "" && r.Pinned != s.host {
+		return false
+	}
+	cfg, _ := s.settings()
+	for name, value := range r.Job.Requires {
+		if cfg.Labels[name] != value {
+			return false
+		}
+	}
+	s.mu.Lock()
+	busy := s.busy[r.Job.ID]
+	s.mu.Unlock()
+	return !busy && s.index.running[r.UID] < quotaOf(cfg, r.UID, r.GID, r.Groups).Running && mayRunHere(r.UID)
+}
+
+// take notes that this daemon deals with a job; false: it does already.
+func (s *Server) take(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[id] {
+		return false
+	}
+	s.busy[id] = true
+	return true
+}
+
+func (s *Server) leave(id string) {
+	s.mu.Lock()
+	delete(s.busy, id)
+	s.mu.Unlock()
+	s.prod()
+}
+
+// attempt claims a job, runs it and settles it.
+func (s *Server) attempt(ctx context.Context, known *store.Record) {
+	r, err := s.claim(ctx, known)
+	if err != nil {
+		if !errors.Is(err, store.ErrConflict) && ctx.Err() == nil {
+			s.log.Error("claim a job", "job", known.Job.ID, "err", err)
+		}
+		return
+	}
+	run, err := s.start(ctx, r)
+	if err != nil {
+		s.log.Error("start a job", "job", r.Job.ID, "err", err)
+		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: 125, Message: err.Error()}})
+		return
+	}
+	s.log.Info("job started", "job", r.Job.ID, "user", r.Job.User, "attempt", r.Job.Attempt)
+	if now, _ := s.index.get(r.Job.ID); now != nil && now.Kill {
+		s.killRun(r.Job.ID)
+	}
+	s.follow(ctx, r, run)
+}
+
+// claim makes a job this host's, or fails.
+func (s *Server) claim(ctx context.Context, known *store.Record) (*store.Record, error) {
+	r, err := s.store.Get(ctx, known.Job.ID)
+	if err != nil {
+		return nil, err
+	}
+	if r.Job.State != client.Queued {
+		s.index.put(r)
+		return nil, store.ErrConflict
+	}
+	r.Claim = store.Claim{Host: s.host, Token: rand.Text(), Boot: s.boot}
+	r.Job.State, r.Job.Host, r.Job.Started = client.Running, s.host, time.Now().UTC()
+	r.Job.Attempt++
+	return s.sure(ctx, r)
+}
+
+// sure stores a record, and where the answer is lost asks until it is known
+// whether it was stored. The claim's token tells.
+func (s *Server) sure(ctx context.Context, r *store.Record) (*store.Record, error) {
+	err := s.store.Update(ctx, r)
+	for wait := 50 * time.Millisecond; err != nil && !errors.Is(err, store.ErrConflict); wait = min(2*wait, 2*time.Second) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+		now, getErr := s.store.Get(ctx, r.Job.ID)
+		switch {
+		case errors.Is(getErr, store.ErrNotFound):
+			return nil, getErr
+		case getErr != nil:
+			continue
+		case now.Claim.Token == r.Claim.Token && now.Job.State == r.Job.State:
+			r, err = now, nil
+		case now.Revision != r.Revision:
+			return nil, store.ErrConflict
+		default:
+			err = s.store.Update(ctx, r)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.index.put(r)
+	return r, nil
+}
+
+// follow waits for a run's end and settles the job.
+func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
+	published := s.publish(ctx, r, run)
+	select {
+	case <-ctx.Done():
+		return // the next daemon finds it
+	case <-run.Done():
+	}
+	published()
+	result, err := run.Result()
+	if result == nil {
+		s.ended(ctx, r, run.Begun(), err)
+		return
+	}
+	s.settle(ctx, r, result)
+}
+
+// ended settles a job whose supervisor is gone without a result. A command that
+// has not begun is run again, and is none the wiser.
+func (s *Server) ended(ctx context.Context, r *store.Record, begun bool, why error) {
+	switch {
+	case r.Kill || s.killed(r.Job.ID):
+		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}})
+	case begun:
+		s.log.Warn("job lost", "job", r.Job.ID, "err", why)
+		s.lose(ctx, r, why.Error())
+	case why != nil && s.runs.Get(r.Job.ID) != nil && s.runs.Get(r.Job.ID).Ours():
+		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: 125, Message: why.Error()}})
+	default:
+		s.change(ctx, r, func(r *store.Record) {
+			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
+			r.Job.Attempt--
+		})
+	}
+}
+
+func (s *Server) killed(id string) bool {
+	r, _ := s.index.get(id)
+	return r != nil && r.Kill
+}
+
+// lose has a job run again, if it may be, or ends it as lost.
+func (s *Server) lose(ctx context.Context, r *store.Record, why string) {
+	s.change(ctx, r, func(r *store.Record) {
+		if r.Job.Attempt <= r.Job.Retries && !r.Kill {
+			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
+			return
+		}
+		conclude(r, &handover.Result{Result: client.Result{Cause: client.ByLoss, Status: 125, Message: why}})
+	})
+}
+
+// settle stores how a job ended.
+func (s *Server) settle(ctx context.Context, r *store.Record, result *handover.Result) {
+	s.change(ctx, r, func(r *store.Record) { conclude(r, result) })
+}
+
+func conclude(r *store.Record, result *handover.Result) {
+	r.Job.State, r.Job.Ended, r.Job.Usage = client.Ended, time.Now().UTC(), result.Usage
+	r.Job.StdoutBytes, r.Job.StderrBytes, r.Job.DroppedBytes = result.StdoutBytes, result.StderrBytes, result.DroppedBytes
+	end := result.Result
+	r.Job.Result = &end
+	if r.Kill && !result.Ran && end.Cause != client.ByLoss {
+		r.Job.Result = &client.Result{Cause: client.ByKill, Status: 125, Message: "killed before it ran"}
+	}
+}
+
+// change changes a job that this daemon has claimed, and goes on trying until
+// that is stored, or the claim is no longer this one's.
+func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Record)) {
+	token := r.Claim.Token
+	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
+		now, err := s.store.Get(ctx, r.Job.ID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && (now.Claim.Token != token || now.Job.State != client.Running) {
+			return
+		}
+		if err == nil {
+			do(now)
+			if err = s.store.Update(ctx, now); err == nil {
+				s.index.put(now)
+				s.tell(now)
+				return
+			}
+		}
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		s.log.Error("store a job", "job", r.Job.ID, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// tell logs a job's end.
+func (s *Server) tell(r *store.Record) {
+	if r.Job.Result == nil {
+		s.log.Info("job queued again", "job", r.Job.ID, "attempt", r.Job.Attempt)
+		return
+	}
+	s.log.Info("job ended", "job", r.Job.ID, "user", r.Job.User, "cause", r.Job.Result.Cause, "status", r.Job.Result.Status)
+}

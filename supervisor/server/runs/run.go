@@ -1,0 +1,153 @@
+package runs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"callgate/supervisor/server/handover"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run is one attempt at a job on this host.
+type Run struct {
+	ID      string
+	Attempt int
+
+	dir     string
+	pid     int // of the supervisor, 0 where a daemon before this one has started it
+	alive   *os.File
+	control *os.File
+	done    chan struct{}
+
+	mu     sync.Mutex
+	grew   chan struct{} // closed when there is more
+	result *handover.Result
+	err    error
+	gone   bool
+	input  input
+}
+
+// Done is closed when the supervisor is gone.
+func (r *Run) Done() <-chan struct{} { return r.done }
+
+// Grew is closed when the journal has grown, or the run is over, since this was
+// called.
+func (r *Run) Grew() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.grew
+}
+
+func (r *Run) over() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone
+}
+
+// Over says whether all of the journal is there.
+func (r *Run) Over() bool { return r.over() }
+
+// Result is the supervisor's last word; nil where it has none, and then the
+// error has its complaints. To be called when Done.
+func (r *Run) Result() (*handover.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.result, r.err
+}
+
+// Ours says whether this process started the supervisor.
+func (r *Run) Ours() bool { return r.pid != 0 }
+
+// Begun says whether the command may have begun.
+func (r *Run) Begun() bool {
+	st, err := os.Stat(filepath.Join(r.dir, "begun"))
+	return err == nil && st.Size() > 0
+}
+
+// watch returns when the supervisor is gone.
+func (r *Run) watch() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.alive.Read(buf)
+		if err == nil && n > 0 {
+			r.tell(false)
+			continue
+		}
+		break // io.EOF: nobody holds the other end any more
+	}
+	r.reap()
+	r.read()
+	r.close()
+	r.tell(true)
+}
+
+// reap waits for the supervisor, which is ending, if it is this process's child.
+func (r *Run) reap() {
+	for r.pid != 0 {
+		if _, err := unix.Wait4(r.pid, nil, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (r *Run) read() {
+	b, err := os.ReadFile(filepath.Join(r.dir, "result"))
+	var result *handover.Result
+	if err == nil {
+		result, err = handover.ReadResult(b)
+	}
+	if err == nil && result == nil {
+		err = errors.New("the job's supervisor ended without a word")
+		if text := tail(filepath.Join(r.dir, "log")); text != "" {
+			err = fmt.Errorf("the job's supervisor ended: %s", text)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result, r.err = result, err
+}
+
+func (r *Run) tell(gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.grew)
+	r.grew = make(chan struct{})
+	r.gone = gone
+}
+
+func (r *Run) close() {
+	_ = r.alive.Close()
+	if r.control != nil {
+		_ = r.control.Close()
+	}
+	r.input.close()
+}
+
+// order tells the supervisor something. A FIFO that takes nothing more has
+// orders enough.
+func (r *Run) order(text string) error {
+	_ = r.control.SetWriteDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(r.control, text+"\n"); err != nil {
+		return fmt.Errorf("tell the job's supervisor: %w", err)
+	}
+	return nil
+}
+
+// Kill ends the job, with every process of it.
+func (r *Run) Kill() error { return r.order(handover.OrderKill) }
+
+// Signal sends a signal to the command, or its process group.
+func (r *Run) Signal(number int, group bool) error {
+	verb := handover.OrderSignal
+	if group {
+		verb = handover.OrderGroup
+	}
+	return r.order(verb + " " + strconv.Itoa(number))
+}

@@ -1,0 +1,226 @@
+// Package runs is the jobs that run on this host: it starts their supervisors,
+// each a process of its own that outlives the daemon, and finds them again.
+//
+// A run's folder, ID.ATTEMPT, has what its supervisor writes (journal, result,
+// begun, files) and two FIFOs. The supervisor holds the writing end of `alive`:
+// when that ends, the supervisor is gone, with all of its sandbox. It reads orders
+// from `control`.
+//
+// # Limits
+//
+// A run that has no `begun` has not executed anything of its command's, as long as
+// the kernel has not crashed since.
+package runs
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"callgate/supervisor/scratch"
+	"callgate/supervisor/server/handover"
+
+	"golang.org/x/sys/unix"
+)
+
+// Host has this host's runs.
+type Host struct {
+	folder  string // where theirs are
+	program string // callgate
+
+	mu      sync.Mutex
+	runs    map[string]*Run // by job
+	filters map[[sha256.Size]byte][]byte
+}
+
+// Identity is whom a run is as.
+type Identity struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+// New makes the host of the daemon's folder, in which runs are below "jobs".
+// program is the callgate that supervises.
+func New(state, program string) (*Host, error) {
+	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, filters: map[[sha256.Size]byte][]byte{}}
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711 // the jobs' users go through, and see no names
+	}
+	for _, dir := range []string{state, h.folder} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Host) path(id string, attempt int) string {
+	return filepath.Join(h.folder, id+"."+strconv.Itoa(attempt))
+}
+
+// Work is the folder of a run's own in which its command works.
+func (h *Host) Work(id string, attempt int) string { return filepath.Join(h.path(id, attempt), "work") }
+
+// Get gives a job's run, whether it has ended or not; nil if this host has none.
+func (h *Host) Get(id string) *Run {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.runs[id]
+}
+
+// Journal opens what an attempt has written so far, whether it still runs or not.
+func (h *Host) Journal(id string, attempt int) (*os.File, error) {
+	return os.Open(filepath.Join(h.path(id, attempt), "journal"))
+}
+
+// Files opens the tar of what was collected.
+func (h *Host) Files(id string, attempt int) (*os.File, error) {
+	return os.Open(filepath.Join(h.path(id, attempt), "files"))
+}
+
+// Known are the jobs and attempts that there are folders of.
+func (h *Host) Known() (map[string]int, error) {
+	list, err := os.ReadDir(h.folder)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]int{}
+	for _, e := range list {
+		id, attempt, _ := strings.Cut(e.Name(), ".")
+		if n, err := strconv.Atoi(attempt); err == nil {
+			known[id] = max(n, known[id])
+		}
+	}
+	return known, nil
+}
+
+// Remove removes what there is of a job. It must have ended.
+func (h *Host) Remove(id string) error {
+	h.mu.Lock()
+	if r := h.runs[id]; r != nil && !r.over() {
+		h.mu.Unlock()
+		return errors.New("remove a job's files: it runs")
+	}
+	delete(h.runs, id)
+	h.mu.Unlock()
+	folders, err := filepath.Glob(filepath.Join(h.folder, id+".*"))
+	for _, folder := range folders {
+		err = errors.Join(err, scratch.RemoveTree(h.folder, filepath.Base(folder)))
+	}
+	return err
+}
+
+// Start starts a run. It must not have been started before, ever: that is the
+// caller's to know, by the store.
+func (h *Host) Start(spec *handover.Spec, as *Identity, attempt int, stdin []byte) (*Run, error) {
+	if err := h.Remove(spec.ID); err != nil { // of an attempt before
+		return nil, err
+	}
+	key := h.ready(spec)
+	r, err := h.start(spec, as, attempt, stdin)
+	if err != nil {
+		return nil, fmt.Errorf("start the job's supervisor: %w", err)
+	}
+	h.mu.Lock()
+	h.runs[spec.ID] = r
+	h.mu.Unlock()
+	go func() {
+		r.watch()
+		h.learn(key, r)
+		close(r.done)
+	}()
+	return r, nil
+}
+
+func (h *Host) start(spec *handover.Spec, as *Identity, attempt int, stdin []byte) (*Run, error) {
+	l := &layout{dir: h.path(spec.ID, attempt)}
+	defer l.close()
+	if err := l.make(spec, as, stdin); err != nil {
+		return nil, err
+	}
+	r, err := h.open(spec.ID, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.connect(); err != nil {
+		r.close()
+		return nil, err
+	}
+	if r.pid, err = l.exec(h.program, as); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Adopt finds a run again that a daemon before this one has started; fs.ErrNotExist
+// says that there is none.
+func (h *Host) Adopt(id string, attempt int) (*Run, error) {
+	r, err := h.open(id, attempt)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	h.runs[id] = r
+	h.mu.Unlock()
+	go func() {
+		r.watch()
+		close(r.done)
+	}()
+	return r, nil
+}
+
+func (h *Host) open(id string, attempt int) (*Run, error) {
+	r := &Run{ID: id, Attempt: attempt, dir: h.path(id, attempt), done: make(chan struct{}), grew: make(chan struct{})}
+	fd, err := unix.Open(filepath.Join(r.dir, "alive"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: filepath.Join(r.dir, "alive"), Err: err}
+	}
+	r.alive = os.NewFile(uintptr(fd), "alive")
+	fd, err = unix.Open(filepath.Join(r.dir, "control"), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		r.close()
+		return nil, &os.PathError{Op: "open", Path: filepath.Join(r.dir, "control"), Err: err}
+	}
+	r.control = os.NewFile(uintptr(fd), "control")
+	return r, nil
+}
+
+const maxFilters = 64 // sets of policies whose filters are kept
+
+// ready gives the run the filters that one before has made of the same policies.
+func (h *Host) ready(spec *handover.Spec) [sha256.Size]byte {
+	b, _ := json.Marshal([]any{spec.Policies, spec.Texts}) // strings always encode
+	key := sha256.Sum256(b)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	spec.Filters = h.filters[key]
+	return key
+}
+
+// learn keeps the filters that a run has made. Nobody trusts them: each start
+// proves them (compile.Options.Ready).
+func (h *Host) learn(key [sha256.Size]byte, r *Run) {
+	made, err := os.ReadFile(filepath.Join(r.dir, "filters"))
+	if err != nil || len(made) == 0 || len(made) > 1<<20 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for old := range h.filters {
+		if len(h.filters) >= maxFilters {
+			delete(h.filters, old)
+		}
+	}
+	h.filters[key] = made
+}

@@ -1,0 +1,329 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/runs"
+	"callgate/supervisor/server/store"
+	"callgate/supervisor/server/work"
+
+	"golang.org/x/sys/unix"
+)
+
+// source is a journal that can be read: of this host's, or as the store has it.
+type source struct {
+	file  io.ReaderAt
+	grew  func() <-chan struct{} // closed when there is more
+	over  func() bool            // there will be no more
+	close func()
+}
+
+func (s *Server) source(ctx context.Context, r *store.Record) (*source, error) {
+	if r.Job.Host != s.host {
+		return s.remote(ctx, r)
+	}
+	f, err := s.runs.Journal(r.Job.ID, r.Job.Attempt)
+	for errors.Is(err, fs.ErrNotExist) && r.Job.State == client.Running { // it is being started
+		change := s.changeOf(r)
+		if change == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, unavailable("the daemon stops")
+		case <-change:
+		case <-time.After(10 * time.Millisecond):
+		}
+		f, err = s.runs.Journal(r.Job.ID, r.Job.Attempt)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &source{file: empty{}, grew: closed, over: func() bool { return true }, close: func() {}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	src := &source{file: f, close: func() { _ = f.Close() }, grew: closed, over: func() bool { return true }}
+	if r.Job.State == client.Running {
+		src.grew, src.over = s.growth(r)
+	}
+	return src, nil
+}
+
+// changeOf is closed at the job's next change; nil if it has changed already.
+func (s *Server) changeOf(r *store.Record) <-chan struct{} {
+	now, change := s.index.get(r.Job.ID)
+	if now == nil || now.Job.State != r.Job.State || now.Job.Attempt != r.Job.Attempt {
+		return nil
+	}
+	return change
+}
+
+// growth is how a running job's journal grows.
+func (s *Server) growth(r *store.Record) (grew func() <-chan struct{}, over func() bool) {
+	run := func() *runs.Run {
+		if run := s.runs.Get(r.Job.ID); run != nil && run.Attempt == r.Job.Attempt {
+			return run
+		}
+		return nil
+	}
+	grew = func() <-chan struct{} {
+		if run := run(); run != nil {
+			return run.Grew()
+		}
+		if change := s.changeOf(r); change != nil {
+			return change
+		}
+		return closed()
+	}
+	over = func() bool {
+		if run := run(); run != nil {
+			return run.Over()
+		}
+		return s.changeOf(r) == nil
+	}
+	return grew, over
+}
+
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+type empty struct{}
+
+func (empty) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }
+
+// remote is a journal as the store has it, in a file that has no name.
+func (s *Server) remote(ctx context.Context, r *store.Record) (*source, error) {
+	fd, err := unix.Open(s.opt.Config.State, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("a file for the job's output: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "journal")
+	ctx, cancel := context.WithCancel(ctx)
+	m := &mirror{more: make(chan struct{}), ended: r.Ended()}
+	go func() {
+		err := s.store.Log(ctx, r.Job.ID, r.Job.Attempt, func(offset int64, piece []byte) error {
+			_, err := f.WriteAt(piece, offset)
+			m.tell(false)
+			return err
+		}, func() { m.tell(m.final()) })
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("read a job's output of another host", "job", r.Job.ID, "err", err)
+		}
+		m.tell(true)
+	}()
+	go func() {
+		for change := s.changeOf(r); change != nil; change = s.changeOf(r) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-change:
+			}
+		}
+		m.end()
+	}()
+	return &source{file: f, grew: m.grew, over: m.over, close: func() { cancel(); _ = f.Close() }}, nil
+}
+
+// mirror is how much of a journal has come from the store.
+type mirror struct {
+	mu    sync.Mutex
+	more  chan struct{}
+	idle  bool // all that there was has come
+	ended bool // and no more is stored
+	all   bool
+}
+
+func (m *mirror) tell(all bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.more)
+	m.more = make(chan struct{})
+	m.all = m.all || all
+}
+
+// final notes that all that there was has come, and says whether that is all.
+func (m *mirror) final() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.idle = true
+	return m.ended
+}
+
+// end notes that the job has ended: its host had stored all before.
+func (m *mirror) end() {
+	m.mu.Lock()
+	m.ended = true
+	m.mu.Unlock()
+	time.Sleep(remoteLag)
+	m.tell(true)
+}
+
+// remoteLag is how long the last messages of a journal may be on their way.
+const remoteLag = 300 * time.Millisecond
+
+func (m *mirror) grew() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.more
+}
+
+func (m *mirror) over() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all
+}
+
+// publish stores a run's journal as it grows, where other daemons are to read it. What it
+// gives waits until all is stored.
+func (s *Server) publish(ctx context.Context, r *store.Record, run *runs.Run) (wait func()) {
+	if !s.store.Shared() {
+		return func() {}
+	}
+	done := make(chan struct{})
+	s.all.Go(func() {
+		defer close(done)
+		for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
+			err := s.publishAll(ctx, r, run)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			s.log.Warn("store a job's output", "job", r.Job.ID, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+		}
+	})
+	return func() { <-done }
+}
+
+func (s *Server) publishAll(ctx context.Context, r *store.Record, run *runs.Run) error {
+	at, err := s.store.Appended(ctx, r.Job.ID, r.Job.Attempt)
+	if err != nil {
+		return err
+	}
+	f, err := s.runs.Journal(r.Job.ID, r.Job.Attempt)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := make([]byte, store.MaxPiece)
+	for {
+		grew, over := run.Grew(), run.Over()
+		n, err := f.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if n > 0 {
+			if err := s.store.Append(ctx, r.Job.ID, r.Job.Attempt, at, buf[:n]); err != nil {
+				return err
+			}
+			at += int64(n)
+			continue
+		}
+		if over {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grew:
+		}
+	}
+	if len(r.Request.Collect) == 0 {
+		return nil
+	}
+	files, err := s.runs.Files(r.Job.ID, r.Job.Attempt)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	return s.store.PutFiles(ctx, r.Job.ID, files)
+}
+
+// collected opens the tar of a job's collected files.
+func (s *Server) collected(r *request, rec *store.Record) (io.ReadCloser, error) {
+	if !rec.Ended() || rec.Job.Attempt == 0 {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	if rec.Job.Host != s.host && s.store.Shared() {
+		return s.store.Files(r.Context(), rec.Job.ID)
+	}
+	f, err := s.runs.Files(rec.Job.ID, rec.Job.Attempt)
+	if errors.Is(err, fs.ErrNotExist) {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	return f, err
+}
+
+func (s *Server) files(w http.ResponseWriter, r *request) error {
+	rec, _, err := s.job(r)
+	if err != nil {
+		return err
+	}
+	tarred, err := s.collected(r, rec)
+	if err != nil {
+		return err
+	}
+	defer tarred.Close()
+	out := client.Files{Files: []client.Collected{}}
+	err = work.Collected(tarred, func(c client.Collected, _ io.Reader) bool {
+		out.Files = append(out.Files, c)
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return answer(w, 200, &out)
+}
+
+func (s *Server) file(w http.ResponseWriter, r *request) error {
+	name := r.query.Get("path")
+	if name == "" {
+		return malformed("path", "which file?")
+	}
+	rec, _, err := s.job(r)
+	if err != nil {
+		return err
+	}
+	tarred, err := s.collected(r, rec)
+	if err != nil {
+		return err
+	}
+	defer tarred.Close()
+	found := false
+	out := newAnswer(w)
+	var copyErr error
+	err = work.Collected(tarred, func(c client.Collected, bytes io.Reader) bool {
+		if found = c.Path == name && c.Missing == ""; found {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			_, copyErr = io.Copy(flusher{out}, bytes)
+		}
+		return found
+	})
+	switch {
+	case err == nil && !found:
+		return notFound()
+	case err != nil || copyErr != nil:
+		return out.fail(errors.Join(err, copyErr))
+	}
+	return out.flush()
+}
+
+// flusher writes pieces of an answer.
+type flusher struct{ out *streamed }
+
+func (f flusher) Write(p []byte) (int, error) { return len(p), f.out.write(p) }

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/handover"
+	"callgate/supervisor/server/runs"
+	"callgate/supervisor/server/store"
+)
+
+// start starts the supervisor of a claimed job.
+func (s *Server) start(ctx context.Context, r *store.Record) (*runs.Run, error) {
+	req, err := s.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.spec(r, req)
+	if err != nil {
+		return nil, err
+	}
+	var stdin []byte
+	if req.Stdin != nil {
+		stdin = req.Stdin.Bytes()
+	}
+	return s.runs.Start(spec, &runs.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, r.Job.Attempt, stdin)
+}
+
+// request is what was asked for, whole.
+func (s *Server) request(ctx context.Context, r *store.Record) (*client.Request, error) {
+	req := r.Request
+	if !r.HasInput {
+		return &req, nil
+	}
+	b, err := s.store.Input(ctx, r.Job.ID)
+	if err != nil {
+		return nil, err
+	}
+	var in input
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, fmt.Errorf("the job's stored input: %w", err)
+	}
+	req.Files, req.Stdin, req.Policies = in.Files, in.Stdin, in.Policies
+	return &req, nil
+}
+
+// spec is what the supervisor is told, with this host's policies and limits as
+// they are now.
+func (s *Server) spec(r *store.Record, req *client.Request) (*handover.Spec, error) {
+	cfg, texts := s.settings()
+	set, err := bring(texts, s.named(req))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range cfg.Ceiling {
+		set.names = append(set.names, texts.Source(name))
+	}
+	spec := &handover.Spec{
+		Version: handover.Version, ID: r.Job.ID, Argv: req.Argv, Env: environ(req.Env, r), Files: req.Files, Collect: req.Collect,
+		Policies: set.names, Texts: set.texts, State: cfg.State, InputOpen: req.Stdin != nil && req.Stdin.Open,
+		WallSeconds: float64(cfg.Limits.WallTime) / 1e9, OutputBytes: int64(cfg.Limits.Output), AuditBytes: int64(cfg.Limits.Audit),
+		FilesBytes: int64(cfg.Limits.Files), Reserve: int64(cfg.Reserve) / 2,
+		Work: req.Folder,
+	}
+	if req.Folder == "" || req.Copy {
+		spec.Own, spec.Work, spec.CopyOf = true, s.runs.Work(r.Job.ID, r.Job.Attempt), req.Folder
+	}
+	if l := req.Limits; l != nil {
+		spec.WallSeconds = least(spec.WallSeconds, l.WallSeconds)
+		spec.OutputBytes = int64(least(float64(spec.OutputBytes), float64(l.OutputBytes)))
+	}
+	return spec, nil
+}
+
+// least is the smaller of two limits, where 0 is none.
+func least(a, b float64) float64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environ is the environment that the policies get to see.
+func environ(asked map[string]string, r *store.Record) []string {
+	env := map[string]string{"PATH": defaultPath, "HOME": r.Home, "USER": r.Job.User}
+	for name, value := range asked {
+		env[name] = value
+	}
+	var lines []string
+	for name, value := range env {
+		lines = append(lines, name+"="+value)
+	}
+	slices.SortFunc(lines, strings.Compare)
+	return lines
+}

@@ -1,0 +1,264 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"callgate/supervisor/client"
+	"callgate/supervisor/server/store"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	bodyTime   = 30 * time.Second // for a whole body to come
+	writeTime  = 30 * time.Second // for a client to take a piece of an answer
+	storeTime  = 20 * time.Second
+	largeInput = 64 << 10 // bytes of input that still go into a record
+)
+
+var keyPattern = regexp.MustCompile(`^[!-~]{1,255}$`)
+
+func (s *Server) submit(w http.ResponseWriter, r *request) error {
+	if err := s.takes(); err != nil {
+		return err
+	}
+	key, err := r.key()
+	if err != nil {
+		return err
+	}
+	req := new(client.Request)
+	if err := s.body(w, r, req); err != nil {
+		return err
+	}
+	as, err := runsAs(r.cfg, r.who, req.User)
+	if err != nil {
+		return err
+	}
+	rec, err := s.record(req, as)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
+	defer cancel()
+	status := 201
+	if rec, status, err = s.keep(ctx, r, rec, key); err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/jobs/"+rec.Job.ID)
+	return answer(w, status, s.public(rec))
+}
+
+func (r *request) key() (string, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" && len(r.Header.Values("Idempotency-Key")) == 0 {
+		return "", nil
+	}
+	if !keyPattern.MatchString(key) {
+		return "", malformed("Idempotency-Key", "up to 255 visible ASCII characters")
+	}
+	sum := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("%d.%s", r.who.uid, hex.EncodeToString(sum[:])), nil
+}
+
+// body reads a JSON body, strictly. Only some are read at once: what they weigh
+// is the daemon's memory.
+func (s *Server) body(w http.ResponseWriter, r *request, v any) error {
+	select {
+	case s.bodies <- struct{}{}:
+		defer func() { <-s.bodies }()
+	case <-r.Context().Done():
+		return unavailable("too many requests at once")
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	body := http.MaxBytesReader(w, r.Body, int64(r.cfg.Request))
+	text, err := io.ReadAll(body)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		return malformed("", "the body breaks off: "+err.Error())
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return strict(text, v)
+}
+
+func strict(text []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		field := ""
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			field = "/" + strings.ReplaceAll(wrong.Field, ".", "/")
+		}
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			field = "/" + strings.Trim(name, `"`)
+		}
+		return malformed(field, strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return malformed("", "something stands behind the JSON value")
+	}
+	return nil
+}
+
+// record makes a job of a request.
+func (s *Server) record(req *client.Request, as *account) (*store.Record, error) {
+	if err := check(req); err != nil {
+		return nil, err
+	}
+	if err := s.checkPolicies(req); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(text)
+	rec := &store.Record{
+		UID: as.uid, GID: as.gid, Groups: as.groups, Home: as.home(), Request: *req, Digest: hex.EncodeToString(digest[:]),
+		Job: client.Job{
+			ID: newID(time.Now()), User: as.name(), State: client.Queued, Argv: req.Argv, Limits: req.Limits, Folder: req.Folder,
+			Labels: req.Labels, Requires: req.Requires, Submitted: time.Now().UTC(), Retries: req.Retries,
+		},
+	}
+	for _, p := range s.named(req) {
+		rec.Job.Policies = append(rec.Job.Policies, p.Name)
+	}
+	rec.InputOpen = req.Stdin != nil && req.Stdin.Open
+	if req.Folder != "" || rec.InputOpen {
+		rec.Pinned = s.host
+	}
+	return rec, nil
+}
+
+// newID makes an id, which sorts by time.
+func newID(now time.Time) string {
+	const digits = "0123456789abcdefghijklmnopqrstuv"
+	id := make([]byte, 26)
+	ms := uint64(now.UnixMilli())
+	for i := 9; i >= 0; i-- {
+		id[i] = digits[ms&31]
+		ms >>= 5
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	for i, b := range random {
+		id[10+i] = digits[b&31]
+	}
+	return string(id)
+}
+
+// keep stores a new job, or gives the one that the key stands for already.
+func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key string) (*store.Record, int, error) {
+	if key != "" {
+		rec.Key = key
+		id, err := s.store.Key(ctx, key, rec.Job.ID)
+		if err != nil {
+			return nil, 0, err
+		}
+		if id != rec.Job.ID {
+			rec.Job.ID = id
+			if old, err := s.store.Get(ctx, id); err == nil {
+				return same(old, rec)
+			} else if !errors.Is(err, store.ErrNotFound) {
+				return nil, 0, err
+			}
+		}
+	}
+	leave, err := s.admit(r, rec)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer leave()
+	err = s.create(ctx, rec)
+	if errors.Is(err, store.ErrConflict) && key != "" {
+		old, err := s.store.Get(ctx, rec.Job.ID)
+		if err != nil {
+			return nil, 0, err
+		}
+		return same(old, rec)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	s.index.put(rec)
+	return rec, 201, nil
+}
+
+func same(old, rec *store.Record) (*store.Record, int, error) {
+	if old.Digest != rec.Digest || old.UID != rec.UID {
+		return nil, 0, client.NewProblem(client.KeyReused, 409, "")
+	}
+	return old, 200, nil
+}
+
+// create stores the record, and apart from it what is too large.
+func (s *Server) create(ctx context.Context, rec *store.Record) error {
+	whole := rec.Request
+	input, err := json.Marshal(input{whole.Files, whole.Stdin, whole.Policies})
+	if err != nil {
+		return err
+	}
+	if len(input) > largeInput {
+		if err := s.store.PutInput(ctx, rec.Job.ID, input); err != nil {
+			return err
+		}
+		rec.HasInput, rec.Request.Files, rec.Request.Stdin, rec.Request.Policies = true, nil, nil, nil
+	}
+	return s.store.Create(ctx, rec)
+}
+
+// input is what of a request may be large.
+type input struct {
+	Files    []client.File
+	Stdin    *client.Stdin
+	Policies []client.Policy
+}
+
+// admit sees to disk and quotas. Until leave is called, the job counts.
+func (s *Server) admit(r *request, rec *store.Record) (leave func(), err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(r.cfg.State, &st); err != nil {
+		return nil, fmt.Errorf("statfs %s: %w", r.cfg.State, err)
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < int64(r.cfg.Reserve) {
+		p := client.NewProblem(client.Full, 507, fmt.Sprintf("%s are free, and %s are held back for what runs", sizeText(free), sizeText(int64(r.cfg.Reserve))))
+		p.Hint = "remove jobs that have ended"
+		return nil, p
+	}
+	quota := quotaOf(r.cfg, rec.UID, rec.GID, rec.Groups)
+	queued, running, stored := s.index.has(rec.UID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	coming := s.coming[rec.UID]
+	switch {
+	case queued+running+coming >= quota.Queued:
+		return nil, client.NewProblem(client.Quota, 429, fmt.Sprintf("%d jobs have not ended, and no more are allowed", queued+running))
+	case stored+coming >= quota.Stored:
+		p := client.NewProblem(client.Quota, 429, fmt.Sprintf("%d jobs are stored, and no more are allowed", stored))
+		p.Hint = "remove jobs that have ended"
+		return nil, p
+	}
+	s.coming[rec.UID]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.coming[rec.UID]--; s.coming[rec.UID] == 0 {
+			delete(s.coming, rec.UID)
+		}
+	}, nil
+}
