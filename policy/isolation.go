@@ -21,6 +21,9 @@ const (
 
 var isolations = []string{"pid", "net", "ipc", "mount", "uts", "cgroup"}
 
+// Isolations are the words that ParseIsolation reads.
+func Isolations() []string { return append([]string{"all"}, isolations...) }
+
 // ParseIsolation reads one word; "all" is all of them.
 func ParseIsolation(word string) (Isolation, error) {
 	if word == "all" {
@@ -55,7 +58,7 @@ func (s Set) Isolation() Isolation {
 
 // isolate reads one word or a list of them.
 func (r *reader) isolate(n *node) {
-	words := append([]string{"all"}, isolations...)
+	words := Isolations()
 	items := r.list(n, oneOf(words))
 	for i := range items {
 		word, err := ParseIsolation(items[i].text)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,10 +21,31 @@ func isolated(t *testing.T, what, policy, dir string, argv ...string) outcome {
 	return trial{policy: policy, quiet: true, flags: []string{"--isolate", what}, dir: dir}.run(t, argv...)
 }
 
+// needNamespaces ends a test where namespaces cannot be had.
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	if why := mayUnshare(); why != "" {
+		lacking(t, "namespaces: "+why)
+	}
+}
+
+var mayUnshare = sync.OnceValue(func() string {
+	flags := "-mnipf"
+	if os.Getuid() != 0 {
+		flags = "-Urmnipf"
+	}
+	out, err := exec.Command("unshare", flags, "--mount-proc", "true").CombinedOutput()
+	if err != nil {
+		return firstLine(string(out))
+	}
+	return ""
+})
+
 const openPolicy = "callgate: 1\ndefault: allow\nsyscalls: []\ncompat: {i386: same, x32: same}\n"
 
 // TestIsolateNamespaces: each word gives what it says, and no more.
 func TestIsolateNamespaces(t *testing.T) {
+	needNamespaces(t)
 	spaces := map[string]string{"pid": "pid", "net": "net", "ipc": "ipc", "mount": "mnt", "uts": "uts", "cgroup": "cgroup"}
 	for _, what := range []string{"pid", "net", "ipc", "mount", "uts", "cgroup", "net,ipc", "all"} {
 		t.Run(what, func(t *testing.T) {
@@ -45,16 +67,23 @@ func TestIsolateNamespaces(t *testing.T) {
 
 // TestIsolateByPolicy: a policy can ask for it, and a mistake is told.
 func TestIsolateByPolicy(t *testing.T) {
+	needNamespaces(t)
 	for text, want := range map[string]string{"pid": "2\n", "[net, pid]": "2\n", "all": "2\n"} {
 		trial{policy: openPolicy + "isolate: " + text + "\n", quiet: true}.run(t, "sh", "-c", "echo $$").want(t, 0, want)
 	}
 	trial{policy: openPolicy + "isolate: [pids]\n", quiet: true}.run(t, "true").fails(t, `unknown isolation "pids"; did you mean "pid"?`)
 	isolated(t, "pids", openPolicy, "", "true").fails(t, `unknown isolation "pids"`)
+	file := filepath.Join(openFolder(t), "p.yaml")
+	writeFile(t, file, openPolicy+"isolate: [mount, pid]\n")
+	if out, err := exec.Command("callgate", "check", file).CombinedOutput(); err != nil || !strings.Contains(string(out), "  isolates          pid, mount\n") {
+		t.Errorf("check: %v, %s", err, out)
+	}
 }
 
 // TestIsolatePid: the sandbox sees and reaches its own processes alone; what loses
 // its parent is reaped; ends and signals are as ever.
 func TestIsolatePid(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	run := func(argv ...string) outcome { return isolated(t, "pid", openPolicy, "", argv...) }
 	run("sh", "-c", "echo $$ $PPID; cd /proc; echo [0-9]*").want(t, 0, "2 1\n1 2\n")
@@ -78,6 +107,7 @@ func TestIsolatePid(t *testing.T) {
 // TestIsolatePidSignals: what is sent to callgate reaches the command, and what
 // kills callgate ends the sandbox, process 1 too.
 func TestIsolatePidSignals(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 		ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
@@ -103,6 +133,7 @@ func TestIsolatePidSignals(t *testing.T) {
 // TestIsolateKilled: SIGKILL of callgate at any moment leaves nothing, process 1
 // included, whose environment an ordinary user cannot look into.
 func TestIsolateKilled(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	for i := range 20 {
 		token := rand.Text()
@@ -128,6 +159,7 @@ func TestIsolateKilled(t *testing.T) {
 
 // TestIsolateNet: there is a loopback, and nothing else.
 func TestIsolateNet(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	const script = `import socket
 s = socket.create_server(("127.0.0.1", 0))
@@ -144,6 +176,7 @@ except OSError as e:
 // TestIsolateMount: the system can be read, and only what a policy names, and
 // what is the sandbox's own, be written.
 func TestIsolateMount(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	dir := openFolder(t)
 	for _, sub := range []string{"w", "r"} {
@@ -193,6 +226,7 @@ func TestIsolateMount(t *testing.T) {
 // TestIsolateNames: rules on files and programs are about names as the command
 // sees them: in a /tmp and a /proc of its own, and through links there.
 func TestIsolateNames(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	const policy = `callgate: 1
 default: allow
@@ -242,6 +276,7 @@ func readlink(t *testing.T, name string) string {
 
 // TestIsolateTools: what bubblewrap is used for runs so as well.
 func TestIsolateTools(t *testing.T) {
+	needNamespaces(t)
 	t.Parallel()
 	dir := openFolder(t)
 	writeFile(t, filepath.Join(dir, "x.c"), "#include <stdio.h>\nint main(void) { puts(\"built\"); }\n")
@@ -257,6 +292,7 @@ func TestIsolateTools(t *testing.T) {
 
 // TestIsolateCorners: what is hard to trace is so in a pid namespace as well.
 func TestIsolateCorners(t *testing.T) {
+	needNamespaces(t)
 	for _, policy := range cornerPolicies {
 		for _, line := range []string{"stop-group", "fork-stop 30", "die-stopped 30", "exec-stopped 20", "exec-thread /bin/echo x", "leader-stop", "vfork-exit", "waits-stopped", "kill-forker 50"} {
 			t.Run(line, func(t *testing.T) {
@@ -294,6 +330,7 @@ var escapes = []string{
 // or rules on them that callgate itself enforces. In both, the command may make
 // any call but those that isolation itself denies.
 func TestIsolateEscapes(t *testing.T) {
+	needNamespaces(t)
 	dir := openFolder(t)
 	witness := filepath.Join(dir, "witness")
 	writeFile(t, witness, "whole")
@@ -325,6 +362,7 @@ func TestIsolateEscapes(t *testing.T) {
 
 // TestIsolateHandedDown: a descriptor from outside is no way out either.
 func TestIsolateHandedDown(t *testing.T) {
+	needNamespaces(t)
 	dir := openFolder(t)
 	witness := filepath.Join(dir, "witness")
 	writeFile(t, witness, "whole")
@@ -349,6 +387,7 @@ func TestIsolateHandedDown(t *testing.T) {
 
 // TestIsolateRefused: where it cannot be had nothing runs, and why is told.
 func TestIsolateRefused(t *testing.T) {
+	needNamespaces(t) // those in which there are none
 	const withoutNamespaces = "unshare -U -r sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all --bounding-set=-all "
 	out, err := exec.Command("bash", "-c", withoutNamespaces+"callgate run -p builtin:compute --isolate net -- echo ran'").CombinedOutput()
 	text := string(out)

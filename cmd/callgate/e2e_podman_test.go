@@ -48,6 +48,11 @@ func TestPodman(t *testing.T) {
 			t.Errorf("%q: want %q, got %q, error %v", tt.argv, tt.want, got, err)
 		}
 	}
+	out, err := podman.run("/callgate", "run", "-q", "-p", "/policy.yaml", "--isolate", "pid", "--", "/tracee", "exit", "0")
+	if err == nil || !strings.Contains(out, "callgate: cannot isolate pid: ") ||
+		!strings.Contains(out, "still decides what /policy.yaml says of syscalls, files") {
+		t.Errorf("isolation: %v, %q", err, out)
+	}
 }
 
 // podman runs commands in containers of an image that is made from scratch.

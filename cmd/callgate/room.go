@@ -16,6 +16,7 @@ import (
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/terminal"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
@@ -48,6 +49,16 @@ func (r *room) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&r.user, "user", "", "for root: run as `USER[:GROUP]`, names or numbers, without other groups")
 	flags.StringVar(&r.umask, "umask", "", "the command's file mode creation mask, `MODE` in octal")
 	flags.IntVar(&r.nice, "nice", 0, "add `N` to the command's niceness")
+}
+
+// completeIsolation offers the words of a list that is perhaps begun.
+func completeIsolation(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	list := begun[:strings.LastIndexByte(begun, ',')+1]
+	var words []string
+	for _, word := range policy.Isolations() {
+		words = append(words, list+word)
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // enter checks what was asked for, and makes dir absolute.

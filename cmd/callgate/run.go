@@ -70,6 +70,7 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 		socketFlag(flags, &f.socket)
 	})
 	addTopic(cmd, "room", "the command's folder, environment, user and terminal", f.room.flags)
+	_ = cmd.RegisterFlagCompletionFunc("isolate", completeIsolation) // it fails only for a flag that is not there
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"callgate/supervisor/launch"
 )
 
-// Restricted says which setting of the system keeps this process from
-// namespaces; "" if none of those that are known does.
+// Restricted says what may keep this process from namespaces; "" if nothing that
+// is known does.
 func Restricted() string {
 	if launch.HasPrivilege() {
 		return ""
@@ -25,7 +26,23 @@ func Restricted() string {
 			return strings.ReplaceAll(s.file, "/", ".") + " is " + s.value
 		}
 	}
+	if statusField("Seccomp") == "2" {
+		return "a seccomp filter, such as a container's, restricts callgate itself"
+	}
 	return ""
+}
+
+// procHidden says whether something is mounted in /proc (mount_too_revealing in
+// fs/namespace.c). The folder for binfmt_misc hides nothing.
+func procHidden() bool {
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && strings.HasPrefix(fields[4], "/proc/") && fields[4] != "/proc/sys/fs/binfmt_misc" {
+			return true
+		}
+	}
+	return false
 }
 
 // namespaces tries what --isolate asks for.
@@ -47,14 +64,18 @@ func namespaces() Feature {
 		if runtime.GOARCH == "arm64" {
 			code = exitARM64
 		}
-		if err := execute(elf64(code), &os.ProcAttr{Sys: &syscall.SysProcAttr{Cloneflags: flags}}); err != nil {
+		err := execute(elf64(code), &os.ProcAttr{Sys: &syscall.SysProcAttr{Cloneflags: flags}})
+		if err == nil && n.name == "pid" && !launch.HasPrivilege() && procHidden() {
+			err = errors.New("parts of /proc are hidden, and the kernel gives no other then")
+		}
+		if err != nil {
 			lacks = append(lacks, n.name+": "+err.Error())
 		} else {
 			has = append(has, n.name)
 		}
 	}
-	if why := Restricted(); why != "" {
-		f.Status, lacks = No, []string{why}
+	if why := Restricted(); why != "" && len(lacks) > 0 {
+		f.Status, lacks = No, append(lacks, why)
 	}
 	if len(has) == 0 {
 		f.Status = No
