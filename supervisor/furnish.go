@@ -41,7 +41,9 @@ func (f *furnisher) mounts() []launch.Mount {
 		if !slices.Contains(f.writable, "/") {
 			f.add(launch.Mount{Act: launch.FreezeAll, Path: "/"})
 		}
-		f.fresh("/tmp", "mode=1777")
+		if there("/tmp") {
+			f.fresh("/tmp", "mode=1777")
+		}
 		f.devices()
 	}
 	if f.isolation&policy.IsolatePid != 0 {
@@ -157,16 +159,16 @@ func (f *furnisher) devices() {
 		return
 	}
 	first := len(f.list)
-	for _, node := range nodes {
+	names := slices.DeleteFunc(slices.Clone(nodes), func(node string) bool { return !there("/dev/" + node) })
+	for _, node := range names {
 		f.add(launch.Mount{Act: launch.Take, Path: "/dev/" + node})
 	}
 	if f.terminal != "" {
 		f.add(launch.Mount{Act: launch.Take, Path: f.terminal})
 	}
 	f.add(launch.Mount{Act: launch.New, Path: "/dev", Type: "tmpfs", Data: "mode=755", Flags: unix.MS_NOSUID | unix.MS_NOEXEC})
-	names := nodes
 	if f.terminal != "" {
-		names = append(slices.Clone(nodes), "console") // by which ttyname(3) finds it
+		names = append(names, "console") // by which ttyname(3) finds it
 	}
 	for i, node := range names {
 		f.add(launch.Mount{Act: launch.File, Path: "/dev/" + node})

@@ -121,7 +121,12 @@ const writes = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMO
 // writable are the places that the policy lets the command write to, by the
 // ruleset that permits all that it permits. Without a section files it names none.
 func (s *sandbox) writable(cmd *Command) []string {
-	list := slices.Clone(cmd.Writable)
+	var list []string
+	for _, p := range cmd.Writable {
+		if canonical, err := filepath.EvalSymlinks(p); err == nil {
+			list = append(list, canonical)
+		}
+	}
 	if b := s.plan.Sections(); b == nil || !b.Has(policy.Files) {
 		return list
 	}
@@ -211,7 +216,7 @@ func (s *sandbox) enterRoom(stage *launch.Stage, room *launch.Room, domain *laun
 		if err != nil {
 			return 0, err
 		}
-		first, s.inner = child, true
+		first, s.inner, s.keeper = child, true, stage.PID
 	}
 	for {
 		stop, err := s.kernel.Wait()
@@ -309,8 +314,8 @@ func (s *sandbox) begin() int {
 // abandon ends what was started of a sandbox that cannot be.
 func (s *sandbox) abandon(pids ...int) {
 	for _, pid := range pids {
-		if pid > 0 {
-			_ = unix.Kill(pid, unix.SIGKILL) // a child, or traced: the number is still its
+		if pid > 0 && s.kernel.Traced(pid) { // or a child: the number is still its
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	}
 	for {

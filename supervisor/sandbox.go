@@ -34,6 +34,7 @@ type sandbox struct {
 	expecting, held int
 	root            int  // of an isolated sandbox, 0 for none
 	inner           bool // it counts processes itself
+	keeper          int  // its process 1, which is not traced; 0 for none
 	confined        bool // in a Landlock domain: it is to act on itself alone
 
 	// For the sections that are about more than numbers:

@@ -130,6 +130,41 @@ func TestIsolatePidSignals(t *testing.T) {
 	}
 }
 
+// TestIsolateStopped: a stop of the whole process group, process 1 included, is a
+// stop and no more.
+func TestIsolateStopped(t *testing.T) {
+	needNamespaces(t)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
+	defer cancel()
+	r := trial{policy: openPolicy, quiet: true, flags: []string{"--isolate", "all"}}.prepare(t, ctx, "bash", "-c", "echo ready; read; echo end")
+	in, err := r.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(pipe)
+	out.ReadString('\n')
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := syscall.Kill(-r.cmd.Process.Pid, sig); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	in.Write([]byte("\n"))
+	line, err := out.ReadString('\n')
+	r.cmd.Wait()
+	if got := statusOf(r.cmd.ProcessState); got != 0 || line != "end\n" {
+		t.Errorf("status %d, %q, %v", got, line, err)
+	}
+}
+
 // TestIsolateKilled: SIGKILL of callgate at any moment leaves nothing, process 1
 // included, whose environment an ordinary user cannot look into.
 func TestIsolateKilled(t *testing.T) {
