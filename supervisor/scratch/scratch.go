@@ -2,7 +2,7 @@
 // run ends. A policy asks for it by `private-tmp: true`.
 //
 // The folder is locked (flock(2)) while its run lasts. A callgate that died left
-// its folder behind unlocked; the next one that makes a folder there removes it.
+// its folder behind unlocked; one that makes a folder there later removes it.
 // What lies in a folder is the sandbox's work and may be hostile: removing
 // follows no link, enters no mount, and takes neither depth nor missing
 // permissions for an obstacle.
@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,17 +35,21 @@ type Folder struct {
 var names = regexp.MustCompile(`^callgate-[A-Z2-7]{16}$`)
 
 // New makes a folder that only its owner may enter, in base or, where that is
-// "", in the system's temporary folder (os.TempDir), and removes there what dead
-// runs of the same user have left.
+// "", in the system's temporary folder (os.TempDir). One in sweepEvery removes
+// there what dead runs of the same user have left.
 func New(base string) (*Folder, error) {
-	f, err := newIn(base)
+	f, err := newIn(base, mathrand.N(sweepEvery) == 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a private temporary folder: %w", err)
 	}
 	return f, nil
 }
 
-func newIn(base string) (*Folder, error) {
+// sweepEvery is how many folders are made for one look at all names beside them:
+// where temporary folders are full, that look takes longer than all else here.
+const sweepEvery = 16
+
+func newIn(base string, sweeping bool) (*Folder, error) {
 	if base == "" {
 		base = os.TempDir()
 	}
@@ -56,7 +61,9 @@ func newIn(base string) (*Folder, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: base, Err: err}
 	}
-	sweep(at)
+	if sweeping {
+		sweep(at)
+	}
 	for {
 		name := "callgate-" + rand.Text()[:16] // short: sockets in it have 108 bytes (unix(7))
 		if err := unix.Mkdirat(at, name, 0o700); err != nil {

@@ -13,7 +13,18 @@ import (
 
 func make1(t *testing.T, base string) *Folder {
 	t.Helper()
-	f, err := New(base)
+	return makeIn(t, base, false)
+}
+
+// makeSwept makes a folder after what dead runs left was removed.
+func makeSwept(t *testing.T, base string) *Folder {
+	t.Helper()
+	return makeIn(t, base, true)
+}
+
+func makeIn(t *testing.T, base string, sweeping bool) *Folder {
+	t.Helper()
+	f, err := newIn(base, sweeping)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +171,7 @@ func TestSweep(t *testing.T) {
 	if err := os.Symlink(outside, link); err != nil {
 		t.Fatal(err)
 	}
-	next := make1(t, base)
+	next := makeSwept(t, base)
 	if there(dead.Path) {
 		t.Error("a dead run's folder is left")
 	}
@@ -179,6 +190,27 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepComes: what a dead run left goes without anybody asking for it. That
+// sixteen times sweepEvery starts all pass it by happens once in ten million.
+func TestSweepComes(t *testing.T) {
+	base := t.TempDir()
+	dead := make1(t, base)
+	dead.abandon()
+	for range 16 * sweepEvery {
+		f, err := New(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if !there(dead.Path) {
+			return
+		}
+	}
+	t.Error("a dead run's folder is left")
+}
+
 // TestSweepOthers: root leaves alone what is another user's.
 func TestSweepOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -190,7 +222,7 @@ func TestSweepOthers(t *testing.T) {
 	if err := os.Chown(f.Path, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if err := make1(t, base).Remove(); err != nil || !there(f.Path) {
+	if err := makeSwept(t, base).Remove(); err != nil || !there(f.Path) {
 		t.Errorf("it is there: %v, error %v", there(f.Path), err)
 	}
 }
@@ -204,7 +236,7 @@ func TestManyAtOnce(t *testing.T) {
 	for range many {
 		go func() {
 			for range 50 {
-				f, err := New(base)
+				f, err := newIn(base, true)
 				if err == nil && !there(f.Path) {
 					err = fmt.Errorf("%s was removed", f.Path)
 				}
