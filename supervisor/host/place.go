@@ -22,7 +22,9 @@ import (
 // Place is where a command is to run, for policy.Set.Bind: its folder, the
 // user's home, the command's environment, and what links and host names mean
 // here and now. dir "" is the caller's own folder.
-func Place(dir string, env []string) (policy.Place, error) {
+func Place(dir string, env []string) (policy.Place, error) { return place(dir, env, new(linker)) }
+
+func place(dir string, env []string, l *linker) (policy.Place, error) {
 	if dir == "" {
 		here, err := os.Getwd()
 		if err != nil {
@@ -30,7 +32,7 @@ func Place(dir string, env []string) (policy.Place, error) {
 		}
 		dir = here
 	}
-	return policy.Place{Dir: dir, Home: home(), Env: env, Links: new(linker).follow, Lookup: lookup}, nil
+	return policy.Place{Dir: dir, Home: home(), Env: env, Links: l.follow, Lookup: lookup}, nil
 }
 
 // home is the user's home folder: what HOME says or, where it says nothing, the
@@ -45,12 +47,14 @@ func home() string {
 	return "" // ~ stands for nothing
 }
 
-// linker follows symbolic links from this process's point of view.
+// linker follows symbolic links from this process's point of view. It looks at each
+// name once: a policy has hundreds, and most of a start can be looks.
 type linker struct {
 	once     sync.Once
 	resolver *resolve.Resolver // nil: names stay as they are
 	self     resolve.Task
-	known    map[string]string // folders
+	known    map[string]string        // where names lead
+	found    map[string]compile.Found // what is at those that no link is above
 }
 
 // follow follows the symbolic links in a path as far as it exists.
@@ -58,7 +62,7 @@ func (l *linker) follow(name string) string {
 	l.once.Do(func() {
 		l.resolver, _ = resolve.New()
 		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
-		l.known = map[string]string{}
+		l.known = make(map[string]string, 512)
 	})
 	if name = path.Clean(name); l.resolver == nil {
 		return name
@@ -83,9 +87,11 @@ func (l *linker) ask(name string) string {
 	if base == "" {
 		return name
 	}
-	name = strings.TrimSuffix(l.lead(path.Clean(dir)), "/") + "/" + base
-	var st unix.Stat_t
-	if unix.Lstat(name, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK || name == "/proc/self" || name == "/proc/thread-self" {
+	folder := l.lead(path.Clean(dir))
+	if beneath := strings.TrimSuffix(folder, "/") + "/"; beneath != dir {
+		name = beneath + base
+	}
+	if l.under(folder, name) != compile.Link || name == "/proc/self" || name == "/proc/thread-self" {
 		return name
 	}
 	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, name, true)
@@ -99,6 +105,28 @@ func (l *linker) ask(name string) string {
 		return "/proc/self" + rest
 	}
 	return found.Path
+}
+
+// under looks at a name in a folder: in one that is missing nothing is there.
+func (l *linker) under(folder, name string) compile.Found {
+	if there, known := l.found[folder]; known && there == compile.Missing {
+		l.found[name] = compile.Missing
+		return compile.Missing
+	}
+	return l.look(name)
+}
+
+// look says what is at a canonical path, for compile.Host.
+func (l *linker) look(name string) compile.Found {
+	there, known := l.found[name]
+	if !known {
+		if l.found == nil {
+			l.found = make(map[string]compile.Found, 512)
+		}
+		there = launch.Look(name)
+		l.found[name] = there
+	}
+	return there
 }
 
 // text follows a link that leads nowhere by what it says.
@@ -126,7 +154,8 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 	if !set.HasSections() {
 		return compile.Options{}, nil
 	}
-	at, err := Place(dir, env)
+	l := new(linker)
+	at, err := place(dir, env, l)
 	if err != nil {
 		return compile.Options{}, err
 	}
@@ -135,7 +164,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 		return compile.Options{}, err
 	}
 	opts := compile.Options{Sections: sections}
-	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(sections, in(at.Dir, start)))
+	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(sections, in(at.Dir, start), l))
 	return opts, nil
 }
 
@@ -148,12 +177,12 @@ func in(dir, name string) string {
 }
 
 // facts are what a ruleset depends on here.
-func facts(b *policy.Sections, start string) compile.Host {
+func facts(b *policy.Sections, start string, l *linker) compile.Host {
 	version, err := launch.LandlockABI()
 	if err != nil {
 		version = 0
 	}
-	h := compile.Host{ABI: version, Look: launch.Look, Procs: procs()}
+	h := compile.Host{ABI: version, Look: l.look, Procs: procs()}
 	if b.Has(policy.Exec) {
 		h.Loaders = launch.Loaders()
 	}

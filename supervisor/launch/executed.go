@@ -2,7 +2,6 @@ package launch
 
 import (
 	"bytes"
-	"debug/elf"
 	"encoding/binary"
 	"io"
 	"os"
@@ -116,12 +115,20 @@ const elfHeaderSize = 64
 // (load_elf_phdrs).
 const phdrsMost = 65536 / 32
 
+// Of elf.h. Package debug/elf, which has them too, brings readers of other formats
+// along, each of which every start would set up.
+const (
+	eiClass    = 4
+	elfClass64 = 2
+	ptInterp   = 3
+)
+
 // elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c). The
 // file is whoever's: package debug/elf does not claim to stand that.
 func elfInterpreter(f io.ReaderAt, header []byte) string {
 	le := binary.LittleEndian
 	var at, size, count int64
-	wide := header[elf.EI_CLASS] == byte(elf.ELFCLASS64)
+	wide := header[eiClass] == elfClass64
 	if wide {
 		at, size, count = int64(le.Uint64(header[32:])), int64(le.Uint16(header[54:])), int64(le.Uint16(header[56:]))
 	} else {
@@ -136,7 +143,7 @@ func elfInterpreter(f io.ReaderAt, header []byte) string {
 			return ""
 		}
 		at += size
-		if elf.ProgType(le.Uint32(p[:])) != elf.PT_INTERP {
+		if le.Uint32(p[:]) != ptInterp {
 			continue
 		}
 		if wide {

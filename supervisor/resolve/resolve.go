@@ -110,8 +110,7 @@ func New() (*Resolver, error) {
 		r.Close()
 		return nil, fmt.Errorf("/proc: %w", err)
 	}
-	text, err := os.ReadFile("/proc/sys/fs/protected_symlinks")
-	r.protected = err != nil || !bytes.HasPrefix(text, []byte("0"))
+	r.protected = !r.unprotected()
 	fd, errno := r.openLinkless([]byte("/\x00"))
 	if r.walkOnly = errno != 0; !r.walkOnly {
 		shut(fd)
@@ -132,6 +131,18 @@ func (r *Resolver) open() (err error) {
 	}
 	r.self, err = unix.Openat(r.proc, strconv.Itoa(os.Getpid())+"/fd", pathOnly|unix.O_DIRECTORY, 0)
 	return err
+}
+
+// unprotected says whether fs.protected_symlinks is off for certain.
+func (r *Resolver) unprotected() bool {
+	fd, err := unix.Openat(r.proc, "sys/fs/protected_symlinks", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer shut(fd)
+	var text [1]byte
+	n, err := unix.Read(fd, text[:])
+	return err == nil && n == 1 && text[0] == '0'
 }
 
 // ours says whether a proc counts processes as this one does: its numbers are

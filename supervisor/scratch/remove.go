@@ -19,6 +19,9 @@ func remove(base int, name string, fd int) error {
 	if err := unix.Fchmod(fd, 0o700); err != nil {
 		return err
 	}
+	if still(base, name, &is) && unix.Unlinkat(base, name, unix.AT_REMOVEDIR) == nil {
+		return nil // it was empty
+	}
 	e := emptying{top: fd}
 	for {
 		list, err := entries(fd)

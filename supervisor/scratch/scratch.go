@@ -15,7 +15,6 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,9 +29,18 @@ type Folder struct {
 	fd   int // the folder itself, locked
 }
 
-// names are those of folders that this package makes: 16 letters and digits that
-// nobody else comes upon.
-var names = regexp.MustCompile(`^callgate-[A-Z2-7]{16}$`)
+// Folders that this package makes are called prefix and then so many letters and
+// digits that nobody else comes upon.
+const (
+	prefix  = "callgate-"
+	letters = 16 // of base32: A to Z, 2 to 7
+)
+
+// ours says whether this package makes folders of that name.
+func ours(name string) bool {
+	rest, is := strings.CutPrefix(name, prefix)
+	return is && len(rest) == letters && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
 
 // New makes a folder that only its owner may enter, in base or, where that is
 // "", in the system's temporary folder (os.TempDir). One in sweepEvery removes
@@ -65,7 +73,7 @@ func newIn(base string, sweeping bool) (*Folder, error) {
 		sweep(at)
 	}
 	for {
-		name := "callgate-" + rand.Text()[:16] // short: sockets in it have 108 bytes (unix(7))
+		name := prefix + rand.Text()[:letters] // short: sockets in it have 108 bytes (unix(7))
 		if err := unix.Mkdirat(at, name, 0o700); err != nil {
 			unix.Close(at)
 			return nil, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
@@ -144,7 +152,7 @@ func sweep(base int) {
 		return
 	}
 	for _, name := range list {
-		if !names.MatchString(name) {
+		if !ours(name) {
 			continue
 		}
 		if fd, err := claim(base, name); err == nil {

@@ -52,7 +52,7 @@ func there(name string) bool {
 func TestFolder(t *testing.T) {
 	base := t.TempDir()
 	f := make1(t, base)
-	if filepath.Dir(f.Path) != base || !names.MatchString(filepath.Base(f.Path)) {
+	if filepath.Dir(f.Path) != base || !ours(filepath.Base(f.Path)) {
 		t.Errorf("it is %s", f.Path)
 	}
 	if info, err := os.Stat(f.Path); err != nil || info.Mode() != os.ModeDir|0o700 {
@@ -161,7 +161,7 @@ func TestSweep(t *testing.T) {
 	dead, live := make1(t, base), make1(t, base)
 	write(t, dead.Path+"/file", "x")
 	dead.abandon()
-	others := []string{"callgate-mine", "callgate-test1234567890123456789012345", strings.TrimPrefix(filepath.Base(dead.Path), "callgate-")}
+	others := []string{"callgate-mine", "callgate-ABCDEFGHIJKLMNO1", "callgate-ABCDEFGHIJKLMNOPQ", "callgate-test1234567890123456789012345", strings.TrimPrefix(filepath.Base(dead.Path), "callgate-")}
 	for _, name := range others {
 		if err := os.Mkdir(filepath.Join(base, name), 0o700); err != nil {
 			t.Fatal(err)
