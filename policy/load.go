@@ -106,7 +106,7 @@ func (l *Loader) Parse(name string, text []byte) (*Policy, error) {
 	var led ledger
 	j := &joiner{loader: l, led: &led}
 	j.take(name, text)
-	p := merge(name, j.parts, &led)
+	p := j.merge(name)
 	if err := led.err(); err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (l *Loader) Parse(name string, text []byte) (*Policy, error) {
 func (l *Loader) load(ref reference, led *ledger) *Policy {
 	j := &joiner{loader: l, led: led}
 	j.visit(ref)
-	return merge(ref.name, j.parts, led)
+	return j.merge(ref.name)
 }
 
 // reference is one name under `extends`.
@@ -261,6 +261,16 @@ func (l *Loader) Builtins() []string {
 		}
 	}
 	return names
+}
+
+func (j *joiner) merge(name string) *Policy {
+	p := merge(name, j.parts, j.led)
+	for i, part := range j.parts {
+		if part.ofCalls() {
+			p.CallsFrom = append(p.CallsFrom, j.seen[i])
+		}
+	}
+	return p
 }
 
 // merge joins a file and what it extends into one policy: for each line that

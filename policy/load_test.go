@@ -318,3 +318,25 @@ func TestReferenceExampleLoads(t *testing.T) {
 		t.Errorf("%v in\n%s", err, example)
 	}
 }
+
+// TestCallsFrom: a policy's filter can be known by the files that speak of calls.
+func TestCallsFrom(t *testing.T) {
+	l := files(map[string]string{
+		"files.yaml":   "callgate: 1\nfiles: [{read: /usr}]",
+		"calls.yaml":   "callgate: 1\nsyscalls: []",
+		"compat.yaml":  "callgate: 1\nextends: [files.yaml]\ncompat: {i386: same}",
+		"default.yaml": "callgate: 1\nextends: [compat.yaml, files.yaml, calls.yaml]\ndefault: kill\nsyscalls: []",
+		"own.yaml":     "callgate: 1\nextends: default.yaml\nfiles: [{read: /etc}]",
+	})
+	for name, want := range map[string]string{
+		"files.yaml": "callgate: 1\n", "calls": "calls.yaml", "compat": "compat.yaml", "own": "default.yaml compat.yaml calls.yaml",
+	} {
+		p, err := l.Load(name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.CallsFrom, " "); got != want {
+			t.Errorf("%s: from %q, want %q", name, got, want)
+		}
+	}
+}

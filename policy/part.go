@@ -39,6 +39,11 @@ type part struct {
 	isolate     Isolation
 }
 
+// ofCalls says whether the file says anything of calls by their numbers.
+func (p *part) ofCalls() bool {
+	return p.syscalls || p.action != 0 || p.errno != 0 || p.kernel != (abi.Version{}) || p.compat != (Compat{})
+}
+
 // reader reads one file into a part.
 type reader struct {
 	file string

@@ -61,7 +61,11 @@ type Policy struct {
 	Description string
 	// Open says that there is no `syscalls` section: every call of an ABI that
 	// Compat does not refuse is allowed.
-	Open        bool
+	Open bool
+	// CallsFrom are the files, of this one and what it extends, that say anything of
+	// calls by their numbers (syscalls, default, errno, kernel, compat), in the order
+	// in which their rules are tried. Shipped ones are "builtin:NAME".
+	CallsFrom   []string
 	Default     Action      // what no rule names: Deny, Kill, Log or Allow
 	Errno       uint16      // what a denied call returns unless its rule says otherwise
 	Kernel      abi.Version // calls newer than this get Default; zero: no such line

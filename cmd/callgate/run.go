@@ -165,15 +165,15 @@ func inherited(fd int) bool {
 // reports says whether anyone hears of what the filter could deny by itself.
 func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
 
-// readyFilters are the programs that come with a shipped policy, if that and
-// the guards are all there is; nil if they must be compiled.
+// readyFilters are the programs that come with callgate, if shipped policies and
+// the guards are all that speaks of calls; nil if they must be compiled.
 func readyFilters(set policy.Set, holders compile.Holders, report bool) []compile.Program {
 	for _, p := range set[1:] {
 		if !policy.IsGuard(p.Name) || p.Name == policy.GuardRoomName {
 			return nil
 		}
 	}
-	ready, err := compile.ReadPrograms(filters.For(set[0].Name, holders, report))
+	ready, err := compile.ReadPrograms(filters.For(set[0].CallsFrom, holders, report))
 	if err != nil {
 		return nil
 	}

@@ -59,23 +59,50 @@ func holdersOf(t *testing.T, set policy.Set) []compile.Holders {
 	return all
 }
 
-// each calls f for every filter that there is to be.
-func each(t *testing.T, f func(t *testing.T, file string, ready []byte, set policy.Set, opts compile.Options)) {
+// own are policies of users' that say nothing of calls.
+var own = []string{
+	"extends: builtin:default\nfiles: [{read: ~/x}]\nnetwork: [{connect: '127.0.0.1:80'}]",
+	"files: [{read: /usr}, {write: /tmp}]",
+	"files: [{read: /usr}, {write: /tmp}]\nnetwork: []",
+	"files: [{read: /usr}, {write: /tmp}]\nnetwork: [{connect: '127.0.0.1:80'}]",
+	"files: [{deny: '**/.env'}, {read: /usr}]",
+	"files: [{deny: '**/.env'}, {read: /usr}]\nnetwork: []",
+	"network: []",
+}
+
+// eachSet calls f for every set that there is to be a filter for; several may share one.
+func eachSet(t *testing.T, f func(set policy.Set)) {
 	l := &policy.Loader{Builtin: configs.Builtin}
 	for _, name := range l.Builtins() {
-		if policy.IsGuard(name) {
-			continue // nobody runs under it alone
+		if !policy.IsGuard(name) { // nobody runs under it alone
+			f(withGuards(t, l, name))
 		}
-		set := withGuards(t, l, name)
+	}
+	for _, text := range own {
+		p, err := l.Parse("own.yaml", []byte("callgate: 1\n"+text+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := l.Guard(policy.Set{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(set)
+	}
+}
+
+// each calls f for every filter that there is to be.
+func each(t *testing.T, f func(t *testing.T, file string, ready []byte, set policy.Set, opts compile.Options)) {
+	eachSet(t, func(set policy.Set) {
 		for _, holders := range holdersOf(t, set) {
 			for _, report := range []bool{false, true} {
-				at := file(name, holders, report)
+				at := file(set[0].CallsFrom, holders, report)
 				t.Run(at, func(t *testing.T) {
-					f(t, at, For(name, holders, report), set, compile.Options{Holders: holders, Report: report})
+					f(t, at, For(set[0].CallsFrom, holders, report), set, compile.Options{Holders: holders, Report: report})
 				})
 			}
 		}
-	}
+	})
 }
 
 // TestUpToDate fails for a filter that the proof refuses: its policy, or what
@@ -135,7 +162,10 @@ func write(t *testing.T, file string, set policy.Set, opts compile.Options) {
 }
 
 func TestNoSuchPolicy(t *testing.T) {
-	if For("builtin:nothing", compile.Holders{}, true) != nil {
+	if For([]string{"builtin:nothing"}, compile.Holders{}, true) != nil {
 		t.Error("a filter for no policy")
+	}
+	if For([]string{"trace-all"}, compile.Holders{}, true) != nil {
+		t.Error("a filter for a file that is called like a shipped policy")
 	}
 }
