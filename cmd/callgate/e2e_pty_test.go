@@ -173,6 +173,7 @@ func TestOwnTerminalPipes(t *testing.T) {
 	run("", "sh", "-c", "echo out; echo err >&2; exit 4").want(t, 4, "out\r\nerr\r\n")
 	run("", "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && : >/dev/tty").want(t, 0, "")
 	run("", "sh", "-c", "kill -9 $$").want(t, 137, "")
+	run("", "/usr/bin/python3", "-c", "import os; print(sorted(os.listdir('/proc/self/fd')))").want(t, 0, "['0', '1', '2', '3']\r\n") // 3 is the folder
 	for range 5 {
 		got := run("", "seq", "30000")
 		if lines := strings.Count(got.stdout, "\r\n"); lines != 30000 {

@@ -37,6 +37,7 @@ type room struct {
 
 	tmp  *scratch.Folder
 	term *terminal.Terminal
+	lost bool // nobody knows whether all of the command is gone
 }
 
 func (r *room) flags(flags *pflag.FlagSet) {
@@ -218,11 +219,24 @@ func (r *room) furnish(cmd *supervisor.Command) {
 	}
 }
 
+// end ends the relay of the command's terminal once all is shown. That is never
+// where something of the command may be left: it holds the terminal.
+func (r *room) end() error {
+	if r.lost {
+		return r.term.Restore()
+	}
+	return r.term.Close()
+}
+
 // leave gives back what the room took. What the command made of its temporary
 // folder is not the command's failure.
 func (r *room) leave() {
+	if p := recover(); p != nil {
+		r.lost = true
+		defer panic(p)
+	}
 	if r.term != nil {
-		if err := r.term.Close(); err != nil {
+		if err := r.end(); err != nil {
 			say(os.Stderr, printable(err.Error()))
 		}
 	}

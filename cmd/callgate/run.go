@@ -142,6 +142,7 @@ func (f *runFlags) run(args []string) error {
 		Stopped:    relay.stopped,
 	})
 	sinks.close()
+	f.room.lost = err != nil && relay.pid != 0
 	var isolated *supervisor.IsolationError
 	if errors.As(err, &isolated) {
 		return &failure{status: exitCallgate, err: err, hint: isolationHint(isolated, set)}

@@ -13,7 +13,7 @@ const relayed = 32 << 10
 // guarded restores the caller's terminal before a panic ends the process.
 func (t *Terminal) guarded() {
 	if p := recover(); p != nil {
-		_ = t.restore()
+		_ = t.Restore()
 		panic(p)
 	}
 }

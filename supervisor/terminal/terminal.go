@@ -225,8 +225,9 @@ func (t *Terminal) raw() error {
 	return set(t.in, unix.TCSETS, &want)
 }
 
-// restore gives the caller's terminal its settings back.
-func (t *Terminal) restore() error {
+// Restore gives the caller's terminal its settings back and ends nothing: for a
+// caller that cannot say that the command is gone.
+func (t *Terminal) Restore() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = true
@@ -265,5 +266,5 @@ func (t *Terminal) Close() error {
 	close(t.changes)
 	t.resized.Wait()
 	t.woken.Close()
-	return t.restore()
+	return t.Restore()
 }
