@@ -174,19 +174,24 @@ func (s *sandbox) planPlainOpen(entry *abi.Syscall, n *named, j *judged) {
 // followed the text, without "..": a folder that is moved meanwhile could change
 // what that means.
 func openName(n *named) string {
-	name, slash := n.name, strings.HasSuffix(n.name, "/") || strings.HasSuffix(n.name, "/.")
+	name, end := n.name, ""
 	switch {
 	case n.walked:
-		name, slash = n.found.Inside, n.found.TrailingSlash
+		if name = n.found.Inside; n.found.TrailingSlash {
+			end = "/"
+		}
 	case hasDots(n.name):
 		name = n.path
-	default:
+		for _, asks := range []string{"/", "/."} { // for a folder
+			if strings.HasSuffix(n.name, asks) {
+				end = asks
+			}
+		}
+	}
+	if name == "/" {
 		return name
 	}
-	if slash && name != "/" {
-		name += "/"
-	}
-	return name
+	return name + end
 }
 
 // pin notes a text that the register is to point to.

@@ -181,9 +181,9 @@ func (r *reader) ReadAt(p []byte, at int64) (int, error) {
 const namesMost = 1024
 
 // fix makes a relative name absolute where another thread could change what it
-// begins at meanwhile.
+// begins at meanwhile. One that is followed in another way becomes so thereby.
 func (s *sandbox) fix(t *task, n *named, j *judged) bool {
-	if !pinning || n.name == "" || n.name[0] == '/' || !t.process.shares() {
+	if !pinning || n.name == "" || n.name[0] == '/' || !t.process.shares() || n.use.Verb == policy.Opens && s.naming.scoped() {
 		return true
 	}
 	base, err := s.resolver.Base(s.viewOf(t), n.dir)

@@ -27,6 +27,8 @@ const (
 	openPath  = 0o10000000
 	openMakes = 0o100 | 0o20000000 // O_CREAT, __O_TMPFILE
 	modeValid = 0o7777
+	// RESOLVE_CACHED of linux/openat2.h: nothing is to be waited for.
+	resolveCached = 0x20
 )
 
 // readOpen finds what an open is for.
@@ -96,8 +98,8 @@ func (n *naming) resolveOf() uint64 {
 // judgeOpen decides for the name of an open.
 func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 	flags := s.naming.flags
-	if s.naming.resolveOf()&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 {
-		j.answer = unix.ENOSYS // the name would be another's; libraries walk by themselves then
+	if s.naming.scoped() {
+		s.judgeScoped(t, n, j)
 		return
 	}
 	makes := flags&unix.O_CREAT != 0 && policy.OpenAccess(flags, true) == policy.Read
@@ -105,15 +107,12 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	t.walks = false
-	if flags&unix.O_CREAT != 0 && strings.HasSuffix(n.name, "/") && s.asksFolder(t, n, j) {
+	if flags&unix.O_CREAT != 0 && strings.HasSuffix(n.name, "/") && s.asksFolder(t, j, func() (resolve.Result, error) {
+		return s.resolver.Entry(s.viewOf(t), n.dir, n.name)
+	}) {
 		return
 	}
-	follow := flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
-	if !s.walk(t, n, follow, j) {
-		return
-	}
-	if s.naming.resolveOf()&(unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_XDEV) != 0 {
-		j.answer = unix.ENOSYS
+	if !s.walk(t, n, s.naming.follows(), j) {
 		return
 	}
 	if s.naming.resolveOf()&unix.RESOLVE_NO_SYMLINKS != 0 && s.leadsAway(t, n) {
@@ -121,6 +120,43 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	s.judgeFound(t, n, policy.OpenAccess(flags, n.found.Exists), j)
+}
+
+// follows says whether an open follows a link at the name's end.
+func (n *naming) follows() bool {
+	return n.flags&unix.O_NOFOLLOW == 0 && n.flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
+}
+
+// scoped says whether an openat2 is to follow its name in another way than opens
+// do.
+func (n *naming) scoped() bool { return n.resolveOf()&resolve.Scopes != 0 }
+
+// judgeScoped decides for the name of such an open. Where it leads is found out once
+// for all: what is made in its place opens that, from the root, without links.
+func (s *sandbox) judgeScoped(t *task, n *named, j *judged) {
+	asked := s.naming.resolveOf()
+	if asked&unix.RESOLVE_IN_ROOT != 0 && n.name != "" { // the root is what relative names begin at
+		if n.name = strings.TrimLeft(n.name, "/"); n.name == "" {
+			n.name = "."
+		}
+	}
+	look := func(name string, follow bool) (resolve.Result, error) {
+		return s.resolver.Scoped(s.viewOf(t), n.dir, name, follow, asked&^resolveCached)
+	}
+	if s.naming.flags&unix.O_CREAT != 0 && strings.HasSuffix(n.name, "/") && s.asksFolder(t, j, func() (resolve.Result, error) {
+		return look(strings.TrimRight(n.name, "/"), false)
+	}) {
+		return
+	}
+	found, err := look(n.name, s.naming.follows())
+	if err != nil {
+		j.answer = errnoOf(err)
+		s.hide(t, n, j)
+		return
+	}
+	n.walked, n.found = true, found
+	binary.NativeEndian.PutUint64(s.naming.how[16:], asked&^resolve.Scopes|unix.RESOLVE_NO_SYMLINKS)
+	s.judgeFound(t, n, policy.OpenAccess(s.naming.flags, found.Exists), j)
 }
 
 // leadsAway says whether a name that was followed leads to another place than its
@@ -133,11 +169,11 @@ func (s *sandbox) leadsAway(t *task, n *named) bool {
 	return text != n.found.Path
 }
 
-// asksFolder says whether n, which ends in a slash, names what an open cannot
-// make: then the kernel does not look at what is there (open_last_lookups in
-// fs/namei.c).
-func (s *sandbox) asksFolder(t *task, n *named, j *judged) bool {
-	found, err := s.resolver.Entry(s.viewOf(t), n.dir, n.name)
+// asksFolder says whether a name that ends in a slash, and whose last component is
+// entry, is of what an open cannot make: then the kernel does not look at what is
+// there (open_last_lookups in fs/namei.c).
+func (s *sandbox) asksFolder(t *task, j *judged, entry func() (resolve.Result, error)) bool {
+	found, err := entry()
 	if err != nil || found.Dots {
 		return false
 	}

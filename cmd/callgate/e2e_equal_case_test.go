@@ -274,7 +274,8 @@ func (m *maker) openFlags() {
 		if c.flags&unix.O_PATH != 0 {
 			c.flags &= unix.O_PATH | unix.O_NOFOLLOW | unix.O_DIRECTORY | unix.O_CLOEXEC
 		}
-		c.resolve = []uint64{0, 0, 0, 0, unix.RESOLVE_NO_SYMLINKS, unix.RESOLVE_NO_MAGICLINKS, unix.RESOLVE_BENEATH}[m.r.IntN(7)]
+		c.resolve = []uint64{0, 0, 0, unix.RESOLVE_NO_SYMLINKS, unix.RESOLVE_NO_MAGICLINKS, unix.RESOLVE_NO_XDEV, unix.RESOLVE_BENEATH,
+			unix.RESOLVE_IN_ROOT, unix.RESOLVE_IN_ROOT}[m.r.IntN(9)]
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 // follower follows names as path_resolution(7) has it.
 type follower struct {
+	root  string // "" but for RESOLVE_IN_ROOT
 	cwd   string
 	held  []string // by descriptors from firstHeld on
 	links int
@@ -46,7 +47,7 @@ func (f *follower) follow(base, name string, last ending) (end, unix.Errno) {
 	}
 	at := end{base, true}
 	if name[0] == '/' {
-		at.path = "/"
+		at.path = "/" + strings.TrimPrefix(f.root, "/")
 	}
 	parts := strings.Split(strings.TrimLeft(name, "/"), "/")
 	for i := 0; i < len(parts); i++ {
@@ -59,7 +60,9 @@ func (f *follower) follow(base, name string, last ending) (end, unix.Errno) {
 		case "", ".":
 			continue
 		case "..":
-			at.path = filepath.Dir(at.path)
+			if at.path != f.root {
+				at.path = filepath.Dir(at.path)
+			}
 			continue
 		}
 		next := end{filepath.Join(at.path, parts[i]), false}
@@ -161,6 +164,7 @@ type expected struct {
 	errno  unix.Errno
 	others []unix.Errno
 	gone   bool // a name that is to be there is missing
+	scoped bool // its flags may have it lead nowhere
 }
 
 // judge asks the rules all that a case's call means to files.
@@ -178,7 +182,8 @@ func (c *eqCase) judge(rules *policy.Sections) (e expected) {
 	}
 	e.errno, e.others = c.errno, []unix.Errno{unix.EINVAL, unix.EBADF, unix.EPERM}
 	if c.resolve != 0 {
-		e.others = append(e.others, unix.ELOOP)
+		e.others = append(e.others, unix.ELOOP, unix.EXDEV)
+		e.scoped = true
 	}
 	if c.uses[0].folderToMake(c) != "" {
 		e.errno = unix.EISDIR
@@ -195,8 +200,8 @@ func (c *eqCase) judge(rules *policy.Sections) (e expected) {
 			e.must, e.denials = true, append(e.denials, unix.EXDEV)
 		}
 	}
-	if c.resolve&^unix.RESOLVE_NO_SYMLINKS != 0 {
-		e.refusals = append(e.refusals, unix.ENOSYS)
+	if c.resolve&^unix.RESOLVE_NO_SYMLINKS != 0 && (c.resolve == unix.RESOLVE_NO_XDEV || strings.Contains(c.uses[0].name, "proc")) {
+		e.refusals = append(e.refusals, unix.ENOSYS) // for links of proc, and what may be some
 	}
 	return e
 }
@@ -213,9 +218,12 @@ func (c *eqCase) asks() (asks []ask, moves [][2]string, hidden []string) {
 		at, errno := u.find(c)
 		if errno != 0 {
 			c.errno = errno
-			return asks, nil, append(hidden, u.reads())
+			return asks, nil, append(hidden, u.reads(c))
 		}
 		found = append(found, at)
+		if c.resolve != 0 { // it may lead nowhere yet
+			hidden = append(hidden, u.reads(c))
+		}
 		if u.held && u.does == "look" {
 			continue
 		}
@@ -242,14 +250,14 @@ func (u *eqUse) folderToMake(c *eqCase) string {
 	if u.does != "open" || c.flags&unix.O_CREAT == 0 || !strings.HasSuffix(u.name, "/") {
 		return ""
 	}
-	f := follower{cwd: c.cwd, held: c.held}
+	f := c.follower(u)
 	at, _ := f.follow(u.base, u.name, entered)
 	return at.path
 }
 
 // reads is what the name is as text.
-func (u *eqUse) reads() string {
-	if strings.HasPrefix(u.name, "/") {
+func (u *eqUse) reads(c *eqCase) string {
+	if strings.HasPrefix(u.name, "/") && c.resolve&unix.RESOLVE_IN_ROOT == 0 {
 		return filepath.Clean(u.name)
 	}
 	return filepath.Join(u.base, u.name)
@@ -260,8 +268,16 @@ func (u *eqUse) find(c *eqCase) (end, unix.Errno) {
 	if u.held {
 		return end{u.base, true}, 0
 	}
-	f := follower{cwd: c.cwd, held: c.held}
+	f := c.follower(u)
 	return f.follow(u.base, u.name, u.last)
+}
+
+func (c *eqCase) follower(u *eqUse) follower {
+	f := follower{cwd: c.cwd, held: c.held}
+	if c.resolve&unix.RESOLVE_IN_ROOT != 0 {
+		f.root = u.base
+	}
+	return f
 }
 
 // access is what the section `files` asks of a use.

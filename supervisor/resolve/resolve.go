@@ -7,7 +7,8 @@
 // proves that its text is its path. Otherwise it is walked component by
 // component with O_PATH descriptors, as link_path_walk in fs/namei.c does, until
 // the links are out of it; what was walked is checked against its path.
-// Nothing is ever opened for reading or writing.
+// Nothing is ever opened for reading or writing. Names that openat2(2) is to follow
+// in a way of its own are followed by openat2 itself (Scoped).
 //
 // # Limits
 //

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestScoped: openat2 with RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV and
+// RESOLVE_NO_MAGICLINKS opens, makes and refuses what it does bare, but for what
+// is forbidden.
+func TestScoped(t *testing.T) {
+	const policy = "callgate: 1\ndefault: allow\nfiles:\n  - deny: \"**/forbidden\"\n"
+	for _, threads := range []string{"alone", "threads"} {
+		dir := openFolder(t)
+		trial{bare: true, dir: dir}.run(t, tracee(t), "scoped", "make").want(t, 0, "")
+		bare := trial{bare: true, dir: dir}.run(t, tracee(t), "scoped", threads)
+		traced := trial{policy: policy, quiet: true, dir: dir}.run(t, tracee(t), "scoped", threads)
+		want, got := strings.Split(bare.stdout, "\n"), strings.Split(traced.stdout, "\n")
+		if len(want) != len(got) || len(want) < 1000 || traced.status != 0 {
+			t.Fatalf("%d lines, bare %d: %v", len(got), len(want), traced)
+		}
+		for i := range want {
+			if !scopedAlike(want[i], got[i]) {
+				t.Errorf("%s: bare   %s\ntraced %s", threads, want[i], got[i])
+			}
+		}
+		if strings.Contains(traced.stdout, "secret") || !strings.Contains(bare.stdout, "secret") {
+			t.Errorf("%s: the forbidden file was read", threads)
+		}
+	}
+}
+
+// scopedAlike says whether a line may be what it is, if it is that bare.
+func scopedAlike(bare, traced string) bool {
+	name, _, _ := strings.Cut(bare, ",")
+	switch {
+	case strings.Contains(bare, "/forbidden \""): // it was opened
+		return strings.HasSuffix(traced, ": -EACCES")
+	case strings.Contains(name, "forbidden") && strings.HasSuffix(traced, ": -EACCES"):
+		return true
+	case strings.Contains(bare, ", 1, ") && strings.HasSuffix(bare, ": -ELOOP"): // RESOLVE_NO_XDEV: perhaps of proc
+		return strings.HasSuffix(traced, ": -ENOSYS") || traced == bare
+	}
+	return traced == bare
+}
