@@ -74,7 +74,10 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 			return
 		}
 	}
-	for i := range n.list {
+	for i := range n.list { // one after the other, as the kernel says what is wrong
+		if !s.fix(t, &n.list[i], j) {
+			return
+		}
 		if s.judgeName(t, entry, &n.list[i], j); j.answer != 0 || !j.verdict.Action.Permits() {
 			return
 		}
@@ -134,9 +137,6 @@ func (s *sandbox) readName(t *task, entry *abi.Syscall, u *policy.Use, j *judged
 		return false
 	}
 	n.name, n.held = name, name == "" && empty
-	if !n.held && !s.fix(t, &n, j) {
-		return false
-	}
 	s.naming.list = append(s.naming.list, n)
 	return true
 }
@@ -183,7 +183,7 @@ const namesMost = 1024
 // fix makes a relative name absolute where another thread could change what it
 // begins at meanwhile. One that is followed in another way becomes so thereby.
 func (s *sandbox) fix(t *task, n *named, j *judged) bool {
-	if !pinning || n.name == "" || n.name[0] == '/' || !t.process.shares() || n.use.Verb == policy.Opens && s.naming.scoped() {
+	if !pinning || n.held || n.name == "" || n.name[0] == '/' || !t.process.shares() || n.use.Verb == policy.Opens && s.naming.scoped() {
 		return true
 	}
 	base, err := s.resolver.Base(s.viewOf(t), n.dir)
