@@ -56,7 +56,12 @@ func TestProcIsTheTasks(t *testing.T) {
 				if !strings.Contains(name, "net") { // a folder is made for each look
 					sound(t, name, res, err)
 				}
-				if got := p.stat(t, name, true); !strings.Contains(name, "net") && got != given(res, err) {
+				got := p.stat(t, name, true)
+				for tries := 0; got != given(res, err) && tries < 5; tries++ { // proc's numbers are new when memory was short
+					res, err = r.Name(task, unix.AT_FDCWD, name, true)
+					got = p.stat(t, name, true)
+				}
+				if !strings.Contains(name, "net") && got != given(res, err) {
 					t.Errorf("%s: %s: %v, the kernel says %v", how, name, given(res, err), got)
 				}
 			}
