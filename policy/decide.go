@@ -127,6 +127,9 @@ func (s Set) Restricts() bool {
 }
 
 func (p *Policy) restricts() bool {
+	if p.Limits.Has(Processes) { // a listener could make tasks that nobody counts
+		return true
+	}
 	if p.Compat.I386 != CompatSame || p.Compat.X32 != CompatSame || p.sections.any() {
 		return true
 	}

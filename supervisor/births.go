@@ -24,6 +24,9 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	t := &task{tid: stop.TID, heldAt: stop.Kind, fresh: true}
 	s.tasks[t.tid] = t
 	s.held++
+	if s.population.bearing > s.population.foretold {
+		s.population.foretold++
+	}
 	s.kernel.Take(t.tid)
 	return s.releaseOrphans()
 }
@@ -38,6 +41,7 @@ func (s *sandbox) cloned(t *task) error {
 	if err := s.welcome(t, tid); err != nil && err != unix.ESRCH {
 		return err
 	}
+	s.borne(t)
 	if err := s.announced(t); err != nil {
 		return err
 	}
@@ -48,6 +52,9 @@ func (s *sandbox) cloned(t *task) error {
 // have died: then its number may be a stranger's by now.
 func (s *sandbox) welcome(t *task, tid int) error {
 	child := s.tasks[tid]
+	if child != nil && t.bearing && s.population.foretold > 0 {
+		s.population.foretold--
+	}
 	if child == nil {
 		if !s.kernel.Traced(tid) {
 			return nil
@@ -128,6 +135,7 @@ func (s *sandbox) join(t *task, p *process) {
 	s.totals.Threads++
 	if p.pid == t.tid {
 		s.totals.Processes++
+		s.bounds.born(p.pid)
 	}
 	if s.inner && p.digits == "" && s.resolver != nil {
 		p.digits = s.resolver.Number(p.pid) // as the sandbox counts

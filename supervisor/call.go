@@ -69,6 +69,7 @@ func (s *sandbox) seccompStop(t *task) error {
 	}
 	if !t.admitted {
 		s.totals.Stops++
+		s.stops.add(&s.info)
 		s.place.stop(t.tid)
 	}
 	j := s.judge(t)
@@ -237,6 +238,8 @@ func (s *sandbox) allow(t *task, j *judged) error {
 	case s.info.Data != compile.TraceData:
 		j.unplan()
 		return s.skip(t, -int64(unix.ENOSYS))
+	case s.population.most > 0 && j.births() && !s.mayBear(t):
+		return s.skip(t, -int64(unix.EAGAIN)) // as at the kernel's own limits (fork(2))
 	case pinning && j.answer != 0:
 		return s.skip(t, -int64(j.answer))
 	case j.copy != 0:

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"io"
+	"time"
 
 	"callgate/policy/abi"
 	"callgate/supervisor/ptrace"
@@ -20,6 +21,7 @@ type kernel interface {
 	Traced(tid int) bool
 	ThreadOf(pid, tid int) bool
 	Usage() *unix.Rusage
+	CPU() time.Duration
 	SyscallInfo(tid int, out *ptrace.SyscallInfo) error
 	Message(tid int) (int, error)
 	At(s ptrace.Stop) (bool, error)

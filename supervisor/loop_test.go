@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -102,6 +103,7 @@ func (r *recording) WaitFor(tid int) (ptrace.Stop, bool) {
 	r.turns++
 	return stop, true
 }
+func (r *recording) CPU() time.Duration  { return 0 }
 func (r *recording) Usage() *unix.Rusage { return &unix.Rusage{} }
 func (r *recording) Registers(tid int, out *ptrace.Registers) error {
 	return r.note(tid, "registers")

@@ -124,6 +124,7 @@ func (s *sandbox) done(r *rewrite) {
 // settle ends what t's call has of the sandbox's: it has returned, or never
 // will.
 func (s *sandbox) settle(t *task) {
+	s.abandoned(t)
 	s.leave(t)
 	if t.rewrite != nil {
 		s.pins.free(t.rewrite.piece)

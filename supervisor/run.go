@@ -29,23 +29,24 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	if err := s.command(&cmd); err != nil {
 		return nil, err
 	}
-	stage, err := s.start(cmd)
+	stage, err := s.start(ctx, cmd)
 	if err != nil {
+		s.output.end(0)
+		if failed := s.bounds.end(); failed != nil {
+			err = errors.Join(err, failed)
+		}
 		return nil, err
 	}
-	cancel, err := killOn(ctx, stage.PID)
-	if err != nil {
-		s.abort(err)
-	}
+	stop := context.AfterFunc(ctx, s.bounds.kill)
 	err = s.loop()
 	s.place.end()
-	cancel()
+	stop()
+	ended := s.bounds.end()
+	s.output.end(s.patience())
 	failed := stage.Err()
 	stage.Close()
 
 	s.result.Wall = time.Since(began)
-	s.totals.WallSeconds = s.result.Wall.Seconds()
-	s.result.Totals = s.totals
 	switch {
 	case err != nil:
 		return nil, err
@@ -53,15 +54,24 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		return nil, startError(failed)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case ended != nil:
+		return nil, ended
 	}
+	s.verdict()
+	s.total(s.result.Wall)
 	s.tellEnd()
 	return s.result, nil
 }
 
 // start starts the first stage and becomes its tracer before it does anything.
-func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
+func (s *sandbox) start(ctx context.Context, cmd Command) (*launch.Stage, error) {
 	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep,
 		Terminal: cmd.Terminal, Umask: cmd.Umask, Nice: cmd.Nice}
+	limits, err := s.prepareLimits(&cmd)
+	if err != nil {
+		return nil, err
+	}
+	lc.Limits = limits
 	for _, f := range cmd.Files {
 		lc.Files = append(lc.Files, descriptor(f))
 	}
@@ -88,14 +98,16 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 	}
 	ptrace.QuietStops() // where it is refused, stops only cost more
 	if err := s.kernel.Seize(stage.PID); err != nil {
-		s.kill(stage.PID)
-		s.kernel.Wait()
-		stage.Close()
-		return nil, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err)
+		return nil, s.discard(stage, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err))
 	}
+	if err := s.bounds.enclose(stage.PID); err != nil {
+		return nil, s.discard(stage, err)
+	}
+	s.output.start()
 	if room == nil {
-		s.adoptFirst(stage.PID)
-		s.place.take(stage.PID)
+		if err := s.adopt(ctx, stage.PID); err != nil {
+			return nil, s.discard(stage, err)
+		}
 		stage.Go()
 		return stage, nil
 	}
@@ -105,10 +117,23 @@ func (s *sandbox) start(cmd Command) (*launch.Stage, error) {
 		stage.Close()
 		return nil, roomError(s.isolation(), startError(err))
 	}
+	if err := s.adopt(ctx, first); err != nil {
+		s.abandon(stage.PID, first)
+		stage.Close()
+		return nil, err
+	}
 	stage.PID = first
-	s.adoptFirst(first)
-	s.place.take(first)
 	return stage, s.kernel.Resume(first, 0)
+}
+
+// adopt takes in the sandbox's first process.
+func (s *sandbox) adopt(ctx context.Context, pid int) error {
+	if err := s.bounds.begin(pid, ctx.Done() != nil); err != nil {
+		return err
+	}
+	s.adoptFirst(pid)
+	s.place.take(pid)
+	return nil
 }
 
 // roomError is a failure of an isolated sandbox to start, whose reason most likely
@@ -118,6 +143,14 @@ func roomError(n policy.Isolation, err error) error {
 		return err
 	}
 	return &IsolationError{n, err}
+}
+
+// discard ends a first stage that has not begun.
+func (s *sandbox) discard(stage *launch.Stage, err error) error {
+	_ = unix.Kill(stage.PID, unix.SIGKILL) // our child, not waited for yet
+	_, _ = s.kernel.Wait()
+	stage.Close()
+	return err
 }
 
 // newDomain makes the Landlock domain that the sandbox is to be in: what the plan
@@ -154,30 +187,6 @@ func startError(err error) error {
 		return &StartError{Op: failed.Op, Path: failed.Path, Err: failed.Errno}
 	}
 	return err
-}
-
-// killOn has the sandbox's first process killed when ctx ends; the loop then
-// kills the rest. A pidfd names the process even after its number is another's.
-func killOn(ctx context.Context, pid int) (cancel func(), err error) {
-	if ctx.Done() == nil {
-		return func() {}, nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return func() {}, fmt.Errorf("pidfd_open: %w", err)
-	}
-	gone := make(chan struct{})
-	go func() {
-		defer unix.Close(fd)
-		select {
-		case <-ctx.Done():
-			if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
-				panic("BUG: pidfd_send_signal: " + err.Error())
-			}
-		case <-gone:
-		}
-	}()
-	return func() { close(gone) }, nil
 }
 
 // loop is the trace loop: it returns when no task of the sandbox is left.

@@ -25,6 +25,11 @@ type sandbox struct {
 	place  placement
 	turns  turns
 
+	bounds     bounds
+	population population
+	stops      stopCounts
+	output     *output
+
 	tasks map[int]*task
 	first *process // the command's
 	batch []ptrace.Stop
@@ -56,6 +61,8 @@ type sandbox struct {
 	unarmed  bool              // some process has no pinned area
 	chrooted bool              // some task has changed its root
 
+	left   bool // the command is gone
+	large  bool // a file that was too large has been told
 	ending bool // all are being killed
 	err    error
 
@@ -85,6 +92,7 @@ type task struct {
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
 	condemned bool
+	bearing   bool // it may be making a task: see population
 }
 
 // process is a thread group.
@@ -113,7 +121,7 @@ func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
-		holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
+		stops: stopCounts{}, output: &output{}, bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)}, holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
 }
 
 func (s *sandbox) adoptFirst(pid int) {
@@ -150,6 +158,9 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 			return err
 		}
 	}
+	if t.bearing && stop.Kind != ptrace.Cloned {
+		s.borne(t)
+	}
 	switch stop.Kind {
 	case ptrace.Seccomp:
 		return s.seccompStop(t)
@@ -164,6 +175,9 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	case ptrace.EventStop:
 		return s.resume(t, 0)
 	case ptrace.SignalStop:
+		if stop.Signal == unix.SIGXFSZ {
+			s.tooLarge()
+		}
 		return s.resume(t, stop.Signal)
 	}
 	return errors.New("not understood")
@@ -304,18 +318,19 @@ func (s *sandbox) processGone(p *process, stop ptrace.Stop) {
 		status = 128 + int(stop.Signal)
 	}
 	s.tellExit(p, status, stop.Signal)
-	if p != s.first {
-		return
+	s.bounds.died(p.pid, s.kernel.CPU())
+	s.population.died(p.pid)
+	if stop.Signal == unix.SIGKILL && !s.ending {
+		s.bounds.starved()
 	}
-	s.result.Status, s.result.Signal = status, stop.Signal
-	s.count(s.kernel.Usage())
-	s.end()
+	if p == s.first || s.left {
+		s.count(s.kernel.Usage())
+	}
+	if p == s.first {
+		s.result.Status, s.result.Signal = status, stop.Signal
+		s.left = true
+	}
+	if s.left && (!s.opt.Linger || s.bounds.ended()) {
+		s.end()
+	}
 }
-
-func (s *sandbox) count(u *unix.Rusage) {
-	s.totals.UserSeconds = seconds(u.Utime)
-	s.totals.SystemSeconds = seconds(u.Stime)
-	s.totals.MaxRSSBytes = u.Maxrss << 10
-}
-
-func seconds(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }

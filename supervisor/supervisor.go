@@ -49,7 +49,13 @@ type Options struct {
 	Sandbox    string     // the sandbox's name in events
 	Audit      audit.Sink // every event; nil: nowhere
 	Terminal   audit.Sink // what a person is told: denials and the end; nil: nowhere
-	Permissive bool       // enforce nothing, report everything
+	Permissive bool       // enforce nothing but limits, report everything
+	// Grace is how long the command may take to end after SIGTERM, for a limit on
+	// time, before all is killed.
+	Grace time.Duration
+	// Linger lets go on what the command leaves behind: Run supervises it, and
+	// returns when the last process is gone.
+	Linger bool
 
 	// Started is called once, with the command's process, when that is about
 	// to run its first instruction. Stopped is called when a signal has stopped
@@ -62,8 +68,9 @@ type Options struct {
 
 // Result is how a command ended.
 type Result struct {
-	Status int         // its exit status, or 128+N where signal N ended it
+	Status int         // its exit status, 128+N where signal N ended it, 124 where a limit on time did
 	Signal unix.Signal // that signal, 0 if it exited
+	Limit  *Reached    // the limit that ended it, nil if none did
 	Totals audit.Totals
 	Wall   time.Duration
 }
@@ -87,7 +94,8 @@ func (e *StartError) Error() string {
 func (e *StartError) Unwrap() error { return e.Err }
 
 // Run starts cmd under plan and returns when every task of the sandbox is
-// gone. When the command itself ends, what is left of its tree is killed. When
+// gone. When the command itself ends, what is left of its tree is killed, but for
+// Linger. The limits are those of the plan's policies. When
 // ctx ends, the whole sandbox is killed and Run returns ctx's error.
 //
 // The caller's environment and descriptors reach the command only as cmd says.

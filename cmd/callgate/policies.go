@@ -19,8 +19,8 @@ func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin, T
 // loadOrFind loads the named policies or, where none is named, the one that
 // a folder ("" is this one) falls under, and says so: a policy that was found
 // comes from whoever wrote the folder. isolate is what the command line asks for
-// beside what policies do.
-func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool) (policy.Set, error) {
+// beside what policies do. narrow changes the set before it is guarded.
+func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool, narrow ...func(policy.Set) error) (policy.Set, error) {
 	if len(names) == 0 {
 		name, err := found(dir, quiet)
 		if err != nil {
@@ -34,6 +34,11 @@ func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool
 		return nil, err
 	}
 	set[0].Isolate |= isolate
+	for _, narrow := range narrow {
+		if err := narrow(set); err != nil {
+			return nil, err
+		}
+	}
 	return l.Guard(set)
 }
 

@@ -29,6 +29,9 @@ type runFlags struct {
 	permissive bool
 	remote     bool
 	socket     string // callgated's, for remote
+	stats      bool
+	linger     bool
+	limits     limitFlags
 	room       room
 }
 
@@ -65,6 +68,11 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
 	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
+	flags.BoolVar(&f.stats, "stats", false, "tell at the end what the command used")
+	addTopic(cmd, "limits", "how much the command may use, and for how long", func(flags *pflag.FlagSet) {
+		f.limits.flags(flags)
+		flags.BoolVar(&f.linger, "linger", false, "go on until all that the command leaves behind has ended")
+	})
 	addTopic(cmd, "daemon", "have callgated run it", func(flags *pflag.FlagSet) {
 		flags.BoolVar(&f.remote, "remote", false, "have callgated run it")
 		socketFlag(flags, &f.socket)
@@ -88,12 +96,9 @@ func (f *runFlags) run(args []string) error {
 	if f.permissive && f.room.isolate != 0 {
 		return ownFailure(errors.New("--isolate does not go with --permissive, which enforces nothing"))
 	}
-	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet)
+	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
 		return ownFailure(err)
-	}
-	if limits := set.Limits(); limits.Any() {
-		return ownFailure(errors.New("limits are not enforced by this version of callgate"))
 	}
 	path, err := supervisor.Find(args[0], os.Getenv("PATH"), f.room.dir)
 	if err != nil {
@@ -138,6 +143,8 @@ func (f *runFlags) run(args []string) error {
 		Audit:      sinks.audit,
 		Terminal:   sinks.terminal,
 		Permissive: f.permissive,
+		Grace:      f.limits.grace,
+		Linger:     f.linger,
 		Started:    relay.started,
 		Stopped:    relay.stopped,
 	})
@@ -146,6 +153,9 @@ func (f *runFlags) run(args []string) error {
 	var isolated *supervisor.IsolationError
 	if errors.As(err, &isolated) {
 		return &failure{status: exitCallgate, err: err, hint: isolationHint(isolated, set)}
+	}
+	if f.stats && err == nil {
+		printStats(f.room.errors(), result)
 	}
 	if err != nil {
 		return commandFailure(args[0], err)

@@ -60,6 +60,9 @@ type Options struct {
 	// Report sends what is denied, skipped or killed to the supervisor, so that
 	// it can be told; without it the filter answers where it can.
 	Report bool
+	// Births sends every call that makes a task to the supervisor, which counts
+	// them for a limit on processes.
+	Births bool
 	// Sections is the set, bound to the place where it is to hold.
 	Sections *policy.Sections
 	// Holders say who enforces the sections, and Landlock what of it is the
@@ -98,6 +101,9 @@ func (p *Plan) Landlock() Landlock { return p.opts.Landlock }
 
 // Reports says whether what is denied is sent to the supervisor, to be told.
 func (p *Plan) Reports() bool { return p.opts.Report }
+
+// Births says whether tasks can be counted, as a limit on processes needs it.
+func (p *Plan) Births() bool { return p.opts.Births }
 
 // Program is a classic BPF program as struct sock_fprog wants it.
 type Program []unix.SockFilter

@@ -20,6 +20,9 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 	if e.always == "" {
 		e.always = opts.Holders.standIn(s)
 	}
+	if e.always == "" && opts.Births && s.Births() {
+		e.always = "tasks are counted for the limit on processes"
+	}
 	if s.Name == "clone" {
 		var c cube
 		c.mask[cloneFlags], c.value[cloneFlags] = cloneUntraced, cloneUntraced

@@ -20,10 +20,11 @@ type Event struct {
 	Exe     string    `json:"exe,omitempty"`
 	Kind    Kind      `json:"event"`
 
-	*CallInfo `json:",omitempty"` // call
-	*ExecInfo `json:",omitempty"` // start, exec
-	*ExitInfo `json:",omitempty"` // exit, end
-	*Totals   `json:",omitempty"` // end
+	*CallInfo  `json:",omitempty"` // call
+	*ExecInfo  `json:",omitempty"` // start, exec
+	*ExitInfo  `json:",omitempty"` // exit, end
+	*LimitInfo `json:",omitempty"` // limit
+	*Totals    `json:",omitempty"` // end
 }
 
 // Kind is what an event tells.
@@ -75,18 +76,38 @@ type ExitInfo struct {
 	Signal string `json:"signal,omitempty"` // SIGKILL, ...
 }
 
+// LimitInfo is a limit that was reached. Times are in seconds, sizes in bytes.
+type LimitInfo struct {
+	Limit string  `json:"limit"` // as a policy has it: wall-time, memory, ...
+	Most  float64 `json:"most"`
+	Used  float64 `json:"used"`
+	By    string  `json:"by"`  // whose limit it is: policy:line, or a flag
+	End   string  `json:"end"` // SIGTERM or SIGKILL of the sandbox; EAGAIN, SIGXFSZ: what one call gets
+	Told  string  `json:"-"`   // the figures, as a person reads them
+}
+
 // Totals are the sandbox's figures.
 type Totals struct {
 	WallSeconds   float64 `json:"wall_seconds"`
 	UserSeconds   float64 `json:"user_seconds"`
 	SystemSeconds float64 `json:"system_seconds"`
 	MaxRSSBytes   int64   `json:"max_rss_bytes"` // of the largest process
-	Processes     int     `json:"processes"`
-	Threads       int     `json:"threads"`
-	Stops         uint64  `json:"stops"`
-	Denied        uint64  `json:"denied"`
-	Logged        uint64  `json:"logged"`
-	Killed        uint64  `json:"killed"`
+	// Of all processes at one time, where a limit on memory has it measured, and how: "cgroup v2",
+	// "cgroup v1" or "sampled".
+	PeakMemoryBytes int64  `json:"peak_memory_bytes,omitempty"`
+	MemoryMeasure   string `json:"memory_measure,omitempty"`
+	ReadBytes       int64  `json:"read_bytes"`             // from storage
+	WrittenBytes    int64  `json:"written_bytes"`          // to storage
+	OutputBytes     int64  `json:"output_bytes,omitempty"` // where output has a limit
+	Processes       int    `json:"processes"`
+	Threads         int    `json:"threads"`
+	Stops           uint64 `json:"stops"`
+	Denied          uint64 `json:"denied"`
+	Logged          uint64 `json:"logged"`
+	Killed          uint64 `json:"killed"`
+	Refused         uint64 `json:"refused_births,omitempty"` // tasks that a limit on processes kept from being made
+	// StopsBy counts the stops by call; not changed after it was put in an event.
+	StopsBy map[string]uint64 `json:"stops_by_call,omitempty"`
 	// Lost is filled in by the sink: the events that its own log lacks so far.
 	Lost uint64 `json:"lost_events"`
 }

@@ -10,6 +10,7 @@ type entry struct {
 	exec   ExecInfo
 	exit   ExitInfo
 	totals Totals
+	limit  LimitInfo
 	value  int64
 	args   []string
 	argv   []string
@@ -73,6 +74,9 @@ func (en *entry) set(e *Event) {
 	if e.ExitInfo != nil {
 		en.exit = *e.ExitInfo
 	}
+	if e.LimitInfo != nil {
+		en.limit = *e.LimitInfo
+	}
 	if e.Totals != nil {
 		en.totals = *e.Totals
 	}
@@ -93,6 +97,9 @@ func (en *entry) point() {
 	}
 	if en.ExitInfo != nil {
 		en.ExitInfo = &en.exit
+	}
+	if en.LimitInfo != nil {
+		en.LimitInfo = &en.limit
 	}
 	if en.Totals != nil {
 		en.Event.Totals = &en.totals

@@ -214,3 +214,12 @@ func appendPrintable(dst, text []byte) []byte {
 	}
 	return dst
 }
+
+// appendLimit writes a limit that was reached:
+//
+//	limit: wall-time 10s, used 10.02s, by ci.yaml:4: SIGTERM
+func appendLimit(dst []byte, l *LimitInfo) []byte {
+	dst = append(append(dst, "limit: "...), l.Limit...)
+	dst = append(append(append(dst, ' '), l.Told...), ", by "...)
+	return append(append(append(dst, l.By...), ": "...), l.End...)
+}

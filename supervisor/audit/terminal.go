@@ -40,6 +40,7 @@ type terminal struct{ *queue }
 func (t terminal) Put(e *Event) {
 	switch {
 	case e.Kind == End && t.begun(): // else there is nothing to count up
+	case e.Kind == Limit && e.LimitInfo != nil:
 	case e.Kind == Call && e.CallInfo != nil && restricts(e.CallInfo):
 	default:
 		return
@@ -77,6 +78,9 @@ type repeat struct {
 func (t *terminalEncoder) event(dst []byte, e *Event, lost uint64) ([]byte, error) {
 	if e.Kind == End {
 		return t.end(dst), nil
+	}
+	if e.Kind == Limit {
+		return appendLine(dst, appendLimit(t.scratch[:0], e.LimitInfo)), nil
 	}
 	if !e.Enforced {
 		t.would++

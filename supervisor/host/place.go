@@ -151,8 +151,10 @@ func lookup(name string) ([]netip.Addr, error) {
 // file, "" if nothing is going to be executed. The error is that of
 // policy.Set.Bind, or says what callgate needs to know and cannot.
 func Bind(set policy.Set, dir string, env []string, start string) (compile.Options, error) {
+	limits := set.Limits()
+	opts := compile.Options{Births: limits.Has(policy.Processes)}
 	if !set.HasSections() {
-		return compile.Options{}, nil
+		return opts, nil
 	}
 	l := new(linker)
 	at, err := place(dir, env, l)
@@ -163,7 +165,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 	if err != nil {
 		return compile.Options{}, err
 	}
-	opts := compile.Options{Sections: sections}
+	opts.Sections = sections
 	opts.Holders, opts.Landlock = compile.Enforce(sections, facts(sections, in(at.Dir, start), l))
 	return opts, nil
 }

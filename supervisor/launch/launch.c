@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
@@ -175,6 +176,50 @@ static long be_nicer(int by)
 	return now < 0 ? now : raw3(SYS_setpriority, PRIO_PROCESS, 0, 20 - now + by);
 }
 
+/* narrow_limits lowers limits for good: hard and soft ones. */
+static long narrow_limits(struct launch *l)
+{
+	for (int i = 0; i < l->nlimits; i++) {
+		uint64_t most = l->limits[i].most;
+		struct limit limit;
+		long rc = raw4(SYS_prlimit64, 0, l->limits[i].resource, 0, (long)&limit);
+		if (rc < 0)
+			return rc;
+		if (limit.hard > most)
+			limit.hard = most;
+		if (limit.soft > most)
+			limit.soft = most;
+		rc = raw4(SYS_prlimit64, 0, l->limits[i].resource, (long)&limit, 0);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* keep_limits gives up the capability to raise limits again, in every set and in
+ * the bounding set, from which root's programs have theirs
+ * (capabilities(7), "Capabilities and execution of programs by root"). */
+static long keep_limits(struct launch *l)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct sets[2];
+	const uint32_t bit = 1U << CAP_SYS_RESOURCE;
+
+	if (l->nlimits == 0)
+		return 0;
+	long rc = raw2(SYS_capget, (long)&header, (long)sets);
+	if (rc < 0)
+		return rc;
+	if (!((sets[0].permitted | sets[0].inheritable) & bit))
+		return 0;
+	if ((rc = raw5(SYS_prctl, PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)) < 0)
+		return rc;
+	sets[0].effective &= ~bit;
+	sets[0].permitted &= ~bit;
+	sets[0].inheritable &= ~bit;
+	return raw2(SYS_capset, (long)&header, (long)sets);
+}
+
 static long install_filters(struct launch *l)
 {
 	for (int i = 0; i < l->nfilters; i++) {
@@ -226,7 +271,7 @@ static long stage_steps(struct launch *l, int *step)
 	if ((rc = own_terminal(l)) < 0)
 		return rc;
 	*step = STEP_LIMITS;
-	if ((rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&inherited_files, 0)) < 0)
+	if ((rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&inherited_files, 0)) < 0 || (rc = narrow_limits(l)) < 0)
 		return rc;
 	*step = STEP_NICE;
 	if ((rc = be_nicer(l->nice)) < 0)
@@ -237,7 +282,7 @@ static long stage_steps(struct launch *l, int *step)
 	if (l->dir && (rc = raw1(SYS_chdir, (long)l->dir)) < 0)
 		return rc;
 	*step = STEP_CAPABILITIES;
-	if (l->namespaces && (rc = room_confine(l)) < 0)
+	if ((rc = keep_limits(l)) < 0 || (l->namespaces && (rc = room_confine(l)) < 0))
 		return rc;
 	*step = STEP_NO_NEW_PRIVS;
 	if ((rc = raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)

@@ -31,11 +31,18 @@ type Command struct {
 	Keep  []int  // stay open under their number; all others are closed
 	// Terminal: descriptor 0 is to be the controlling terminal of a new session.
 	Terminal bool
-	Umask    *int  // nil is the caller's
-	Nice     int   // added to the caller's niceness
-	Room     *Room // nil: the caller's namespaces
+	Umask    *int    // nil is the caller's
+	Nice     int     // added to the caller's niceness
+	Room     *Room   // nil: the caller's namespaces
+	Limits   []Limit // beside those that the caller has
 	Domain   *Domain
 	Filters  [][]unix.SockFilter
+}
+
+// Limit is the most of a resource that the command may have, and cannot raise.
+type Limit struct {
+	Resource int // unix.RLIMIT_FSIZE, ...
+	Most     uint64
 }
 
 // Error is a step of the first stage that failed.

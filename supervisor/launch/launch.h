@@ -50,6 +50,12 @@ struct room_mount {
 
 enum { MS_REC_PRIVATE = 16384 | (1 << 18) }; /* MS_REC, MS_PRIVATE */
 
+/* The most of a resource (setrlimit(2)) that the command may have. */
+struct launch_limit {
+	uint64_t most;
+	int resource;
+};
+
 struct launch {
 	const char *path;
 	char *const *argv;
@@ -66,6 +72,8 @@ struct launch {
 	struct room_mount *mounts;
 	int nmounts;
 	uint64_t capabilities; /* in namespaces: those that are kept, as far as they are there */
+	const struct launch_limit *limits; /* that the command is to have, beside the caller's */
+	int nlimits;
 	int landlock; /* a ruleset's descriptor, or -1 */
 	const struct sock_fprog *filters;
 	int nfilters;

@@ -128,6 +128,7 @@ func describe(cmd *Command, a *arena) *C.struct_launch {
 		l.namespaces, l.capabilities = C.int(cmd.Room.Namespaces), C.uint64_t(cmd.Room.Capabilities)
 		l.mounts, l.nmounts = a.mounts(cmd.Room.Mounts), C.int(len(cmd.Room.Mounts))
 	}
+	l.limits, l.nlimits = a.limits(cmd.Limits), C.int(len(cmd.Limits))
 	l.landlock = -1
 	if cmd.Domain != nil {
 		l.landlock = C.int(cmd.Domain.fd)
@@ -159,6 +160,7 @@ func arenaSize(cmd *Command) uintptr {
 		}
 	}
 	n += aligned(uintptr(len(cmd.Files))*unsafe.Sizeof(C.int(0))) + aligned(uintptr(len(cmd.Keep))*unsafe.Sizeof(C.int(0)))
+	n += uintptr(len(cmd.Limits)) * aligned(unsafe.Sizeof(C.struct_launch_limit{}))
 	for _, filter := range cmd.Filters {
 		n += aligned(unsafe.Sizeof(C.struct_sock_fprog{})) + aligned(uintptr(len(filter))*unsafe.Sizeof(unix.SockFilter{}))
 	}
@@ -230,6 +232,14 @@ func (a *arena) ints(list []int) *C.int {
 	p := (*C.int)(a.take(uintptr(len(list)) * unsafe.Sizeof(C.int(0))))
 	for i, v := range list {
 		unsafe.Slice(p, len(list))[i] = C.int(v)
+	}
+	return p
+}
+
+func (a *arena) limits(list []Limit) *C.struct_launch_limit {
+	p := (*C.struct_launch_limit)(a.take(uintptr(len(list)) * unsafe.Sizeof(C.struct_launch_limit{})))
+	for i, l := range list {
+		unsafe.Slice(p, len(list))[i] = C.struct_launch_limit{most: C.uint64_t(l.Most), resource: C.int(l.Resource)}
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"callgate/policy/abi"
@@ -59,6 +60,7 @@ type Tracer struct {
 	happened siginfo
 	status   uint32
 	usage    unix.Rusage
+	cpu      time.Duration
 	regs     Registers
 	local    unix.Iovec
 	remote   remoteIovec
@@ -231,6 +233,7 @@ func (t *Tracer) stop() (Stop, bool) {
 	if t.happened.code > codeDumped {
 		return Classify(tid, unix.WaitStatus(t.happened.status<<8|0x7f)), true
 	}
+	t.cpu = CPUTime(tid)
 	got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(tid), uintptr(unsafe.Pointer(&t.status)),
 		unix.WALL|unix.WNOTHREAD|unix.WNOHANG, uintptr(unsafe.Pointer(&t.usage)), 0, 0)
 	if errno != 0 || int(got) != tid {
@@ -242,6 +245,10 @@ func (t *Tracer) stop() (Stop, bool) {
 // Usage is what the task whose death Wait reported last has used: of a process,
 // the whole of it and of the children it waited for (getrusage(2)).
 func (t *Tracer) Usage() *unix.Rusage { return &t.usage }
+
+// CPU is what the process whose death Wait reported last has used by itself,
+// without its children; 0 where it was another thread than a process's first.
+func (t *Tracer) CPU() time.Duration { return t.cpu }
 
 // Kill kills tid's process (kill(2) with SIGKILL). Precondition: Traced.
 func (t *Tracer) Kill(tid int) error {

@@ -1,0 +1,239 @@
+// Package cgroup gives a sandbox a memory cgroup of its own, version 2 or 1, where
+// this user may make one (cgroups(7)).
+//
+// A group's folder is locked (flock(2)) while its sandbox lasts. A callgate that
+// died left its group behind unlocked and, since nothing of a sandbox outlives its
+// tracer, empty; the next one that makes a group there removes it.
+//
+// # Limits
+//
+// Nothing of the host is changed: version 2 is used only where the memory
+// controller is enabled already for the children of a folder above. A command that
+// is root, and whose policy lets it write to the cgroup file system, can leave its
+// group.
+package cgroup
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Group is a sandbox's.
+type Group struct {
+	kind kind
+	path string
+	fd   int // the folder, locked
+}
+
+// kind is a version's files.
+type kind struct {
+	name                       string
+	limit, swap, events, peaks string
+}
+
+var (
+	version2 = kind{"cgroup v2", "memory.max", "memory.swap.max", "memory.events", "memory.peak"}
+	version1 = kind{"cgroup v1", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.oom_control", "memory.max_usage_in_bytes"}
+)
+
+var names = regexp.MustCompile(`^callgate-[A-Z2-7]{16}$`)
+
+// New makes a group that may hold that many bytes of memory, and removes what dead
+// runs have left beside it. The error says why this user can make none here.
+func New(memory int64) (*Group, error) {
+	parent, k, err := place()
+	if err != nil {
+		return nil, err
+	}
+	sweep(parent)
+	g, err := claimNew(parent, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.bound(memory); err != nil {
+		return nil, errors.Join(err, g.Remove())
+	}
+	return g, nil
+}
+
+// Probe says which version a group would be of, or why there can be none.
+func Probe() (string, error) {
+	g, err := New(1 << 30)
+	if err != nil {
+		return "", err
+	}
+	return g.String() + ": " + filepath.Dir(g.path), g.Remove()
+}
+
+// String is "cgroup v2" or "cgroup v1".
+func (g *Group) String() string { return g.kind.name }
+
+func claimNew(parent string, k kind) (*Group, error) {
+	for {
+		path := filepath.Join(parent, "callgate-"+rand.Text()[:16])
+		if err := os.Mkdir(path, 0o755); err != nil {
+			return nil, err
+		}
+		// Until it is locked, another callgate may take it for a dead run's.
+		fd, err := claim(path)
+		if err == nil {
+			return &Group{k, path, fd}, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
+			return nil, errors.Join(err, os.Remove(path))
+		}
+	}
+}
+
+// claim opens and locks a group's folder, if it is this user's.
+func claim(path string) (fd int, err error) {
+	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	var is, now unix.Stat_t
+	err = unix.Fstat(fd, &is)
+	if err == nil && int(is.Uid) != os.Geteuid() {
+		err = unix.EPERM
+	}
+	if err == nil {
+		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err == nil && (unix.Lstat(path, &now) != nil || now.Ino != is.Ino || now.Dev != is.Dev) {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, &os.PathError{Op: "lock", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// bound limits memory, and swap on top of it to nothing where swap is accounted.
+// An out-of-memory kill of version 2 takes all of the group.
+func (g *Group) bound(memory int64) error {
+	text := strconv.FormatInt(memory, 10)
+	if err := g.write(g.kind.limit, text); err != nil {
+		return err
+	}
+	swap := text
+	if g.kind == version2 {
+		swap = "0"
+	}
+	for file, text := range map[string]string{g.kind.swap: swap, "memory.oom.group": "1"} {
+		if err := g.write(file, text); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+			return err // it is there, and does not take it
+		}
+	}
+	return nil
+}
+
+func (g *Group) write(file, text string) error {
+	f, err := os.OpenFile(filepath.Join(g.path, file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// Add moves a process into the group; what it starts is born there.
+func (g *Group) Add(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
+
+// Kills is how many processes were killed for want of memory in the group.
+func (g *Group) Kills() int64 {
+	text, err := os.ReadFile(filepath.Join(g.path, g.kind.events))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			return number([]byte(n))
+		}
+	}
+	return 0
+}
+
+// Peak is the most bytes that the group held at one time; 0 where the kernel does
+// not say (memory.peak comes with Linux 5.19).
+func (g *Group) Peak() int64 {
+	text, err := os.ReadFile(filepath.Join(g.path, g.kind.peaks))
+	if err != nil {
+		return 0
+	}
+	return number(text)
+}
+
+func number(text []byte) int64 {
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Remove removes the group. Precondition: all in it are dead.
+func (g *Group) Remove() error {
+	err := remove(g.path)
+	unix.Close(g.fd)
+	if err != nil {
+		return fmt.Errorf("remove the cgroup: %w", err)
+	}
+	return nil
+}
+
+// remove removes a group and those that the command made in it. The kernel may
+// take a moment to let go of tasks that are dead (EBUSY).
+func remove(path string) error {
+	var err error
+	for wait := time.Millisecond; wait < time.Second; wait *= 2 {
+		if err = unix.Rmdir(path); err == nil || err == unix.ENOENT {
+			return nil
+		}
+		inner, readErr := os.ReadDir(path)
+		if readErr != nil {
+			break
+		}
+		for _, e := range inner {
+			if e.IsDir() {
+				_ = remove(filepath.Join(path, e.Name()))
+			}
+		}
+		if err = unix.Rmdir(path); err != unix.EBUSY {
+			break
+		}
+		time.Sleep(wait)
+	}
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	return &os.PathError{Op: "rmdir", Path: path, Err: err}
+}
+
+// sweep removes what dead runs have left. What it cannot remove stays.
+func sweep(parent string) {
+	list, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, e := range list {
+		if !e.IsDir() || !names.MatchString(e.Name()) {
+			continue
+		}
+		path := filepath.Join(parent, e.Name())
+		if fd, err := claim(path); err == nil {
+			_ = remove(path)
+			unix.Close(fd)
+		}
+	}
+}
