@@ -102,15 +102,34 @@ func (r Resource) Text(amount int64) string {
 	return strconv.FormatInt(amount, 10)
 }
 
+// Rounded is an amount as a person wants to read it.
+func (r Resource) Rounded(amount int64) string {
+	switch {
+	case r <= CPUTime:
+		return durationText(time.Duration(amount).Round(time.Millisecond))
+	case r.sized() && amount >= 1<<20:
+		return strconv.FormatFloat(float64(amount)/(1<<20), 'f', 1, 64) + "MiB"
+	}
+	return r.Text(amount)
+}
+
+// ParseResource is the resource of a key of `limits`.
+func ParseResource(key string) (Resource, bool) {
+	for r := range resources {
+		if limitKeys[r] == key {
+			return r, true
+		}
+	}
+	return 0, false
+}
+
 func (r Resource) sized() bool { return r == Memory || r == FileSize || r == Output }
 
 // limits reads {KEY: AMOUNT}.
 func (r *reader) limits(n *node) {
 	r.fields(n, "limit", limitKeys, func(key string, f *field) {
-		for res := range resources {
-			if limitKeys[res] == key {
-				r.part.limits[res] = r.limit(res, &f.value)
-			}
+		if res, ok := ParseResource(key); ok {
+			r.part.limits[res] = r.limit(res, &f.value)
 		}
 	})
 }

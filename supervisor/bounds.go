@@ -23,17 +23,8 @@ type Reached struct {
 func (r *Reached) TimedOut() bool { return r != nil && r.Resource <= policy.CPUTime }
 
 // String is "wall-time 10s, used 10.02s".
-func (r *Reached) String() string { return r.Resource.String() + " " + figures(r) }
-
-func figures(r *Reached) string {
-	used := r.Resource.Text(r.Used)
-	switch {
-	case r.TimedOut():
-		used = time.Duration(r.Used).Round(time.Millisecond).String()
-	case r.Resource == policy.Memory:
-		used = fmt.Sprintf("%.1fMiB", float64(r.Used)/(1<<20))
-	}
-	return r.Resource.Text(r.Limit.Most) + ", used " + used
+func (r *Reached) String() string {
+	return r.Resource.String() + " " + r.Resource.Text(r.Limit.Most) + ", used " + r.Resource.Rounded(r.Used)
 }
 
 // bounds end a sandbox from outside of its trace loop, which sleeps in a wait: for a
@@ -181,7 +172,7 @@ func (b *bounds) tell(r *Reached, end string) {
 	e := b.event
 	e.Time = time.Now()
 	e.LimitInfo = &audit.LimitInfo{Limit: r.Resource.String(), Most: figure(r.Resource, r.Limit.Most), Used: figure(r.Resource, r.Used),
-		By: source(r.Limit.Pos), End: end, Told: figures(r)}
+		By: source(r.Limit.Pos), End: end}
 	b.put(&e)
 }
 

@@ -17,7 +17,7 @@ func parseLimits(words []string) (*client.Limits, error) {
 	limits := new(client.Limits)
 	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")
-		resource, ok := resourceOf(name)
+		resource, ok := policy.ParseResource(name)
 		if !ok {
 			f := usagef("--limit %s: there is no such limit", printable(word))
 			f.hint = "there are " + strings.Join(limitNames(), ", ")
@@ -30,15 +30,6 @@ func parseLimits(words []string) (*client.Limits, error) {
 		setLimit(limits, resource, limit.Most)
 	}
 	return limits, nil
-}
-
-func resourceOf(name string) (policy.Resource, bool) {
-	for _, r := range policy.Resources() {
-		if r.String() == name {
-			return r, true
-		}
-	}
-	return 0, false
 }
 
 func limitNames() (names []string) {

@@ -83,7 +83,6 @@ type LimitInfo struct {
 	Used  float64 `json:"used"`
 	By    string  `json:"by"`  // whose limit it is: policy:line, or a flag
 	End   string  `json:"end"` // SIGTERM or SIGKILL of the sandbox; EAGAIN, SIGXFSZ: what one call gets
-	Told  string  `json:"-"`   // the figures, as a person reads them
 }
 
 // Totals are the sandbox's figures.

@@ -3,7 +3,10 @@ package audit
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"callgate/policy"
 )
 
 // appendDenial writes a call that was not permitted:
@@ -219,7 +222,13 @@ func appendPrintable(dst, text []byte) []byte {
 //
 //	limit: wall-time 10s, used 10.02s, by ci.yaml:4: SIGTERM
 func appendLimit(dst []byte, l *LimitInfo) []byte {
+	most, used := l.Most, l.Used
+	r, _ := policy.ParseResource(l.Limit)
+	if r <= policy.CPUTime {
+		most, used = most*float64(time.Second), used*float64(time.Second)
+	}
 	dst = append(append(dst, "limit: "...), l.Limit...)
-	dst = append(append(append(dst, ' '), l.Told...), ", by "...)
-	return append(append(append(dst, l.By...), ": "...), l.End...)
+	dst = append(append(dst, ' '), r.Text(int64(most))...)
+	dst = append(append(dst, ", used "...), r.Rounded(int64(used))...)
+	return append(append(append(append(dst, ", by "...), l.By...), ": "...), l.End...)
 }
