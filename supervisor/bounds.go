@@ -134,6 +134,21 @@ func (b *bounds) reach(r policy.Resource, used int64) {
 	b.signal(unix.SIGCONT) // a stopped process takes no SIGTERM
 }
 
+// cancel ends the sandbox for who called Run.
+func (b *bounds) cancel() {
+	if !b.linger {
+		b.kill()
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		b.after(b.grace, b.kill)
+		b.signal(unix.SIGTERM)
+		b.signal(unix.SIGCONT)
+	}
+}
+
 // kill ends the sandbox at once.
 func (b *bounds) kill() {
 	b.mu.Lock()

@@ -37,7 +37,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		}
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, s.bounds.kill)
+	stop := context.AfterFunc(ctx, s.bounds.cancel)
 	err = s.loop()
 	s.place.end()
 	stop()
@@ -52,7 +52,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		return nil, err
 	case s.first.starting && failed != nil:
 		return nil, startError(failed)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && !s.opt.Linger:
 		return nil, ctx.Err()
 	case ended != nil:
 		return nil, ended

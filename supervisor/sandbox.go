@@ -330,7 +330,10 @@ func (s *sandbox) processGone(p *process, stop ptrace.Stop) {
 		s.result.Status, s.result.Signal = status, stop.Signal
 		s.left = true
 	}
-	if s.left && (!s.opt.Linger || s.bounds.ended()) {
+	switch {
+	case s.left && (!s.opt.Linger || s.bounds.ended()):
 		s.end()
+	case p == s.first && len(s.tasks) > 0 && s.opt.Left != nil:
+		s.opt.Left()
 	}
 }

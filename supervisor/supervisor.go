@@ -54,7 +54,8 @@ type Options struct {
 	// time, before all is killed.
 	Grace time.Duration
 	// Linger lets go on what the command leaves behind: Run supervises it, and
-	// returns when the last process is gone.
+	// returns when the last process is gone. When Run's context ends, all get SIGTERM,
+	// and SIGKILL after Grace; the result is the command's even so.
 	Linger bool
 
 	// Started is called once, with the command's process, when that is about
@@ -64,6 +65,8 @@ type Options struct {
 	// sandbox's goes on before they return; both may be nil.
 	Started func(pid int)
 	Stopped func(sig unix.Signal)
+	// Left is called once, likewise, when the command has ended and others go on (Linger).
+	Left func()
 }
 
 // Result is how a command ended.

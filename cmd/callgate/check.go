@@ -100,6 +100,7 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 			fmt.Fprintf(w, "  %-17v %s\n", sec, sectionCost(quiet, sec))
 		}
 	}
+	printLimits(w, &p.Limits)
 	env := set.Environ(os.Environ())
 	if set.PrivateTmp() {
 		env = append(env, "TMPDIR="+os.TempDir()) // there will be one

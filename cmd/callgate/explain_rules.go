@@ -45,6 +45,7 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 			fmt.Fprintf(w, "compat: i386 %v, x32 %v\n", p.Compat.I386, p.Compat.X32)
 			t.print(w, decider{p, nil, policy.ByCompat}, "decides nothing: a stricter policy does")
 		}
+		printLimits(w, &p.Limits)
 	}
 }
 

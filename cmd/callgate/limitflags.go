@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"callgate/policy"
+	"callgate/supervisor/host"
 
 	"github.com/spf13/pflag"
 )
@@ -28,7 +30,7 @@ func (f *limitFlags) flags(flags *pflag.FlagSet) {
 	for _, r := range policy.Resources() {
 		flags.StringVar(&f.texts[r], r.String(), "", usage[r])
 	}
-	flags.DurationVar(&f.grace, "grace", 2*time.Second, "how long it may take to end when told to, `TIME`")
+	flags.DurationVar(&f.grace, "grace", 10*time.Second, "how long it may take to end when told to, `TIME`")
 }
 
 // narrow has the flags' limits hold as if the first policy had them.
@@ -49,4 +51,13 @@ func (f *limitFlags) narrow(set policy.Set) error {
 	}
 	set[0].Limits = set[0].Limits.Narrow(asked)
 	return nil
+}
+
+// printLimits says of each limit how it is held here.
+func printLimits(w io.Writer, l *policy.Limits) {
+	for _, r := range policy.Resources() {
+		if l.Has(r) {
+			fmt.Fprintf(w, "  %-17s %s: %s\n", r, r.Text(l[r].Most), host.Hold(r))
+		}
+	}
 }

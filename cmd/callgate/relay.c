@@ -14,10 +14,56 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static atomic_int command;          /* its process, 0 before it started */
 static atomic_ulong waiting;        /* bit N-1: signal N is to be passed on */
+
+static atomic_long grace = -1;      /* us; -1: nobody is killed */
+static atomic_int left = -1;        /* a descriptor, once the command is gone */
+static atomic_int ending;
+
+static void take(int sig, void (*handler)(int));
+
+static void due(long us)
+{
+	struct itimerval at = { .it_value = { us / 1000000, us % 1000000 } };
+	if (us == 0)
+		at.it_value.tv_usec = 1;
+	setitimer(ITIMER_REAL, &at, NULL);
+}
+
+/* out_of_grace kills the command; its supervisor then kills the rest. */
+static void out_of_grace(int sig)
+{
+	(void)sig;
+	int interrupted = errno;
+	int pid = atomic_load(&command);
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	else if (atomic_load(&left) < 0)
+		due(10000); /* it has not started yet */
+	errno = interrupted;
+}
+
+/* told_to_end begins the grace period, once. */
+static void told_to_end(int sig)
+{
+	if (sig != SIGTERM && sig != SIGHUP && sig != SIGINT && sig != SIGQUIT)
+		return;
+	int fd = atomic_load(&left);
+	if (fd >= 0) {
+		ssize_t n = write(fd, "", 1); /* it is full: it has been told */
+		(void)n;
+		return;
+	}
+	long us = atomic_load(&grace);
+	if (us < 0 || atomic_exchange(&ending, 1))
+		return;
+	take(SIGALRM, out_of_grace);
+	due(us);
+}
 
 static void pass_waiting(void)
 {
@@ -54,6 +100,7 @@ static void pass_always(int sig)
 	int interrupted = errno;
 	atomic_fetch_or(&waiting, 1UL << (sig - 1));
 	pass_waiting();
+	told_to_end(sig);
 	errno = interrupted;
 }
 
@@ -82,6 +129,17 @@ void relay_pass(int sig, int always)
 	struct sigaction now;
 	if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
 		take(sig, always ? pass_always : pass);
+}
+
+void relay_grace(long us)
+{
+	atomic_store(&grace, us);
+}
+
+void relay_left(int fd)
+{
+	atomic_store(&left, fd);
+	atomic_store(&command, 0);
 }
 
 void relay_hold(int sig)

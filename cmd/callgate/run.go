@@ -134,11 +134,17 @@ func (f *runFlags) run(args []string) error {
 	}
 	f.room.furnish(&command)
 	spread()
-	relay := startRelay(f.room.pty)
+	relay := startRelay(f.room.pty, f.limits.grace)
+	ctx, left := context.Background(), func() {}
+	if f.linger {
+		if ctx, left, err = relay.linger(); err != nil {
+			return ownFailure(err)
+		}
+	}
 	if err := f.room.begin(); err != nil {
 		return ownFailure(err)
 	}
-	result, err := supervisor.Run(context.Background(), plan, command, supervisor.Options{
+	result, err := supervisor.Run(ctx, plan, command, supervisor.Options{
 		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),
 		Audit:      sinks.audit,
 		Terminal:   sinks.terminal,
@@ -147,6 +153,7 @@ func (f *runFlags) run(args []string) error {
 		Linger:     f.linger,
 		Started:    relay.started,
 		Stopped:    relay.stopped,
+		Left:       left,
 	})
 	sinks.close()
 	f.room.lost = err != nil && relay.pid != 0

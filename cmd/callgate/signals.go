@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/signal"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,11 +31,29 @@ var passedOn = [...]unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIG
 // say; stopped repeats them.
 var held = [...]unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
 
+// linger gives a context that ends when callgate is told to end, after the command
+// has, and the function that says that it has: for run --linger.
+func (r *relay) linger() (context.Context, func(), error) {
+	told, tell, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return ctx, func() {
+		tellTo(int(tell.Fd()))
+		go func() {
+			_, _ = told.Read(make([]byte, 1)) // the other end stays open
+			cancel()
+		}()
+	}, nil
+}
+
 // startRelay begins to take signals. Those that callgate's caller had ignored
 // stay so: the command ignores them too. A command that is apart, in a session of
 // its own, gets nothing from the caller's terminal: then every signal is passed
 // on, and those that stop a job stop callgate alone.
-func startRelay(apart bool) *relay {
+func startRelay(apart bool, grace time.Duration) *relay {
+	killAfter(grace)
 	for _, s := range passedOn {
 		passOn(s, apart)
 	}

@@ -4,6 +4,7 @@ package main
 import "C"
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -48,3 +49,10 @@ func hold(sig unix.Signal) { C.relay_hold(C.int(sig)) }
 
 // passOnTo says which process the command is.
 func passOnTo(pid int) { C.relay_started(C.int(pid)) }
+
+// killAfter has the command killed that long after it was told to end.
+func killAfter(grace time.Duration) { C.relay_grace(C.long(grace.Microseconds())) }
+
+// tellTo has a byte written to a descriptor where callgate is told to end, now that the
+// command is gone.
+func tellTo(fd int) { C.relay_left(C.int(fd)) }

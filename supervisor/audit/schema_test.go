@@ -37,11 +37,12 @@ func examples() []*Event {
 	exit.ExitInfo = &ExitInfo{Status: 7}
 	killed := event(41, Exit, 4720, 4720, "/tmp/a.out")
 	killed.ExitInfo = &ExitInfo{Status: 159, Signal: "SIGSYS"}
-	limit := event(50, Limit, 4712, 4712, "/usr/bin/make")
+	limit := event(50, Limit, 4712, 4712, "")
+	limit.LimitInfo = &LimitInfo{Limit: "wall-time", Most: 10, Used: 10.002, By: "ci.yaml:4", End: "SIGTERM, and SIGKILL after 2s"}
 	end := event(60, End, 0, 0, "")
 	end.ExitInfo = &ExitInfo{Status: 2}
-	end.Totals = &Totals{WallSeconds: 1.5, UserSeconds: 0.75, SystemSeconds: 0.25, MaxRSSBytes: 52428800,
-		Processes: 9, Threads: 12, Stops: 34, Denied: 2, Logged: 0, Killed: 1}
+	end.Totals = &Totals{WallSeconds: 1.5, UserSeconds: 0.75, SystemSeconds: 0.25, MaxRSSBytes: 52428800, WrittenBytes: 4096,
+		Processes: 9, Threads: 12, Stops: 34, Denied: 2, Logged: 0, Killed: 1, StopsBy: map[string]uint64{"execve": 9, "openat": 25}}
 	return []*Event{start, exec, call, compat, skip, exit, killed, limit, end}
 }
 

@@ -61,7 +61,7 @@ func Probe() Report {
 	r = append(r, tracing()...)
 	r = append(r, landlock(), mseal(), closeRange())
 	r = append(r, compat()...)
-	return append(r, yama(), userNamespaces(), namespaces(), cgroups(), privileges(), confinement())
+	return append(r, yama(), userNamespaces(), namespaces(), memoryCgroup(), privileges(), confinement())
 }
 
 // found makes a feature of a probe's error: none is Yes, and one of the errors

@@ -104,38 +104,6 @@ func yama() Feature {
 	return f
 }
 
-// cgroups says whether this process could make cgroups of its own.
-func cgroups() Feature {
-	f := Feature{Name: "cgroup v2 delegation", Use: "limits on a whole sandbox", Status: No}
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
-		f.Detail = "cgroup v2 is not mounted on /sys/fs/cgroup"
-		return f
-	}
-	text, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		f.Status, f.Detail = Unknown, err.Error()
-		return f
-	}
-	own := ""
-	for line := range strings.Lines(string(text)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			own = "/sys/fs/cgroup" + strings.TrimSpace(path)
-		}
-	}
-	if own == "" {
-		f.Detail = "this process is in no cgroup v2"
-		return f
-	}
-	for _, file := range []string{own, own + "/cgroup.procs"} {
-		if err := unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK, unix.AT_EACCESS); err != nil {
-			f.Detail = file + ": " + err.Error()
-			return f
-		}
-	}
-	f.Status, f.Detail = Yes, own
-	return f
-}
-
 func privileges() Feature {
 	f := Feature{Name: "privileges", Use: "callgate needs none", Status: No, Detail: fmt.Sprintf("user %d", os.Geteuid())}
 	caps := statusField("CapEff")
