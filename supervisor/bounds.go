@@ -110,6 +110,7 @@ func (b *bounds) end() error {
 	if b.group == nil {
 		return nil
 	}
+	b.usage.memory = b.group.Peak()
 	return b.group.Remove()
 }
 

@@ -90,7 +90,7 @@ func (s *sandbox) total(wall time.Duration) {
 // memory is the most that the sandbox held, and how that is known.
 func (b *bounds) memory() (peak int64, measure string) {
 	if b.group != nil {
-		return b.group.Peak(), b.group.String()
+		return b.usage.memory, b.group.String()
 	}
 	return b.usage.memory, "sampled"
 }

@@ -68,9 +68,9 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	flags.IntSliceVar(&f.keep, "keep-fd", nil, "leave descriptor `N` open for the command")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "tell only of callgate's own failures")
 	flags.BoolVar(&f.permissive, "permissive", false, "enforce nothing, report everything")
-	flags.BoolVar(&f.stats, "stats", false, "tell at the end what the command used")
 	addTopic(cmd, "limits", "how much the command may use, and for how long", func(flags *pflag.FlagSet) {
 		f.limits.flags(flags)
+		flags.BoolVar(&f.stats, "stats", false, "tell at the end what the command used")
 		flags.BoolVar(&f.linger, "linger", false, "go on until all that the command leaves behind has ended")
 	})
 	addTopic(cmd, "daemon", "have callgated run it", func(flags *pflag.FlagSet) {

@@ -36,6 +36,7 @@ extern const struct command net_commands[];
 extern const struct command corner_commands[];
 extern const struct command pinned_commands[];
 extern const struct command scoped_commands[];
+extern const struct command judge_commands[];
 
 /* raw makes a call by the syscall instruction; errors are -errno. */
 long raw(long nr, long a, long b, long c, long d, long e, long f);
