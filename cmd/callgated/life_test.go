@@ -53,7 +53,7 @@ curl -w '\n%{http_code}\n' "http://callgated/v1/jobs/$job"
 func TestEnds(t *testing.T) {
 	t.Parallel()
 	h := running(t, "slots: 8\nlimits: {output: 1000, wall-time: 1m}\n")
-	long := shell("yes | head -c 5000; echo done >&2")
+	long := shell("yes | head -c 5000")
 	slow := shell("echo begun; sleep 100")
 	slow.Limits = &client.Limits{WallSeconds: 0.2}
 	in := shell("cat; exit 3")
@@ -67,7 +67,7 @@ func TestEnds(t *testing.T) {
 		"exit":    {in, client.Result{Cause: client.ByExit, Status: 3}, "what is put in\n", 0},
 		"signal":  {shell("kill -TERM $$"), client.Result{Cause: client.BySignal, Status: 143, Signal: "SIGTERM"}, "", 0},
 		"missing": {&client.Request{Argv: []string{"no-such-command"}}, client.Result{Cause: client.ByFailure, Status: 127, Message: "no-such-command: command not found"}, "", 0},
-		"output":  {long, client.Result{Cause: client.ByExit}, strings.Repeat("y\n", 500), 4005},
+		"output":  {long, client.Result{Cause: client.ByExit}, strings.Repeat("y\n", 500), 4000},
 		"time":    {slow, client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds", Message: "the time limit was reached"}, "begun\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,7 +277,13 @@ func TestStop(t *testing.T) {
 // input is a job's open standard input.
 func (h *host) input(id string) io.WriteCloser {
 	r, w := io.Pipe()
-	go func() { r.CloseWithError(h.Write(h.t.Context(), id, 0, r)) }()
+	go func() {
+		err := h.Write(h.t.Context(), id, 0, r)
+		if err != nil && h.t.Context().Err() == nil {
+			h.t.Errorf("input: %v", err)
+		}
+		r.CloseWithError(err)
+	}()
 	return w
 }
 

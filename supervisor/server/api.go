@@ -29,6 +29,7 @@ type request struct {
 
 // route is one operation of openapi.yaml.
 type route struct {
+	name         string // operationId
 	method, path string
 	params       []string // of the query
 	handle       func(w http.ResponseWriter, r *request) error
@@ -36,22 +37,23 @@ type route struct {
 
 func (s *Server) routes() []route {
 	return []route{
-		{"POST", "/v1/jobs", nil, s.submit},
-		{"GET", "/v1/jobs", []string{"state", "user", "host", "label", "limit", "page"}, s.list},
-		{"GET", "/v1/jobs/{id}", []string{"wait_seconds"}, s.inspect},
-		{"DELETE", "/v1/jobs/{id}", nil, s.delete},
-		{"POST", "/v1/jobs/{id}/kill", nil, s.kill},
-		{"POST", "/v1/jobs/{id}/signal", nil, s.signal},
-		{"POST", "/v1/jobs/{id}/stdin", []string{"offset", "end"}, s.stdin},
-		{"GET", "/v1/jobs/{id}/events", []string{"after", "follow", "kind"}, s.events},
-		{"GET", "/v1/jobs/{id}/stdout", []string{"offset", "follow"}, s.stdout},
-		{"GET", "/v1/jobs/{id}/stderr", []string{"offset", "follow"}, s.stderr},
-		{"GET", "/v1/jobs/{id}/files", nil, s.files},
-		{"GET", "/v1/jobs/{id}/file", []string{"path"}, s.file},
-		{"GET", "/v1/hosts", nil, s.listHosts},
-		{"GET", "/v1/version", nil, s.version},
-		{"GET", "/health", nil, s.health},
-		{"GET", "/ready", nil, s.readiness},
+		{"submit", "POST", "/v1/jobs", nil, s.submit},
+		{"list", "GET", "/v1/jobs", []string{"state", "user", "host", "label", "limit", "page"}, s.list},
+		{"inspect", "GET", "/v1/jobs/{id}", []string{"wait_seconds"}, s.inspect},
+		{"remove", "DELETE", "/v1/jobs/{id}", nil, s.delete},
+		{"kill", "POST", "/v1/jobs/{id}/kill", nil, s.kill},
+		{"signal", "POST", "/v1/jobs/{id}/signal", nil, s.signal},
+		{"write", "POST", "/v1/jobs/{id}/stdin", []string{"offset", "end"}, s.stdin},
+		{"events", "GET", "/v1/jobs/{id}/events", []string{"after", "follow", "kind"}, s.events},
+		{"stdout", "GET", "/v1/jobs/{id}/stdout", []string{"offset", "follow"}, s.stdout},
+		{"stderr", "GET", "/v1/jobs/{id}/stderr", []string{"offset", "follow"}, s.stderr},
+		{"files", "GET", "/v1/jobs/{id}/files", nil, s.files},
+		{"file", "GET", "/v1/jobs/{id}/file", []string{"path"}, s.file},
+		{"hosts", "GET", "/v1/hosts", nil, s.listHosts},
+		{"version", "GET", "/v1/version", nil, s.version},
+		{"health", "GET", "/health", nil, s.health},
+		{"ready", "GET", "/ready", nil, s.readiness},
+		{"metrics", "GET", "/metrics", nil, s.telemetry},
 	}
 }
 
@@ -78,6 +80,13 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	cfg, _ := s.settings()
 	req := &request{Request: r, cfg: cfg}
+	status := &statusOf{w, 200}
+	w = status
+	begun := time.Now()
+	defer func() {
+		follows := r.URL.Query().Has("follow") || r.URL.Query().Has("wait_seconds") || rt.name == "write"
+		s.metrics.Request(rt.name, status.status, time.Since(begun), follows)
+	}()
 	err := func() (err error) {
 		if req.who, err = peerOf(r); err != nil {
 			return err

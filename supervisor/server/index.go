@@ -20,6 +20,7 @@ type index struct {
 	stored  map[uint32]int
 	waiting map[string]chan struct{} // closed at a job's next change
 	wake    func()                   // something is to be scheduled, perhaps
+	told    func(before, after *client.Job)
 }
 
 func newIndex(wake func()) *index {
@@ -40,6 +41,7 @@ func (x *index) put(r *store.Record) {
 	x.count(old, -1)
 	x.records[r.Job.ID] = light(r)
 	x.count(r, +1)
+	x.told(jobOf(old), &x.records[r.Job.ID].Job)
 	x.changed(r.Job.ID)
 }
 
@@ -61,8 +63,16 @@ func (x *index) drop(id string, revision uint64) {
 	if old := x.records[id]; old != nil && old.Revision < revision {
 		x.count(old, -1)
 		delete(x.records, id)
+		x.told(&old.Job, nil)
 		x.changed(id)
 	}
+}
+
+func jobOf(r *store.Record) *client.Job {
+	if r == nil {
+		return nil
+	}
+	return &r.Job
 }
 
 func (x *index) changed(id string) {

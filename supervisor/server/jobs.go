@@ -21,10 +21,7 @@ import (
 
 // public is a job as its user sees it.
 func (s *Server) public(r *store.Record) *client.Job {
-	j := r.Job
-	if j.State == client.Running {
-		j.Usage.WallSeconds = time.Since(j.Started).Seconds()
-	}
+	j := s.live(r)
 	return &j
 }
 
@@ -145,6 +142,7 @@ func (s *Server) kill(w http.ResponseWriter, r *request) error {
 		if rec.Ended() || rec.Kill {
 			break
 		}
+		before := rec.Job
 		rec.Kill = true
 		if rec.Job.State == client.Queued {
 			rec.Job.State, rec.Job.Ended = client.Ended, time.Now().UTC()
@@ -158,6 +156,9 @@ func (s *Server) kill(w http.ResponseWriter, r *request) error {
 			return err
 		}
 		s.heard(rec.Job.ID, rec.Revision, rec)
+		if rec.Ended() {
+			s.changed(&before, &rec.Job)
+		}
 		break
 	}
 	w.WriteHeader(202)
@@ -276,8 +277,11 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 		return client.NewProblem(client.NotOpen, 409, cmp.Or(map[bool]string{true: "it has ended"}[rec.Ended()], "it runs on host "+rec.Claim.Host+", whose daemon takes its input"))
 	}
 	run, err := s.runOf(r.Context(), rec.Job.ID)
+	if errors.Is(err, client.NotRunning) {
+		return client.NewProblem(client.NotOpen, 409, "it has ended")
+	}
 	if err != nil {
-		return client.NewProblem(client.NotOpen, 409, "")
+		return err
 	}
 	arrived, err := run.Write(r.Body, offset, end)
 	var elsewhere *runs.OffsetError
@@ -288,6 +292,8 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 		p := client.NewProblem(client.WrongOffset, 409, err.Error())
 		p.Offset = &elsewhere.Arrived
 		return p
+	case r.Context().Err() != nil:
+		return unavailable("the daemon stops")
 	case err != nil:
 		return malformed("", "the body breaks off: "+err.Error())
 	}

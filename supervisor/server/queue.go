@@ -113,10 +113,14 @@ func (s *Server) claim(ctx context.Context, known *store.Record) (*store.Record,
 		s.index.put(r)
 		return nil, store.ErrConflict
 	}
+	before := r.Job
 	r.Claim = store.Claim{Host: s.host, Token: rand.Text(), Boot: s.boot}
 	r.Job.State, r.Job.Host, r.Job.Started = client.Running, s.host, time.Now().UTC()
 	r.Job.Attempt++
-	return s.sure(ctx, r)
+	if r, err = s.sure(ctx, r); err == nil {
+		s.changed(&before, &r.Job)
+	}
+	return r, err
 }
 
 // sure stores a record, and where the answer is lost asks until it is known
@@ -153,6 +157,7 @@ func (s *Server) sure(ctx context.Context, r *store.Record) (*store.Record, erro
 // follow waits for a run's end and settles the job.
 func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
 	published := s.publish(ctx, r, run)
+	s.all.Go(func() { s.countCalls(r, run) })
 	select {
 	case <-ctx.Done():
 		return // the next daemon finds it
@@ -227,9 +232,11 @@ func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Rec
 			return
 		}
 		if err == nil {
+			before := now.Job
 			do(now)
 			if err = s.store.Update(ctx, now); err == nil {
 				s.index.put(now)
+				s.changed(&before, &now.Job)
 				s.tell(now)
 				return
 			}

@@ -21,8 +21,10 @@ import (
 	"callgate/policy"
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
+	"callgate/supervisor/server/metrics"
 	"callgate/supervisor/server/runs"
 	"callgate/supervisor/server/store"
+	"callgate/supervisor/server/traces"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +48,9 @@ type Server struct {
 	runs     *runs.Host
 	index    *index
 	hosts    *hosts
+	metrics  *metrics.Metrics
+	traces   *traces.Traces // nil: none
+	usages   usages
 	wake     chan struct{}
 	lock     *os.File
 	stop     context.CancelFunc
@@ -72,6 +77,9 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.texts = texts
+	if err := s.observe(); err != nil {
+		return nil, err
+	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("which boot this is: %w", err)
@@ -266,5 +274,6 @@ func (s *Server) Close() {
 	}
 	s.store.Close()
 	s.all.Wait()
+	s.closeTraces()
 	_ = s.lock.Close()
 }

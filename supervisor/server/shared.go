@@ -32,8 +32,31 @@ func (s *Server) source(ctx context.Context, r *store.Record) (*source, error) {
 	if r.Job.Host != s.host {
 		return s.remote(ctx, r)
 	}
+	run, err := s.begun(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	f, err := s.runs.Journal(r.Job.ID, r.Job.Attempt)
-	for errors.Is(err, fs.ErrNotExist) && r.Job.State == client.Running { // it is being started
+	if errors.Is(err, fs.ErrNotExist) {
+		return &source{file: empty{}, grew: closed, over: func() bool { return true }, close: func() {}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	src := &source{file: f, close: func() { _ = f.Close() }, grew: closed, over: func() bool { return true }}
+	if run != nil {
+		src.grew, src.over = run.Grew, run.Over
+	}
+	return src, nil
+}
+
+// begun gives the run of a running job of this host's, which may just be being
+// started; nil if it does not run any more.
+func (s *Server) begun(ctx context.Context, r *store.Record) (*runs.Run, error) {
+	for r.Job.State == client.Running {
+		if run := s.runs.Get(r.Job.ID); run != nil && run.Attempt == r.Job.Attempt {
+			return run, nil
+		}
 		change := s.changeOf(r)
 		if change == nil {
 			break
@@ -42,21 +65,10 @@ func (s *Server) source(ctx context.Context, r *store.Record) (*source, error) {
 		case <-ctx.Done():
 			return nil, unavailable("the daemon stops")
 		case <-change:
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
-		f, err = s.runs.Journal(r.Job.ID, r.Job.Attempt)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return &source{file: empty{}, grew: closed, over: func() bool { return true }, close: func() {}}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	src := &source{file: f, close: func() { _ = f.Close() }, grew: closed, over: func() bool { return true }}
-	if r.Job.State == client.Running {
-		src.grew, src.over = s.growth(r)
-	}
-	return src, nil
+	return nil, nil
 }
 
 // changeOf is closed at the job's next change; nil if it has changed already.
@@ -66,32 +78,6 @@ func (s *Server) changeOf(r *store.Record) <-chan struct{} {
 		return nil
 	}
 	return change
-}
-
-// growth is how a running job's journal grows.
-func (s *Server) growth(r *store.Record) (grew func() <-chan struct{}, over func() bool) {
-	run := func() *runs.Run {
-		if run := s.runs.Get(r.Job.ID); run != nil && run.Attempt == r.Job.Attempt {
-			return run
-		}
-		return nil
-	}
-	grew = func() <-chan struct{} {
-		if run := run(); run != nil {
-			return run.Grew()
-		}
-		if change := s.changeOf(r); change != nil {
-			return change
-		}
-		return closed()
-	}
-	over = func() bool {
-		if run := run(); run != nil {
-			return run.Over()
-		}
-		return s.changeOf(r) == nil
-	}
-	return grew, over
 }
 
 func closed() <-chan struct{} {

@@ -196,6 +196,7 @@ func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key st
 		return nil, 0, err
 	}
 	s.index.put(rec)
+	s.changed(nil, &rec.Job)
 	return rec, 201, nil
 }
 

@@ -42,6 +42,7 @@ type Config struct {
 	Quotas map[string]Quota `yaml:"quotas"` // of single users, and of members of groups as @NAME
 	Limits Limits           `yaml:"limits"` // of each job, at most
 
+	Traces    string   `yaml:"traces"`     // a collector's OTLP/HTTP endpoint; "": none
 	Keep      Duration `yaml:"keep"`       // how long ended jobs are kept
 	Grace     Duration `yaml:"grace"`      // how long a stop waits for running jobs with stop: finish
 	Stop      string   `yaml:"stop"`       // leave, finish or kill: what becomes of running jobs when the daemon stops

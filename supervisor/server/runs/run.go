@@ -65,6 +65,19 @@ func (r *Run) Result() (*handover.Result, error) {
 // Ours says whether this process started the supervisor.
 func (r *Run) Ours() bool { return r.pid != 0 }
 
+// Supervisor is the supervisor's process, 0 where that is not known.
+func (r *Run) Supervisor() int {
+	if r.pid != 0 {
+		return r.pid
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, "pid"))
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(string(text))
+	return pid
+}
+
 // Begun says whether the command may have begun.
 func (r *Run) Begun() bool {
 	st, err := os.Stat(filepath.Join(r.dir, "begun"))

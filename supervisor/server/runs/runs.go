@@ -160,6 +160,9 @@ func (h *Host) start(spec *handover.Spec, as *Identity, attempt int, stdin []byt
 		r.close()
 		return nil, err
 	}
+	// Whoever reads it, reads of processes that this one traces: a number that is
+	// another's by then tells nothing.
+	_ = os.WriteFile(filepath.Join(r.dir, "pid"), []byte(strconv.Itoa(r.pid)), 0o600)
 	return r, nil
 }
 
