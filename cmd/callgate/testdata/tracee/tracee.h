@@ -34,6 +34,7 @@ extern const struct command held_commands[];
 extern const struct command jail_commands[];
 extern const struct command net_commands[];
 extern const struct command corner_commands[];
+extern const struct command wait_commands[];
 extern const struct command pinned_commands[];
 extern const struct command scoped_commands[];
 extern const struct command judge_commands[];
@@ -64,6 +65,10 @@ long mkdir_result(const char *path);
 
 /* await_sleep returns when the process sleeps in the kernel, by /proc/PID/stat. */
 void await_sleep(int pid);
+
+/* child_change says what waitpid reports of a child next: "stopped by 19", "continued",
+ * "killed by 9", "exit 3". */
+const char *child_change(int pid);
 
 /* reap waits for a child and says how it ended: "exit 3", "signal 9". */
 const char *reap(int pid);
