@@ -2,7 +2,7 @@
 // run ends. A policy asks for it by `private-tmp: true`.
 //
 // The folder is locked (flock(2)) while its run lasts. A callgate that died left
-// its folder behind unlocked; one that makes a folder there later removes it.
+// its folder behind unlocked; the next one that makes a folder there removes it.
 // What lies in a folder is the sandbox's work and may be hostile: removing
 // follows no link, enters no mount, and takes neither depth nor missing
 // permissions for an obstacle.
@@ -12,9 +12,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,9 +24,11 @@ import (
 type Folder struct {
 	Path string // absolute
 
-	name string
-	base int // where it lies
-	fd   int // the folder itself, locked
+	name  string
+	user  string // the name of base in above; "" where they are the same
+	above int
+	base  int // where it lies
+	fd    int // the folder itself, locked
 }
 
 // Folders that this package makes are called prefix and then so many letters and
@@ -42,22 +44,18 @@ func ours(name string) bool {
 	return is && len(rest) == letters && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// New makes a folder that only its owner may enter, in base or, where that is
-// "", in the system's temporary folder (os.TempDir). One in sweepEvery removes
-// there what dead runs of the same user have left.
+// New makes a folder that only its owner may enter, in a folder of this user's in base
+// or, where that is "", in the system's temporary folder (os.TempDir), and removes
+// what dead runs of the same user have left there.
 func New(base string) (*Folder, error) {
-	f, err := newIn(base, mathrand.N(sweepEvery) == 0)
+	f, err := newIn(base)
 	if err != nil {
 		return nil, fmt.Errorf("make a private temporary folder: %w", err)
 	}
 	return f, nil
 }
 
-// sweepEvery is how many folders are made for one look at all names beside them:
-// where temporary folders are full, that look takes longer than all else here.
-const sweepEvery = 16
-
-func newIn(base string, sweeping bool) (*Folder, error) {
+func newIn(base string) (*Folder, error) {
 	if base == "" {
 		base = os.TempDir()
 	}
@@ -65,28 +63,66 @@ func newIn(base string, sweeping bool) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	above, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: base, Err: err}
 	}
-	if sweeping {
-		sweep(at)
-	}
 	for {
-		name := prefix + rand.Text()[:letters] // short: sockets in it have 108 bytes (unix(7))
-		if err := unix.Mkdirat(at, name, 0o700); err != nil {
-			unix.Close(at)
-			return nil, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
+		f, err := makeOne(base, above)
+		if err == nil {
+			return f, nil
 		}
-		// Until it is locked, another callgate may take it for a dead run's.
-		if fd, err := claim(at, name); err == nil {
-			return &Folder{filepath.Join(base, name), name, at, fd}, nil
-		} else if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
-			unix.Unlinkat(at, name, unix.AT_REMOVEDIR)
-			unix.Close(at)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
+			unix.Close(above)
 			return nil, err
 		}
 	}
+}
+
+// makeOne makes a folder; it is to be tried again where another run was in the way:
+// EWOULDBLOCK, ENOENT.
+func makeOne(base string, above int) (*Folder, error) {
+	user, at, err := usersOwn(base, above)
+	if err != nil {
+		return nil, err
+	}
+	sweep(at)
+	f := &Folder{name: prefix + rand.Text()[:letters], user: user, above: above, base: at}
+	f.Path = filepath.Join(base, user, f.name)
+	if err := unix.Mkdirat(at, f.name, 0o700); err != nil {
+		unix.Close(at)
+		return nil, &os.PathError{Op: "mkdir", Path: f.Path, Err: err}
+	}
+	// Until it is locked, another callgate may take it for a dead run's.
+	if f.fd, err = claim(at, f.name); err != nil {
+		unix.Unlinkat(at, f.name, unix.AT_REMOVEDIR)
+		unix.Close(at)
+		return nil, err
+	}
+	return f, nil
+}
+
+// usersOwn opens the folder that has this user's folders alone, and is there while it has
+// any: to look through it costs what there is to sweep, however much others have
+// in base. Where another user has taken its name it is base itself.
+func usersOwn(base string, above int) (name string, fd int, err error) {
+	name = "callgate-" + strconv.Itoa(os.Geteuid())
+	if err := unix.Mkdirat(above, name, 0o700); err != nil && err != unix.EEXIST {
+		return "", -1, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
+	}
+	fd, err = unix.Openat(above, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	var is unix.Stat_t
+	if err == nil {
+		if err = unix.Fstat(fd, &is); err == nil && int(is.Uid) == os.Geteuid() && is.Mode&0o077 == 0 {
+			return name, fd, nil
+		}
+		unix.Close(fd)
+	}
+	if err == unix.ENOENT {
+		return "", -1, err // its last folder went meanwhile, and it with that
+	}
+	fd, err = unix.Openat(above, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	return "", fd, err
 }
 
 // Environ is an environment in which programs find the folder: TMPDIR, and TMP
@@ -107,6 +143,10 @@ func (f *Folder) Remove() error {
 	err := remove(f.base, f.name, f.fd)
 	unix.Close(f.fd)
 	unix.Close(f.base)
+	if f.user != "" {
+		_ = unix.Unlinkat(f.above, f.user, unix.AT_REMOVEDIR) // unless others are in it
+	}
+	unix.Close(f.above)
 	if err != nil {
 		return fmt.Errorf("remove the private temporary folder %s: %w", f.Path, err)
 	}

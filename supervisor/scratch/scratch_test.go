@@ -1,10 +1,12 @@
 package scratch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,18 +15,7 @@ import (
 
 func make1(t *testing.T, base string) *Folder {
 	t.Helper()
-	return makeIn(t, base, false)
-}
-
-// makeSwept makes a folder after what dead runs left was removed.
-func makeSwept(t *testing.T, base string) *Folder {
-	t.Helper()
-	return makeIn(t, base, true)
-}
-
-func makeIn(t *testing.T, base string, sweeping bool) *Folder {
-	t.Helper()
-	f, err := newIn(base, sweeping)
+	f, err := newIn(base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +26,7 @@ func makeIn(t *testing.T, base string, sweeping bool) *Folder {
 func (f *Folder) abandon() {
 	unix.Close(f.fd)
 	unix.Close(f.base)
+	unix.Close(f.above)
 }
 
 func write(t *testing.T, name, text string) {
@@ -44,6 +36,9 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
+// usersIn is the folder in which this user's are.
+func usersIn(base string) string { return filepath.Join(base, "callgate-"+strconv.Itoa(os.Geteuid())) }
+
 func there(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
@@ -52,7 +47,7 @@ func there(name string) bool {
 func TestFolder(t *testing.T) {
 	base := t.TempDir()
 	f := make1(t, base)
-	if filepath.Dir(f.Path) != base || !ours(filepath.Base(f.Path)) {
+	if filepath.Dir(f.Path) != usersIn(base) || !ours(filepath.Base(f.Path)) {
 		t.Errorf("it is %s", f.Path)
 	}
 	if info, err := os.Stat(f.Path); err != nil || info.Mode() != os.ModeDir|0o700 {
@@ -71,7 +66,7 @@ func TestFolder(t *testing.T) {
 func TestBaseFromEnvironment(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	f := make1(t, "")
-	if filepath.Dir(f.Path) != os.Getenv("TMPDIR") {
+	if filepath.Dir(f.Path) != usersIn(os.Getenv("TMPDIR")) {
 		t.Errorf("it is %s", f.Path)
 	}
 	if err := f.Remove(); err != nil {
@@ -161,22 +156,23 @@ func TestSweep(t *testing.T) {
 	dead, live := make1(t, base), make1(t, base)
 	write(t, dead.Path+"/file", "x")
 	dead.abandon()
+	at := usersIn(base)
 	others := []string{"callgate-mine", "callgate-ABCDEFGHIJKLMNO1", "callgate-ABCDEFGHIJKLMNOPQ", "callgate-test1234567890123456789012345", strings.TrimPrefix(filepath.Base(dead.Path), "callgate-")}
 	for _, name := range others {
-		if err := os.Mkdir(filepath.Join(base, name), 0o700); err != nil {
+		if err := os.Mkdir(filepath.Join(at, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	link := base + "/callgate-" + strings.Repeat("A", 16)
+	link := at + "/callgate-" + strings.Repeat("A", 16)
 	if err := os.Symlink(outside, link); err != nil {
 		t.Fatal(err)
 	}
-	next := makeSwept(t, base)
+	next := make1(t, base)
 	if there(dead.Path) {
 		t.Error("a dead run's folder is left")
 	}
 	for _, name := range append(others, filepath.Base(live.Path), filepath.Base(link)) {
-		if !there(filepath.Join(base, name)) {
+		if !there(filepath.Join(at, name)) {
 			t.Errorf("%s was removed", name)
 		}
 	}
@@ -190,25 +186,37 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepComes: what a dead run left goes without anybody asking for it. That
-// sixteen times sweepEvery starts all pass it by happens once in ten million.
-func TestSweepComes(t *testing.T) {
-	base := t.TempDir()
-	dead := make1(t, base)
-	dead.abandon()
-	for range 16 * sweepEvery {
-		f, err := New(base)
-		if err != nil {
+// TestTakenName: where another has the name of the user's own folder, or a link has,
+// nothing of that is used or followed.
+func TestTakenName(t *testing.T) {
+	for what, take := range map[string]func(name string) error{
+		"a link":                func(name string) error { return os.Symlink(t.TempDir(), name) },
+		"a file":                func(name string) error { return os.WriteFile(name, nil, 0o600) },
+		"a folder for all":      func(name string) error { return errors.Join(os.Mkdir(name, 0o700), os.Chmod(name, 0o777)) },
+		"another user's folder": func(name string) error { return errors.Join(os.Mkdir(name, 0o700), os.Chown(name, foreign(), -1)) },
+	} {
+		base := t.TempDir()
+		if err := take(usersIn(base)); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Remove(); err != nil {
-			t.Fatal(err)
+		dead := make1(t, base)
+		dead.abandon()
+		f := make1(t, base)
+		if filepath.Dir(f.Path) != base && (what != "another user's folder" || os.Geteuid() == 0) || there(dead.Path) {
+			t.Errorf("%s: it is %s, the dead run's is there: %v", what, f.Path, there(dead.Path))
 		}
-		if !there(dead.Path) {
-			return
+		if err := f.Remove(); err != nil || !there(usersIn(base)) && os.Geteuid() == 0 {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
-	t.Error("a dead run's folder is left")
+}
+
+// foreign is a user that is not this one where this one may say so.
+func foreign() int {
+	if os.Geteuid() == 0 {
+		return 65534
+	}
+	return os.Geteuid()
 }
 
 // TestSweepOthers: root leaves alone what is another user's.
@@ -222,7 +230,7 @@ func TestSweepOthers(t *testing.T) {
 	if err := os.Chown(f.Path, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if err := makeSwept(t, base).Remove(); err != nil || !there(f.Path) {
+	if err := make1(t, base).Remove(); err != nil || !there(f.Path) {
 		t.Errorf("it is there: %v, error %v", there(f.Path), err)
 	}
 }
@@ -236,7 +244,7 @@ func TestManyAtOnce(t *testing.T) {
 	for range many {
 		go func() {
 			for range 50 {
-				f, err := newIn(base, true)
+				f, err := newIn(base)
 				if err == nil && !there(f.Path) {
 					err = fmt.Errorf("%s was removed", f.Path)
 				}
