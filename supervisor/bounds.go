@@ -44,10 +44,21 @@ type bounds struct {
 	killed  bool        // SIGKILL was sent
 	reached *Reached
 	began   time.Time
-	timers  []*time.Timer
+	timers  [alarms]*time.Timer
 	group   *cgroup.Group
 	usage   usage
 }
+
+// alarm is what a timer is for.
+type alarm int
+
+const (
+	wallAlarm alarm = iota
+	cpuAlarm
+	memoryAlarm
+	graceAlarm
+	alarms
+)
 
 // begin starts to hold the sandbox to its limits; its command is about to start.
 func (b *bounds) begin(pid int, watched bool) error {
@@ -66,7 +77,7 @@ func (b *bounds) begin(pid int, watched bool) error {
 		b.others = map[int]int{}
 	}
 	if wall := time.Duration(b.limits[policy.WallTime].Most); wall > 0 {
-		b.after(wall, func() { b.reach(policy.WallTime, int64(time.Since(b.began))) })
+		b.after(wallAlarm, wall, func() { b.reach(policy.WallTime, int64(time.Since(b.began))) })
 	}
 	b.watch()
 	return nil
@@ -84,10 +95,14 @@ func (b *bounds) enclose(pid int) error {
 	return nil
 }
 
-// after has f called. Precondition: mu is held.
-func (b *bounds) after(d time.Duration, f func()) {
-	if !b.over && b.reached == nil {
-		b.timers = append(b.timers[:0:0], append(b.timers, time.AfterFunc(d, f))...)
+// after has f called, always the same for one alarm. Precondition: mu is held.
+func (b *bounds) after(a alarm, d time.Duration, f func()) {
+	switch {
+	case b.over || b.reached != nil && a != graceAlarm:
+	case b.timers[a] == nil:
+		b.timers[a] = time.AfterFunc(d, f)
+	default:
+		b.timers[a].Reset(d)
 	}
 }
 
@@ -97,7 +112,9 @@ func (b *bounds) end() error {
 	defer b.mu.Unlock()
 	b.over = true
 	for _, t := range b.timers {
-		t.Stop()
+		if t != nil {
+			t.Stop()
+		}
 	}
 	if b.command >= 0 {
 		unix.Close(b.command)
@@ -128,7 +145,7 @@ func (b *bounds) reach(r policy.Resource, used int64) {
 		b.signal(unix.SIGKILL)
 		return
 	}
-	b.after(b.grace, b.kill)
+	b.after(graceAlarm, b.grace, b.kill)
 	b.reached = reached
 	b.tell(reached, "SIGTERM, and SIGKILL after "+b.grace.String())
 	b.signal(unix.SIGTERM)
@@ -144,7 +161,7 @@ func (b *bounds) cancel() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.over {
-		b.after(b.grace, b.kill)
+		b.after(graceAlarm, b.grace, b.kill)
 		b.signal(unix.SIGTERM)
 		b.signal(unix.SIGCONT)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"callgate/policy"
@@ -17,6 +18,7 @@ type usage struct {
 	live   map[int]struct{} // processes; nil where nobody asks
 	dead   time.Duration    // processor time of those that are gone
 	memory int64            // the greatest sum
+	cpus   int
 }
 
 func (u *usage) born(pid int) {
@@ -51,21 +53,42 @@ const (
 // watch has what must be asked for looked at. Precondition: mu is held.
 func (b *bounds) watch() {
 	if b.limits.Has(policy.CPUTime) {
-		b.after(b.cpuDue(0), b.lookCPU)
+		b.usage.cpus = onlineCPUs()
+		b.after(cpuAlarm, b.cpuDue(0), b.lookCPU)
 	}
 	if b.limits.Has(policy.Memory) && b.group == nil {
-		b.after(memoryLook, b.lookMemory)
+		b.after(memoryAlarm, memoryLook, b.lookMemory)
 	}
 }
 
 // cpuDue is the earliest time at which the limit can be reached, on all CPUs.
 func (b *bounds) cpuDue(used time.Duration) time.Duration {
 	left := time.Duration(b.limits[policy.CPUTime].Most) - used
-	var cpus unix.CPUSet
-	if err := unix.SchedGetaffinity(b.event.PID, &cpus); err != nil {
-		return cpuLook
+	return max(left/time.Duration(b.usage.cpus), cpuLook)
+}
+
+// onlineCPUs counts those of /sys/devices/system/cpu/online, "0-3,6". Affinities do not
+// tell: this process's may be narrow, and the command's can be widened.
+func onlineCPUs() int {
+	const many = 1024
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return many
 	}
-	return max(left/time.Duration(max(cpus.Count(), 1)), cpuLook)
+	n := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err1 := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil || last < first {
+			return many
+		}
+		n += last - first + 1
+	}
+	return n
 }
 
 func (b *bounds) lookCPU() {
@@ -73,7 +96,7 @@ func (b *bounds) lookCPU() {
 	used := b.usage.cpu()
 	over := int64(used) >= b.limits[policy.CPUTime].Most
 	if !over {
-		b.after(b.cpuDue(used), b.lookCPU)
+		b.after(cpuAlarm, b.cpuDue(used), b.lookCPU)
 	}
 	b.mu.Unlock()
 	if over {
@@ -90,7 +113,7 @@ func (b *bounds) lookMemory() {
 	}
 	b.usage.memory = max(b.usage.memory, sum)
 	if sum <= most {
-		b.after(min(max(time.Duration(float64(most-sum)/memoryRate*float64(time.Second)), rest), memoryRest), b.lookMemory)
+		b.after(memoryAlarm, min(max(time.Duration(float64(most-sum)/memoryRate*float64(time.Second)), rest), memoryRest), b.lookMemory)
 	}
 	b.mu.Unlock()
 	if sum > most {
