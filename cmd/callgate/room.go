@@ -181,11 +181,14 @@ func has(env []string, name string) bool {
 }
 
 // open opens the command's terminal, if it is to have one.
-func (r *room) open() error {
+func (r *room) open(set policy.Set) error {
 	if !r.pty {
 		return nil
 	}
 	files := supervisor.StandardFiles()
+	if limits := set.Limits(); limits.Has(policy.Output) && files[1] != nil && !terminal.Is(files[1]) {
+		return errors.New("--pty does not go with a limit on output: what is written to a terminal is not counted")
+	}
 	term, err := terminal.Open(files[0], files[1])
 	r.term = term
 	return err

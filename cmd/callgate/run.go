@@ -82,48 +82,65 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 	return cmd
 }
 
+// prepared is a run that may begin.
+type prepared struct {
+	set     policy.Set
+	plan    *compile.Plan
+	command supervisor.Command
+}
+
 // run is the whole job. All that it fails of ends in an exit status that no
 // ordinary command has.
 func (f *runFlags) run(args []string) error {
+	if err := f.check(); err != nil {
+		return ownFailure(err)
+	}
+	defer f.room.leave()
+	j, err := f.prepare(args)
+	if err != nil {
+		return err
+	}
+	return f.execute(j)
+}
+
+// check finds what was asked for and cannot be.
+func (f *runFlags) check() error {
 	for _, fd := range f.keep {
 		if !inherited(fd) {
-			return ownFailure(fmt.Errorf("--keep-fd %d: callgate's caller has no such descriptor open", fd))
+			return fmt.Errorf("--keep-fd %d: callgate's caller has no such descriptor open", fd)
 		}
 	}
 	if err := f.room.enter(); err != nil {
-		return ownFailure(err)
+		return err
 	}
 	if f.permissive && f.room.isolate != 0 {
-		return ownFailure(errors.New("--isolate does not go with --permissive, which enforces nothing"))
+		return errors.New("--isolate does not go with --permissive, which enforces nothing")
 	}
+	return nil
+}
+
+// prepare loads the policies, finds the command and compiles the plan for it.
+func (f *runFlags) prepare(args []string) (*prepared, error) {
 	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
-		return ownFailure(err)
+		return nil, ownFailure(err)
 	}
 	path, err := supervisor.Find(args[0], os.Getenv("PATH"), f.room.dir)
 	if err != nil {
-		return commandFailure(args[0], err)
+		return nil, commandFailure(args[0], err)
 	}
-	defer f.room.leave()
 	env, err := f.room.environ(set)
 	if err != nil {
-		return ownFailure(err)
+		return nil, ownFailure(err)
 	}
 	opts, err := host.Bind(set, f.room.dir, env, path)
 	if err != nil {
-		return ownFailure(err)
+		return nil, ownFailure(err)
 	}
 	opts.Report, opts.Ready = f.reports(), readyFilters(set, opts.Holders, f.reports())
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
-		return ownFailure(err)
-	}
-	if err := f.room.open(); err != nil {
-		return ownFailure(err)
-	}
-	sinks, err := openSinks(f)
-	if err != nil {
-		return ownFailure(err)
+		return nil, ownFailure(err)
 	}
 	command := supervisor.Command{
 		Path:  path,
@@ -132,7 +149,19 @@ func (f *runFlags) run(args []string) error {
 		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
-	f.room.furnish(&command)
+	return &prepared{set, plan, command}, nil
+}
+
+// execute runs the command to its end.
+func (f *runFlags) execute(j *prepared) error {
+	if err := f.room.open(j.set); err != nil {
+		return ownFailure(err)
+	}
+	sinks, err := openSinks(f)
+	if err != nil {
+		return ownFailure(err)
+	}
+	f.room.furnish(&j.command)
 	spread()
 	relay := startRelay(f.room.pty, f.limits.grace)
 	ctx, left := context.Background(), func() {}
@@ -144,8 +173,8 @@ func (f *runFlags) run(args []string) error {
 	if err := f.room.begin(); err != nil {
 		return ownFailure(err)
 	}
-	result, err := supervisor.Run(ctx, plan, command, supervisor.Options{
-		Sandbox:    filepath.Base(args[0]) + "-" + strconv.Itoa(os.Getpid()),
+	result, err := supervisor.Run(ctx, j.plan, j.command, supervisor.Options{
+		Sandbox:    filepath.Base(j.command.Args[0]) + "-" + strconv.Itoa(os.Getpid()),
 		Audit:      sinks.audit,
 		Terminal:   sinks.terminal,
 		Permissive: f.permissive,
@@ -157,15 +186,20 @@ func (f *runFlags) run(args []string) error {
 	})
 	sinks.close()
 	f.room.lost = err != nil && relay.pid != 0
+	return f.outcome(j, result, err)
+}
+
+// outcome is what a run ended with, as an exit status and words.
+func (f *runFlags) outcome(j *prepared, result *supervisor.Result, err error) error {
 	var isolated *supervisor.IsolationError
-	if errors.As(err, &isolated) {
-		return &failure{status: exitCallgate, err: err, hint: isolationHint(isolated, set)}
+	switch {
+	case errors.As(err, &isolated):
+		return &failure{status: exitCallgate, err: err, hint: isolationHint(isolated, j.set)}
+	case err != nil:
+		return commandFailure(j.command.Args[0], err)
 	}
-	if f.stats && err == nil {
+	if f.stats {
 		printStats(f.room.errors(), result)
-	}
-	if err != nil {
-		return commandFailure(args[0], err)
 	}
 	if result.Status != 0 {
 		return &failure{status: result.Status}

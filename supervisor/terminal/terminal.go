@@ -121,6 +121,9 @@ func (t *Terminal) settle() error {
 	return t.fit()
 }
 
+// Is says whether a file is a terminal.
+func Is(f *os.File) bool { return settingsOf(f) != nil }
+
 // settingsOf are a terminal's, nil of anything else.
 func settingsOf(f *os.File) *unix.Termios {
 	if f == nil {
