@@ -33,7 +33,7 @@ func (s *sandbox) prepareLimits(cmd *Command) ([]launch.Limit, error) {
 	if most := b.limits[policy.Memory].Most; most > 0 {
 		b.group, _ = cgroup.New(most) // where there is none, memory is sampled
 	}
-	if b.limits.Has(policy.CPUTime) || b.limits.Has(policy.Memory) && b.group == nil {
+	if b.limits.Has(policy.CPUTime) || b.limits.Has(policy.Memory) {
 		b.usage.live = map[int]struct{}{}
 	}
 	return b.rlimits(), nil

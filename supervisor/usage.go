@@ -47,6 +47,7 @@ const (
 	cpuLook    = 5 * time.Millisecond
 	memoryLook = 5 * time.Millisecond
 	memoryRest = 500 * time.Millisecond
+	groupLook  = 250 * time.Millisecond
 	memoryRate = 4 << 30 // bytes a second
 )
 
@@ -56,7 +57,11 @@ func (b *bounds) watch() {
 		b.usage.cpus = onlineCPUs()
 		b.after(cpuAlarm, b.cpuDue(0), b.lookCPU)
 	}
-	if b.limits.Has(policy.Memory) && b.group == nil {
+	switch {
+	case !b.limits.Has(policy.Memory):
+	case b.group != nil:
+		b.after(memoryAlarm, groupLook, b.lookGroup)
+	default:
 		b.after(memoryAlarm, memoryLook, b.lookMemory)
 	}
 }
@@ -101,6 +106,23 @@ func (b *bounds) lookCPU() {
 	b.mu.Unlock()
 	if over {
 		b.reach(policy.CPUTime, int64(used))
+	}
+}
+
+// lookGroup ends a sandbox of which a process has left the cgroup: who may make one may
+// move processes out of it, unless the policy keeps the command from that.
+func (b *bounds) lookGroup() {
+	b.mu.Lock()
+	left := false
+	for pid := range b.usage.live {
+		left = left || !b.group.Holds(pid)
+	}
+	if !left {
+		b.after(memoryAlarm, groupLook, b.lookGroup)
+	}
+	b.mu.Unlock()
+	if left {
+		b.reach(policy.Memory, b.limits[policy.Memory].Most)
 	}
 }
 

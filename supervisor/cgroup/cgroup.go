@@ -8,9 +8,9 @@
 // # Limits
 //
 // Nothing of the host is changed: version 2 is used only where the memory
-// controller is enabled already for the children of a folder above. A command that
-// is root, and whose policy lets it write to the cgroup file system, can leave its
-// group.
+// controller is enabled already for the children of a folder above. A command whose
+// policy lets it write to the cgroup file system, as a user who may, can leave its
+// group: Holds is to be asked.
 package cgroup
 
 import (
@@ -149,6 +149,29 @@ func (g *Group) write(file, text string) error {
 
 // Add moves a process into the group; what it starts is born there.
 func (g *Group) Add(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
+
+// Holds says whether a process is in the group, or in one that was made in it; so is one
+// that is gone.
+func (g *Group) Holds(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil || len(text) == 0 {
+		return true
+	}
+	name := "/" + filepath.Base(g.path)
+	for line := range strings.Lines(string(text)) {
+		if path := strings.TrimSpace(line); strings.HasSuffix(path, name) || strings.Contains(path, name+"/") {
+			return true
+		}
+	}
+	return zombie(pid)
+}
+
+// zombie says whether a process has ended: it is in no group that would limit it.
+func zombie(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	i := bytes.LastIndex(text, []byte(") "))
+	return err != nil || i < 0 || bytes.HasPrefix(text[i+2:], []byte("Z")) || bytes.HasPrefix(text[i+2:], []byte("X"))
+}
 
 // Kills is how many processes were killed for want of memory in the group.
 func (g *Group) Kills() int64 {
