@@ -16,6 +16,7 @@ import (
 type furnisher struct {
 	isolation  policy.Isolation
 	privileged bool // root, without a user namespace
+	metadata   bool // its changes are for the mounts to hold
 	writable   []string
 	readable   []string // what is to be there, if only to be read
 	terminal   string   // of the command, "" for none
@@ -53,6 +54,9 @@ func (f *furnisher) mounts() []launch.Mount {
 	for _, t := range f.take {
 		f.put(t)
 	}
+	if f.metadata {
+		f.holdMetadata()
+	}
 	if f.isolation&policy.IsolateMount != 0 && f.privileged {
 		f.add(launch.Mount{Act: launch.Freeze, Path: "/dev"})
 	}
@@ -60,7 +64,7 @@ func (f *furnisher) mounts() []launch.Mount {
 }
 
 // takeAlong takes what the command may write, and what it is to find beneath
-// /tmp.
+// /tmp and /dev/shm.
 func (f *furnisher) takeAlong() {
 	for _, p := range topmost(f.others(f.writable)) {
 		if p != "/" && there(p) {
@@ -68,7 +72,7 @@ func (f *furnisher) takeAlong() {
 		}
 	}
 	for _, p := range topmost(f.others(f.readable)) {
-		if beneath(p, "/tmp") && !f.has(p) && there(p) {
+		if (beneath(p, "/tmp") || beneath(p, "/dev/shm")) && !f.has(p) && there(p) {
 			f.takeTree(p, !f.mayWrite(p))
 		}
 	}
@@ -87,8 +91,10 @@ func (f *furnisher) mayWrite(p string) bool {
 // own says whether the sandbox has something else at a place.
 func (f *furnisher) own(p string) bool {
 	switch {
-	case p == "/tmp", p == "/dev", p == "/dev/shm", beneath(p, "/dev/shm"), beneath(p, "/dev/pts"), p == "/dev/pts":
+	case p == "/tmp", p == "/dev", p == "/dev/shm", beneath(p, "/dev/pts"), p == "/dev/pts":
 		return true
+	case beneath(p, "/dev/shm"):
+		return false
 	case beneath(p, "/dev"):
 		return !f.privileged || slices.Contains(nodes, strings.TrimPrefix(p, "/dev/"))
 	}
@@ -124,7 +130,7 @@ func (f *furnisher) put(t taken) {
 
 // newAbove is the place above a path that the sandbox has a new file system at.
 func newAbove(p string) string {
-	for _, top := range []string{"/tmp", "/dev"} {
+	for _, top := range []string{"/tmp", "/dev/shm", "/dev"} {
 		if beneath(p, top) {
 			return top
 		}

@@ -59,7 +59,7 @@ func (s *sandbox) judgeNames(t *task, entry *abi.Syscall, j *judged) {
 	if s.holders.Orders(verb) && !s.opt.Permissive {
 		j.part, j.rewrite = changes, true
 	}
-	if s.passes(uses[0].Verb) || uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
+	if s.passes(uses[0].Verb) || s.holders.Mounted(entry, verb) || uses[0].Verb == policy.Opens && !s.readOpen(t, entry, j) {
 		return
 	}
 	advice := s.advises(uses[0].Verb)

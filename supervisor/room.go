@@ -67,6 +67,9 @@ func (s *sandbox) isolation() policy.Isolation {
 // roomOf is what the sandbox is to have of its own, nil if nothing.
 func (s *sandbox) roomOf(cmd *Command) (*launch.Room, error) {
 	n := s.isolation()
+	if err := s.mountable(n, cmd); err != nil {
+		return nil, err
+	}
 	if n == 0 {
 		return nil, nil
 	}
@@ -84,7 +87,7 @@ func (s *sandbox) roomOf(cmd *Command) (*launch.Room, error) {
 	if room.Namespaces&unix.CLONE_NEWNS == 0 {
 		return room, nil
 	}
-	f := furnisher{isolation: n, privileged: privileged}
+	f := furnisher{isolation: n, privileged: privileged, metadata: s.holders.Mounts}
 	if n&policy.IsolateMount != 0 {
 		f.writable = s.writable(cmd)
 		if err := f.seen(cmd, s.plan); err != nil {
@@ -95,16 +98,24 @@ func (s *sandbox) roomOf(cmd *Command) (*launch.Room, error) {
 	return room, nil
 }
 
+// mountable refuses a command that the plan's mounts would not hold.
+func (s *sandbox) mountable(n policy.Isolation, cmd *Command) error {
+	if !s.holders.Mounts {
+		return nil
+	}
+	if n&policy.IsolateMount == 0 {
+		return errors.New("BUG: the plan leaves changes of metadata to mounts that nobody makes")
+	}
+	if err := unmounted(s.plan.Sections(), cmd); err != nil {
+		return fmt.Errorf("the plan leaves changes of metadata to the sandbox's mounts: %w", err)
+	}
+	return nil
+}
+
 // handedFolder refuses folders among the descriptors that the command is to get:
 // they lead back out of its mounts.
 func handedFolder(cmd *Command) error {
-	list := slices.Clone(cmd.Keep)
-	for _, f := range cmd.Files {
-		if f != nil {
-			list = append(list, int(f.Fd()))
-		}
-	}
-	for _, fd := range list {
+	for _, fd := range handedDown(cmd) {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			return fmt.Errorf("descriptor %d is a folder, which leads out of the sandbox's mounts", fd)

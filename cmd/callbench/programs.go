@@ -41,6 +41,7 @@ func (p program) compare(t *tools) comparison {
 		tracer = "C tracer, placed by the scheduler"
 		number = "callgate, no stops: rules on numbers"
 		exact  = "callgate, no stops: rules on files, held by Landlock"
+		mounts = "callgate, no stops: the same, changes of metadata held by mounts"
 		traced = "callgate, every openat traced"
 	)
 	return comparison{
@@ -52,11 +53,12 @@ func (p program) compare(t *tools) comparison {
 			{bare, p.timed(t, p.words)},
 			{number, p.timed(t, t.run(t.file("numbers.yaml"), p.words))},
 			{exact, p.timed(t, t.run(t.file("programs.yaml"), p.words))},
+			{mounts, p.timed(t, t.run(t.file("mounts.yaml"), p.words))},
 			{tracer, p.timed(t, join([]string{t.file("tracer")}, p.words))},
 			{traced, p.timed(t, t.run(t.file("traced.yaml"), p.words))},
 			{"callgate, names traced and pinned", p.timed(t, t.run(t.file("pinned.yaml"), p.words))},
 		},
-		goals: []goal{{number, bare, 1.1}, {exact, bare, 1.1}, {traced, tracer, 1.15}},
+		goals: []goal{{number, bare, 1.1}, {exact, bare, 1.1}, {mounts, bare, 1.1}, {traced, tracer, 1.15}},
 	}
 }
 

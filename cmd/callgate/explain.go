@@ -9,6 +9,7 @@ import (
 	"callgate/policy"
 	"callgate/policy/abi"
 	"callgate/policy/compile"
+	"callgate/supervisor"
 
 	"github.com/spf13/cobra"
 )
@@ -58,6 +59,7 @@ func (f *explainFlags) run(out io.Writer, args []string) error {
 		return err
 	}
 	opts.Report = !f.quiet
+	supervisor.HoldMetadata(set, &opts, &supervisor.Command{}) // one with nothing but pipes
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		return err
@@ -136,6 +138,8 @@ func tierOf(plan *compile.Plan, c policy.CallText, list []asked) string {
 	switch held := plan.Holders().Files == compile.Kernel; {
 	case len(list) == 0:
 		return cost(tier, why)
+	case tier == compile.Filter && held && mounted(plan, c.Entry):
+		return "read-only mounts: no stop"
 	case tier == compile.Filter && held:
 		return "Landlock: no stop"
 	case held && policy.UsesOf(c.Entry) != nil && policy.UsesOf(c.Entry)[0].Verb != policy.Changes:
@@ -144,6 +148,12 @@ func tierOf(plan *compile.Plan, c policy.CallText, list []asked) string {
 		return "traced and pinned: two stops, since " + why
 	}
 	return cost(tier, why)
+}
+
+// mounted says whether a call changes metadata that mounts hold.
+func mounted(plan *compile.Plan, entry *abi.Syscall) bool {
+	uses := policy.UsesOf(entry)
+	return len(uses) > 0 && plan.Holders().Mounted(entry, uses[0].Verb)
 }
 
 // plainNr is a call's number as tables print it: x32's without its bit.

@@ -142,6 +142,8 @@ func costOf(plan *compile.Plan, sec policy.Section, p *policy.Policy) string {
 func sectionCost(plan *compile.Plan, sec policy.Section) string {
 	h, l := plan.Holders(), plan.Landlock()
 	switch {
+	case sec == policy.Files && h.Mounts:
+		return "Landlock, and read-only mounts what it does not hold, changes of metadata (chmod, utimensat): no stop"
 	case sec == policy.Files && h.Files == compile.Kernel:
 		return "Landlock: no stop; two stops for a change of metadata (chmod, utimensat), which it does not hold"
 	case sec == policy.Files:

@@ -119,7 +119,8 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-// prepare loads the policies, finds the command and compiles the plan for it.
+// prepare loads the policies, finds the command, makes its room and compiles the
+// plan for it.
 func (f *runFlags) prepare(args []string) (*prepared, error) {
 	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
@@ -133,13 +134,7 @@ func (f *runFlags) prepare(args []string) (*prepared, error) {
 	if err != nil {
 		return nil, ownFailure(err)
 	}
-	opts, err := host.Bind(set, f.room.dir, env, path)
-	if err != nil {
-		return nil, ownFailure(err)
-	}
-	opts.Report, opts.Ready = f.reports(), readyFilters(set, opts.Holders, f.reports())
-	plan, err := compile.Compile(set, opts)
-	if err != nil {
+	if err := f.room.open(set); err != nil {
 		return nil, ownFailure(err)
 	}
 	command := supervisor.Command{
@@ -149,19 +144,32 @@ func (f *runFlags) prepare(args []string) (*prepared, error) {
 		Files: supervisor.StandardFiles(),
 		Keep:  f.keep,
 	}
+	f.room.furnish(&command)
+	plan, err := f.plan(set, &command)
+	if err != nil {
+		return nil, ownFailure(err)
+	}
 	return &prepared{set, plan, command}, nil
+}
+
+// plan compiles the policies for where the command is to run, and for what it gets.
+func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.Plan, error) {
+	opts, err := host.Bind(set, f.room.dir, command.Env, command.Path)
+	if err != nil {
+		return nil, err
+	}
+	opts.Report = f.reports()
+	supervisor.HoldMetadata(set, &opts, command)
+	opts.Ready = readyFilters(set, opts.Holders, opts.Report)
+	return compile.Compile(set, opts)
 }
 
 // execute runs the command to its end.
 func (f *runFlags) execute(j *prepared) error {
-	if err := f.room.open(j.set); err != nil {
-		return ownFailure(err)
-	}
 	sinks, err := openSinks(f)
 	if err != nil {
 		return ownFailure(err)
 	}
-	f.room.furnish(&j.command)
 	spread()
 	relay := startRelay(f.room.pty, f.limits.grace)
 	ctx, left := context.Background(), func() {}

@@ -155,7 +155,9 @@ func (g *generator) holders() Holders {
 	if g.IntN(2) == 0 {
 		return Holders{}
 	}
-	return Holders{Files: Holder(g.IntN(3)), Network: Holder(g.IntN(2) * 2), Hides: g.IntN(2) == 0}
+	h := Holders{Files: Holder(g.IntN(3)), Network: Holder(g.IntN(2) * 2), Hides: g.IntN(2) == 0}
+	h.Mounts = h.Files == Kernel && g.IntN(2) == 0
+	return h
 }
 
 // loadText is the policy with this text.

@@ -29,6 +29,9 @@ type Holders struct {
 	// Memory says that Landlock would let a process write to /proc/PID/mem, and so
 	// to pinned memory: opens for writing stop.
 	Memory bool
+	// Mounts says that what may not be written is mounted read-only, which holds
+	// the changes that Landlock does not. Without Report only.
+	Mounts bool
 }
 
 // String is the same for holders that need the same stops, and fit for a file's
@@ -46,6 +49,7 @@ func (h Holders) String() string {
 	add("hides", h.Hides)
 	add("memory", h.Memory && h.Files != Supervisor) // which stops every open
 	add("exec", h.Exec)
+	add("mounts", h.Mounts)
 	add("network", h.Network != Nobody)
 	return strings.Join(words, " ")
 }
@@ -170,7 +174,7 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return "the files that it names are in the tracee's memory"
 	case h.Orders(v):
 		return "names hold still while another call is decided by them"
-	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate":
+	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate" && !h.Mounted(s, v):
 		return "Landlock does not hold changes of metadata"
 	case h.Files == Kernel && report:
 		return "what Landlock denies is reported by the supervisor"
@@ -178,6 +182,12 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return "opened for writing, it could be a process's memory (/proc/PID/mem)"
 	}
 	return ""
+}
+
+// Mounted says whether read-only mounts hold a call, so that nobody else need
+// decide it by the files that it names: it changes their metadata.
+func (h Holders) Mounted(s *abi.Syscall, v policy.Verb) bool {
+	return h.Mounts && v == policy.Changes && slices.Contains(BeyondLandlock, s.Canonical)
 }
 
 const ownFilter = "a filter of the program's own judges what is put in its calls' place"
@@ -254,7 +264,7 @@ func (h Holders) standIn(s *abi.Syscall) string {
 			return why
 		}
 	case "fchmodat", "fchownat", "setxattr", "removexattr":
-		if h.Files != Nobody {
+		if h.Files != Nobody && !h.Mounts {
 			return why
 		}
 	case "sendmsg":
