@@ -54,9 +54,30 @@ type host struct {
 	t   *testing.T
 	dir string
 	cmd *exec.Cmd
-	log bytes.Buffer
+	log record
 	*client.Client
 }
+
+// record is what a daemon logs, which it still does while it is read.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// pause is between two looks at something that takes its time.
+func pause() { time.Sleep(10 * time.Millisecond) }
 
 // newHost makes the folder of a daemon. What jobs write is below what everyone
 // may enter.
@@ -105,14 +126,23 @@ func (h *host) configure(config string) {
 
 // killRuns ends the supervisors that a killed daemon has left.
 func (h *host) killRuns() {
-	pids, _ := filepath.Glob("/proc/[0-9]*/fd/6")
-	for _, fd := range pids {
-		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") {
+	for _, pid := range h.supervisors() {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+// supervisors are the processes that supervise jobs: those that hold the reading
+// end of their orders.
+func (h *host) supervisors() (pids []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*/fd/6")
+	for _, fd := range names {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") && strings.HasSuffix(target, "/control") {
 			var pid int
 			fmt.Sscanf(fd, "/proc/%d/", &pid)
-			_ = unix.Kill(pid, unix.SIGKILL)
+			pids = append(pids, pid)
 		}
 	}
+	return pids
 }
 
 // start starts the daemon and waits until it takes jobs.

@@ -63,13 +63,13 @@ type Server struct {
 	busy     map[string]bool // jobs that this daemon claims, runs or settles
 	stopping bool
 	ready    bool
-	coming   map[uint32]int // jobs that are being stored, by user
-	bodies   chan struct{}  // so many requests with a body at once
+	coming   map[uint32]int   // jobs that are being stored, by user
+	bodies   map[uint32]int64 // bytes of requests that are being read, by user
 }
 
 // New opens the store and takes up what the daemon before has left.
 func New(ctx context.Context, opt Options) (*Server, error) {
-	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: make(chan struct{}, 8)}
+	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
 	s.index = newIndex(s.prod)
 	s.hosts = newHosts()
 	texts, err := opt.Config.LoadPolicies(opt.Loader)

@@ -72,27 +72,55 @@ func (r *request) key() (string, error) {
 	return fmt.Sprintf("%d.%s", r.who.uid, hex.EncodeToString(sum[:])), nil
 }
 
-// body reads a JSON body, strictly. Only some are read at once: what they weigh
-// is the daemon's memory.
+// body reads a JSON body, strictly.
 func (s *Server) body(w http.ResponseWriter, r *request, v any) error {
-	select {
-	case s.bodies <- struct{}{}:
-		defer func() { <-s.bodies }()
-	case <-r.Context().Done():
-		return unavailable("too many requests at once")
-	}
+	coming := &coming{s: s, uid: r.who.uid, most: 2 * int64(r.cfg.Request)}
+	defer coming.leave()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	body := http.MaxBytesReader(w, r.Body, int64(r.cfg.Request))
-	text, err := io.ReadAll(body)
+	coming.r = body
+	text, err := io.ReadAll(coming)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		var p *client.Problem
+		if errors.As(err, &tooLarge) || errors.As(err, &p) {
 			return err
 		}
 		return malformed("", "the body breaks off: "+err.Error())
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return strict(text, v)
+}
+
+// coming is a body on its way. What all of one user's weigh is bounded: it is the
+// daemon's memory. A slow one holds up nobody.
+type coming struct {
+	s    *Server
+	uid  uint32
+	r    io.Reader
+	most int64
+	n    int64
+}
+
+func (c *coming) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.s.mu.Lock()
+	c.s.bodies[c.uid] += int64(n)
+	over := c.s.bodies[c.uid] > c.most
+	c.s.mu.Unlock()
+	if over {
+		return n, unavailable("this user sends too much at once")
+	}
+	return n, err
+}
+
+func (c *coming) leave() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.s.bodies[c.uid] -= c.n; c.s.bodies[c.uid] == 0 {
+		delete(c.s.bodies, c.uid)
+	}
 }
 
 func strict(text []byte, v any) error {
