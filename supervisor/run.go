@@ -66,7 +66,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 // start starts the first stage and becomes its tracer before it does anything.
 func (s *sandbox) start(ctx context.Context, cmd Command) (*launch.Stage, error) {
 	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep,
-		Terminal: cmd.Terminal, Umask: cmd.Umask, Nice: cmd.Nice}
+		Terminal: cmd.Terminal, Group: cmd.Group, Umask: cmd.Umask, Nice: cmd.Nice}
 	limits, err := s.prepareLimits(&cmd)
 	if err != nil {
 		return nil, err

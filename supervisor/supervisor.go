@@ -36,6 +36,9 @@ type Command struct {
 	// Terminal: Files[0] is a terminal, and becomes the controlling one of a session
 	// of the command's own. Without it the command is in the caller's session.
 	Terminal bool
+	// Group: the command leads a process group of its own. Without it, or Terminal,
+	// it is in the caller's, and a signal to that reaches both.
+	Group bool
 	// Writable are paths that an isolated command (policy.Set.Isolation)
 	// can write to in its view of the system, beside those of the plan's section
 	// files and a /tmp of its own.

@@ -122,13 +122,13 @@ func completeJobs(socket *string, states ...client.State) func(*cobra.Command, [
 func commandLine(job *client.Job) string {
 	words := make([]string, len(job.Argv))
 	for i, word := range job.Argv {
-		words[i] = quoted(word)
+		words[i] = shellWord(word)
 	}
 	return strings.Join(words, " ")
 }
 
-// quoted is a word that a shell takes as it is.
-func quoted(word string) string {
+// shellWord is a word that a shell takes as it is.
+func shellWord(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
 	}

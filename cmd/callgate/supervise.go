@@ -57,6 +57,9 @@ func supervise() error {
 	if s.spec.Version != handover.Version {
 		return fmt.Errorf("supervise: callgated is of another version: its job has form %d, not %d", s.spec.Version, handover.Version)
 	}
+	if s.spec.InputOpen {
+		s.input = os.NewFile(handover.InputFD, "input") // its end can be told before the command begins
+	}
 	s.journal = journal.NewWriter(s.grown(os.NewFile(handover.JournalFD, "journal")), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
 	out := os.NewFile(handover.ResultFD, "result")
 	result := s.result()
@@ -116,7 +119,7 @@ func failedJob(err error) *handover.Result {
 	errors.As(err, &f)
 	text := f.Error()
 	if f.hint != "" {
-		text += "; " + f.hint
+		text += "\nhint: " + f.hint
 	}
 	return &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: f.status, Message: text}}
 }

@@ -108,7 +108,7 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env})
+	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env, Group: true})
 }
 
 func variable(env []string, name string) string {
@@ -152,11 +152,6 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 		return nil, errors.Join(err, stdout.Close())
 	}
 	cmd.Files = []*os.File{os.Stdin, stdout, stderr}
-	if s.spec.InputOpen {
-		s.mu.Lock()
-		s.input = os.NewFile(handover.InputFD, "input")
-		s.mu.Unlock()
-	}
 	sink := audit.NewJSON(s.journal.Audit(), audit.JSONOptions{})
 	if _, err := unix.Write(handover.BegunFD, []byte{1}); err != nil {
 		return nil, fmt.Errorf("note the start: %w", err)

@@ -130,7 +130,10 @@ func rank(s client.State) int {
 	return 1
 }
 
-const topHeader = "JOB               USER       STATE       TIME   CPU    MEM PROCS  DENIED COMMAND"
+const (
+	idWidth   = 26 // as callgated's are
+	topHeader = "JOB                        USER       STATE       TIME   CPU    MEM PROCS  DENIED COMMAND"
+)
 
 // lines are the table, cut to a screen of that size; 0 cuts nothing.
 func (v *topView) lines(width, height int) []string {
@@ -163,7 +166,7 @@ func (v *topView) lines(width, height int) []string {
 
 func (v *topView) line(job *client.Job) string {
 	u := &job.Usage
-	return fmt.Sprintf("%-17s %-10s %-8s %7s %4.0f%% %6s %5d %7d %s", cutTo(job.ID, 17), cutTo(printable(job.User), 10), job.State,
+	return fmt.Sprintf("%-*s %-10s %-8s %7s %4.0f%% %6s %5d %7d %s", idWidth, cutTo(job.ID, idWidth), cutTo(printable(job.User), 10), job.State,
 		formatSeconds(wallSeconds(job)), v.busy[job.ID]*100, formatBytes(u.MemoryBytes), u.Processes, u.Denied+u.Killed, printable(commandLine(job)))
 }
 

@@ -157,11 +157,12 @@ static long keep_descriptors(struct launch *l)
 }
 
 /* own_terminal makes descriptor 0 the controlling terminal of a session of the
- * command's own (ioctl_tty(2), TIOCSCTTY). */
+ * command's own (ioctl_tty(2), TIOCSCTTY), or gives the command at least a process
+ * group of its own. */
 static long own_terminal(struct launch *l)
 {
 	if (!l->terminal)
-		return 0;
+		return l->group ? raw2(SYS_setpgid, 0, 0) : 0;
 	long rc = raw0(SYS_setsid);
 	return rc < 0 ? rc : raw3(SYS_ioctl, 0, TIOCSCTTY, 0);
 }

@@ -120,6 +120,9 @@ func describe(cmd *Command, a *arena) *C.struct_launch {
 	if cmd.Terminal {
 		l.terminal = 1
 	}
+	if cmd.Group {
+		l.group = 1
+	}
 	l.umask, l.nice = -1, C.int(cmd.Nice)
 	if cmd.Umask != nil {
 		l.umask = C.int(*cmd.Umask)
