@@ -138,7 +138,7 @@ func (s *sandbox) writable(cmd *Command) []string {
 			list = append(list, canonical)
 		}
 	}
-	if b := s.plan.Sections(); b == nil || !b.Has(policy.Files) {
+	if s.holders.Files == compile.Nobody {
 		return list
 	}
 	rules := s.plan.Landlock().Ruleset

@@ -42,7 +42,7 @@ func TestIsolateEscapes(t *testing.T) {
 	if err := os.Chmod(witness, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	policies := map[string]string{"none": openPolicy,
+	policies := map[string]string{"none": openPolicy, "network": "callgate: 1\ndefault: allow\nnetwork: [{deny: 192.0.2.1}]\ncompat: {i386: same, x32: same}\n",
 		"files": "callgate: 1\ndefault: allow\nfiles: [{deny: /no/such}, {write: [/tmp, /proc, /dev]}, {read: /}, {deny: /}]\ncompat: {i386: same, x32: same}\n"}
 	for name, policy := range policies {
 		for i := range 4 {

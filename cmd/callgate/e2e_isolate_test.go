@@ -233,6 +233,10 @@ func TestIsolateMount(t *testing.T) {
 	if got.status != 0 || got.stdout != "r:\n\nw:\na\nb\n" || !strings.Contains(got.stderr, "Read-only file system") {
 		t.Errorf("without a section files: %v", got)
 	}
+	network := "callgate: 1\ndefault: allow\nnetwork: [{connect: '*'}]\n"
+	if got := run(network, "echo b >r/b; echo b >w/b2; ls r w"); got.status != 0 || got.stdout != "r:\n\nw:\na\nb\n" {
+		t.Errorf("with a section network alone: %v", got)
+	}
 	// /tmp, and what is in it of others' and of one's own.
 	witness := filepath.Join("/tmp", filepath.Base(dir)+"-witness")
 	writeFile(t, witness, "outside")
