@@ -121,7 +121,7 @@ func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
-		stops: stopCounts{}, output: &output{}, bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)}, holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
+		output: &output{}, bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)}, holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
 }
 
 func (s *sandbox) adoptFirst(pid int) {

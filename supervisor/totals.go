@@ -10,32 +10,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopCounts are stops by call: the audit arch and the number.
-type stopCounts map[stopKey]uint64
+// stopCounts are stops by call.
+type stopCounts struct {
+	native [nativeNumbers]uint64 // of this machine's own ABI, by number
+	others map[stopKey]uint64
+}
 
 type stopKey struct {
 	audit uint32
 	nr    uint64
 }
 
-// stopKinds bounds what a program that makes numbers up can have counted one by one.
-const stopKinds = 1024
+const (
+	nativeNumbers = 512 // above those of all calls that there are
+	// stopKinds bounds what a program that makes numbers up can have counted one by one.
+	stopKinds = 1024
+)
 
-func (c stopCounts) add(i *ptrace.SyscallInfo) {
+var nativeAudit = abi.Native().Audit()
+
+func (c *stopCounts) add(i *ptrace.SyscallInfo) {
+	if i.Audit == nativeAudit && i.Nr < nativeNumbers {
+		c.native[i.Nr]++
+		return
+	}
 	k := stopKey{i.Audit, i.Nr}
-	if len(c) >= stopKinds && c[k] == 0 {
+	if c.others == nil {
+		c.others = map[stopKey]uint64{}
+	}
+	if len(c.others) >= stopKinds && c.others[k] == 0 {
 		k = stopKey{}
 	}
-	c[k]++
+	c.others[k]++
 }
 
 // byCall are the counts by name, those of foreign ABIs with theirs: "i386:open".
-func (c stopCounts) byCall() map[string]uint64 {
-	if len(c) == 0 {
-		return nil
+func (c *stopCounts) byCall() map[string]uint64 {
+	named := map[string]uint64{}
+	for nr, n := range c.native {
+		if n > 0 {
+			named[nameOf(stopKey{nativeAudit, uint64(nr)})] += n
+		}
 	}
-	named := make(map[string]uint64, len(c))
-	for k, n := range c {
+	for k, n := range c.others {
 		named[nameOf(k)] += n
 	}
 	return named
