@@ -54,8 +54,8 @@ func TestJudge(t *testing.T) {
 		{command: "burn-apart", limits: "cpu-time: 200ms", status: 124, limit: "cpu-time", most: 0.2, end: "SIGTERM"},
 		{command: "burn", limits: "wall-time: 100ms", status: 124, limit: "wall-time", most: 0.1, end: "SIGTERM"},
 		{command: "pause", limits: "wall-time: 100ms, cpu-time: 1h", status: 124, limit: "wall-time", most: 0.1, end: "SIGTERM"},
-		{command: "deaf 15", limits: "wall-time: 300ms", status: 124, stdout: "ready\n", limit: "wall-time", most: 0.3, end: "SIGTERM, and SIGKILL after 50ms", flags: "--grace=50ms"},
-		{command: "deaf 15", limits: "wall-time: 300ms", status: 124, stdout: "ready\n", limit: "wall-time", most: 0.3, end: "SIGKILL", flags: "--grace=0"},
+		{command: "deaf 15", limits: "wall-time: 300ms", status: 124, stdout: "*", limit: "wall-time", most: 0.3, end: "SIGTERM, and SIGKILL after 50ms", flags: "--grace=50ms"},
+		{command: "deaf 15", limits: "wall-time: 300ms", status: 124, stdout: "*", limit: "wall-time", most: 0.3, end: "SIGKILL", flags: "--grace=0"},
 		{command: "halt", limits: "wall-time: 100ms", status: 124, limit: "wall-time", most: 0.1, end: "SIGTERM"},
 		{command: "hog", limits: "memory: 64MiB", status: 137, limit: "memory", most: 64 << 20, end: "SIGKILL"},
 		{command: "hog-many", limits: "memory: 64MiB", status: 137, limit: "memory", most: 64 << 20, end: "SIGKILL"},
@@ -103,7 +103,7 @@ func TestJudge(t *testing.T) {
 // TestCrashes: each fatal signal has its status, and leaves no core file, under limits.
 func TestCrashes(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGABRT, syscall.SIGTRAP, syscall.SIGQUIT,
-		syscall.SIGSYS, syscall.SIGXCPU, syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGALRM} {
+		syscall.SIGSYS, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR, syscall.SIGSTKFLT, syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGALRM} {
 		dir := openFolder(t)
 		got := trial{policy: limited("wall-time: 1m"), dir: dir}.run(t, "/bin/sh", "-c", fmt.Sprintf("ulimit -Hc; kill -%d $$; sleep 10", int(sig)))
 		got.want(t, 128+int(sig), "0\n")
@@ -217,6 +217,15 @@ func TestLinger(t *testing.T) {
 	r.cmd.Wait()
 	if status, left := statusOf(r.cmd.ProcessState), r.left(); status != 7 || len(left) > 0 {
 		t.Errorf("status %d, left %q", status, left)
+	}
+
+	r = trial{policy: traceAll, flags: []string{"--quiet", "--linger", "--grace=100ms"}}.prepare(t, ctx, "/bin/sh", "-c",
+		`trap "exit 7" TERM; (trap "" TERM; exec setsid sleep 1000) & echo $$; while :; do sleep 0.01; done`)
+	ready(t, r)
+	r.cmd.Process.Signal(syscall.SIGTERM) // to the command, which ends, and so to all
+	r.cmd.Wait()
+	if status, left := statusOf(r.cmd.ProcessState), r.left(); status != 7 || len(left) > 0 {
+		t.Errorf("told while the command ran: status %d, left %q", status, left)
 	}
 
 	got = trial{policy: limited("wall-time: 200ms"), flags: []string{"--linger"}}.run(t, "/bin/sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & exit 7")

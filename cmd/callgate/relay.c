@@ -140,6 +140,8 @@ void relay_left(int fd)
 {
 	atomic_store(&left, fd);
 	atomic_store(&command, 0);
+	if (atomic_load(&ending)) /* who told the command meant all */
+		told_to_end(SIGTERM);
 }
 
 void relay_hold(int sig)

@@ -14,7 +14,7 @@ void relay_hold(int sig);
 void relay_grace(long us);
 
 /* relay_left says that the command is gone and others go on: for those signals
- * a byte is written to fd instead. */
+ * a byte is written to fd instead, at once if there was one before. */
 void relay_left(int fd);
 
 /* relay_started names the command's process. */
