@@ -19,6 +19,9 @@ func check(req *client.Request) error {
 	if len(req.Argv) == 0 || req.Argv[0] == "" {
 		return invalid("/argv", "a command is missing")
 	}
+	if err := checkWeight(req); err != nil {
+		return err
+	}
 	for i, arg := range req.Argv {
 		if strings.ContainsRune(arg, 0) {
 			return invalid(fmt.Sprintf("/argv/%d", i), "has a NUL in it")
@@ -41,11 +44,56 @@ func check(req *client.Request) error {
 	return checkFiles(req)
 }
 
+// What a request may bring at most, so that its record stays small: execve(2) takes
+// no more than that of a string, and by default about as much in all.
+const (
+	stringMost  = 128 << 10 // bytes of an argument or a variable
+	commandMost = 1 << 20   // of all of them together, with 8 for each
+	labelsMost  = 32        // of each kind
+	labelMost   = 256       // bytes of a label's value
+	nameMost    = 4096      // bytes of a path, a pattern or a policy's name
+	listMost    = 100       // policies, and patterns to collect
+)
+
+// checkWeight bounds what of a request goes into the job's record.
+func checkWeight(req *client.Request) error {
+	total := 0
+	weigh := func(field, text string) error {
+		total += len(text) + 8
+		if len(text) > stringMost || total > commandMost {
+			return invalid(field, fmt.Sprintf("up to %d bytes a string, and %d for the arguments and the environment", stringMost, commandMost))
+		}
+		return nil
+	}
+	for i, arg := range req.Argv {
+		if err := weigh(fmt.Sprintf("/argv/%d", i), arg); err != nil {
+			return err
+		}
+	}
+	for name, value := range req.Env {
+		if err := weigh("/env", name+"="+value); err != nil {
+			return err
+		}
+	}
+	if len(req.Policies) > listMost {
+		return invalid("/policies", fmt.Sprintf("up to %d", listMost))
+	}
+	for i, p := range req.Policies {
+		if len(p.Name) > nameMost {
+			return invalid(fmt.Sprintf("/policies/%d/name", i), fmt.Sprintf("up to %d bytes", nameMost))
+		}
+	}
+	return nil
+}
+
 func checkLabels(req *client.Request) error {
 	for field, labels := range map[string]map[string]string{"/labels/": req.Labels, "/requires/": req.Requires} {
+		if len(labels) > labelsMost {
+			return invalid(strings.TrimSuffix(field, "/"), fmt.Sprintf("up to %d labels", labelsMost))
+		}
 		for name, value := range labels {
-			if !labelPattern.MatchString(name) || len(value) > 1024 {
-				return invalid(field+name, "a name of up to 63 letters, digits and . _ / -, and a value of up to 1024 bytes")
+			if !labelPattern.MatchString(name) || len(value) > labelMost {
+				return invalid(field+name, fmt.Sprintf("a name of up to 63 letters, digits and . _ / -, and a value of up to %d bytes", labelMost))
 			}
 		}
 	}
@@ -54,7 +102,7 @@ func checkLabels(req *client.Request) error {
 
 func checkFiles(req *client.Request) error {
 	switch {
-	case req.Folder != "" && (!filepath.IsAbs(req.Folder) || strings.ContainsRune(req.Folder, 0)):
+	case req.Folder != "" && (!filepath.IsAbs(req.Folder) || strings.ContainsRune(req.Folder, 0) || len(req.Folder) > nameMost):
 		return invalid("/folder", "an absolute path")
 	case req.Copy && req.Folder == "":
 		return invalid("/copy", "there is no folder to copy")
@@ -76,11 +124,14 @@ func checkFiles(req *client.Request) error {
 		}
 	}
 	for i, p := range req.Collect {
+		if len(p) > nameMost {
+			return invalid(fmt.Sprintf("/collect/%d", i), fmt.Sprintf("up to %d bytes", nameMost))
+		}
 		if err := work.CheckPattern(p); err != nil {
 			return invalid(fmt.Sprintf("/collect/%d", i), err.Error())
 		}
 	}
-	if len(req.Files) > 10000 || len(req.Collect) > 100 {
+	if len(req.Files) > 10000 || len(req.Collect) > listMost {
 		return invalid("/files", "up to 10000 files, and 100 patterns to collect")
 	}
 	if req.Stdin != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 
 	"callgate/supervisor/client"
@@ -45,12 +46,27 @@ func (x *index) put(r *store.Record) {
 	x.changed(r.Job.ID)
 }
 
-// light leaves out what only the run needs; the store has it.
+// light leaves out what only the run needs, and most of a long command; the
+// store has it.
 func light(r *store.Record) *store.Record {
 	l := *r
-	l.Request.Env, l.Request.Files, l.Request.Stdin = nil, nil, nil
-	l.Request.Policies = nil
+	l.Request = client.Request{Collect: r.Request.Collect}
+	l.Job.Argv, l.Cut = head(r.Job.Argv, argvShown)
 	return &l
+}
+
+// argvShown is how many bytes of a command lists and events have.
+const argvShown = 4 << 10
+
+// head is the beginning of a command, if it is cut: "..." stands for the rest.
+func head(argv []string, most int) (beginning []string, cut bool) {
+	for i, arg := range argv {
+		if most -= len(arg) + 1; most < 0 {
+			begun := strings.ToValidUTF8(arg[:max(0, len(arg)+most)], "")
+			return append(slices.Clone(argv[:i]), begun+"..."), true
+		}
+	}
+	return argv, false
 }
 
 func (x *index) drop(id string, revision uint64) {

@@ -86,14 +86,27 @@ func (s *Server) inspect(w http.ResponseWriter, r *request) error {
 		case <-r.Context().Done():
 			return unavailable("the daemon stops")
 		case <-timer.C:
-			return answer(w, 200, s.public(rec))
+			return s.whole(w, r, rec)
 		case <-change:
 		}
 		if rec, change, err = s.job(r); err != nil {
 			return err
 		}
 	}
-	return answer(w, 200, s.public(rec))
+	return s.whole(w, r, rec)
+}
+
+// whole answers a job with all of its command.
+func (s *Server) whole(w http.ResponseWriter, r *request, rec *store.Record) error {
+	j := s.public(rec)
+	if rec.Cut {
+		whole, err := s.store.Get(r.Context(), rec.Job.ID)
+		if err != nil {
+			return err
+		}
+		j.Argv = whole.Job.Argv
+	}
+	return answer(w, 200, j)
 }
 
 func (s *Server) delete(w http.ResponseWriter, r *request) error {

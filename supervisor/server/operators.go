@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"callgate/supervisor/client"
@@ -18,7 +20,7 @@ func (s *Server) observe() (err error) {
 	s.opt.Version.Host = s.host
 	s.metrics = metrics.New(metrics.Options{
 		Version: s.opt.Version, State: s.opt.Config.State, Live: s.liveJobs,
-		Known: func(name string) bool { _, texts := s.settings(); _, known := texts.Files[name]; return known },
+		Known: s.knownPolicy,
 		Slots: func() int { cfg, _ := s.settings(); return cfg.Slots },
 	})
 	s.index.told = s.metrics.Known
@@ -26,6 +28,17 @@ func (s *Server) observe() (err error) {
 		s.traces, err = traces.New(endpoint, s.opt.Version, s.log)
 	}
 	return err
+}
+
+// knownPolicy says whether a policy is not a job's own.
+func (s *Server) knownPolicy(name string) bool {
+	if base, ok := strings.CutPrefix(name, "builtin:"); ok {
+		_, err := fs.Stat(s.opt.Loader.Builtin, base+".yaml")
+		return err == nil
+	}
+	_, texts := s.settings()
+	_, known := texts.Files[name]
+	return known
 }
 
 // changed notes what this daemon has made of a job, now that it is stored.
@@ -49,7 +62,7 @@ func (s *Server) closeTraces() {
 
 // telemetry answers /metrics, for operators: it tells of all users.
 func (s *Server) telemetry(w http.ResponseWriter, r *request) error {
-	if !r.who.operates(r.cfg) {
+	if !r.operates {
 		return client.NewProblem(client.Forbidden, 403, "metrics tell of all users, and are for operators")
 	}
 	s.metrics.Handler().ServeHTTP(w, r.Request)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callgate/supervisor/client"
+	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/runs"
 	"callgate/supervisor/server/store"
@@ -34,7 +35,8 @@ func (s *Server) startNext(ctx context.Context) bool {
 	if full || ctx.Err() != nil || s.store.Alive() != nil {
 		return false
 	}
-	r := s.index.next(func(r *store.Record) bool { return s.canRun(r) })
+	quotas := map[uint32]int{} // of jobs at once, by user: to ask is to read the host's user database
+	r := s.index.next(func(r *store.Record) bool { return s.canRun(cfg, r, quotas) })
 	if r == nil || !s.take(r.Job.ID) {
 		return false
 	}
@@ -47,11 +49,10 @@ func (s *Server) startNext(ctx context.Context) bool {
 
 // canRun says whether this host may run a job. Precondition: the index's mu is
 // held.
-func (s *Server) canRun(r *store.Record) bool {
-	if r.Pinned != "" && r.Pinned != s.host {
+func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]int) bool {
+	if r.Pinned != "" && r.Pinned != s.host || !mayRunHere(r.UID) {
 		return false
 	}
-	cfg, _ := s.settings()
 	for name, value := range r.Job.Requires {
 		if cfg.Labels[name] != value {
 			return false
@@ -60,7 +61,13 @@ func (s *Server) canRun(r *store.Record) bool {
 	s.mu.Lock()
 	busy := s.busy[r.Job.ID]
 	s.mu.Unlock()
-	return !busy && s.index.running[r.UID] < quotaOf(cfg, r.UID, r.GID, r.Groups).Running && mayRunHere(r.UID)
+	if busy {
+		return false
+	}
+	if _, known := quotas[r.UID]; !known {
+		quotas[r.UID] = quotaOf(cfg, r.UID, r.GID, r.Groups).Running
+	}
+	return s.index.running[r.UID] < quotas[r.UID]
 }
 
 // take notes that this daemon deals with a job; false: it does already.

@@ -192,9 +192,13 @@ func newID(now time.Time) string {
 
 // keep stores a new job, or gives the one that the key stands for already.
 func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key string) (*store.Record, int, error) {
+	leave, refused := s.admit(r, rec)
+	if refused == nil {
+		defer leave()
+	}
 	if key != "" {
 		rec.Key = key
-		id, err := s.store.Key(ctx, key, rec.Job.ID)
+		id, err := s.store.Key(ctx, key, rec.Job.ID, refused == nil)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -207,12 +211,10 @@ func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key st
 			}
 		}
 	}
-	leave, err := s.admit(r, rec)
-	if err != nil {
-		return nil, 0, err
+	if refused != nil {
+		return nil, 0, refused
 	}
-	defer leave()
-	err = s.create(ctx, rec)
+	err := s.create(ctx, rec)
 	if errors.Is(err, store.ErrConflict) && key != "" {
 		old, err := s.store.Get(ctx, rec.Job.ID)
 		if err != nil {

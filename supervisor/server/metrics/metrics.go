@@ -3,19 +3,21 @@
 //
 // # Limits
 //
-// Labels have few values, whatever jobs do: a policy that jobs bring along counts
-// as "own", a call that the tables lack as "unknown". Users are those of the
+// Labels have few values, whatever jobs and their supervisors write: a policy that
+// jobs bring along counts as "own"; a call, a verdict or a cause that there is not,
+// as "unknown". Users are those of the
 // hosts that share the store.
 package metrics
 
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"callgate/policy/abi"
 	"callgate/supervisor/client"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +28,8 @@ import (
 // Options are what metrics are told at the start.
 type Options struct {
 	Version client.Version
-	// Known says whether a policy is one that jobs may name, not bring along.
+	// Known says whether a policy is one that jobs may name, not bring along: a
+	// built-in one, or the config's.
 	Known func(policy string) bool
 	// Live gives the jobs that run on this host, with what they use now.
 	Live func() []client.Job
@@ -138,7 +141,7 @@ func (m *Metrics) Changed(before, after *client.Job) {
 func (m *Metrics) end(before, after *client.Job) {
 	cause := ""
 	if after.Result != nil {
-		cause = string(after.Result.Cause)
+		cause = one(string(after.Result.Cause), causes)
 	}
 	m.ended.WithLabelValues(after.User, cause).Inc()
 	if before.State != client.Running {
@@ -161,31 +164,45 @@ func (m *Metrics) Audit(job *client.Job, line []byte) {
 	}
 	switch e.Event {
 	case "call":
-		m.decided.WithLabelValues(or(e.Syscall, "unknown"), m.policy(e.Policy), e.Verdict).Inc()
+		m.decided.WithLabelValues(call(e.Syscall), m.policy(e.Policy), one(e.Verdict, verdicts)).Inc()
 	case "end":
 		first := ""
 		if len(job.Policies) > 0 {
 			first = job.Policies[0]
 		}
-		for call, n := range e.StopsBy {
-			m.stops.WithLabelValues(or(call, "unknown"), m.policy(first)).Add(float64(n))
+		for name, n := range e.StopsBy {
+			m.stops.WithLabelValues(call(name), m.policy(first)).Add(float64(n))
 		}
 	}
 }
 
 // policy is a policy's label.
 func (m *Metrics) policy(name string) string {
-	if strings.HasPrefix(name, "builtin:") || m.opt.Known != nil && m.opt.Known(name) {
+	if m.opt.Known(name) {
 		return name
 	}
 	return "own"
 }
 
-func or(a, b string) string {
-	if a != "" {
-		return a
+var (
+	verdicts = []string{"allow", "log", "deny", "skip", "kill"}
+	causes   = []string{string(client.ByExit), string(client.BySignal), string(client.ByLimit), string(client.ByKill), string(client.ByFailure), string(client.ByLoss)}
+)
+
+// one is text, if that is one of the list.
+func one(text string, list []string) string {
+	if slices.Contains(list, text) {
+		return text
 	}
-	return b
+	return "unknown"
+}
+
+// call is a system call's label.
+func call(name string) string {
+	if abi.Known(name) {
+		return name
+	}
+	return "unknown"
 }
 
 // Request counts an answered request. operation is openapi.yaml's; follows says

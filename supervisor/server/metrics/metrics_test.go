@@ -14,7 +14,7 @@ import (
 func lived(t *testing.T) *Metrics {
 	t.Helper()
 	m := New(Options{
-		Version: client.Version{Version: "9.9", Commit: "abc"}, Known: func(name string) bool { return name == "lab" },
+		Version: client.Version{Version: "9.9", Commit: "abc"}, Known: func(name string) bool { return name == "lab" || name == "builtin:ci" },
 		Live: func() []client.Job {
 			return []client.Job{{User: "ann", Usage: client.Usage{MemoryBytes: 5 << 20, Processes: 3}}, {User: "ann", Usage: client.Usage{MemoryBytes: 1 << 20, Processes: 1}}}
 		},
@@ -36,8 +36,9 @@ func lived(t *testing.T) *Metrics {
 	for _, line := range []string{
 		`{"event":"call","syscall":"openat","policy":"builtin:ci","verdict":"deny"}`,
 		`{"event":"call","syscall":"openat","policy":"builtin:ci","verdict":"deny"}`,
-		`{"event":"call","syscall":"","policy":"../evil\n","verdict":"kill"}`,
-		`{"event":"end","stops":7,"stops_by_call":{"openat":5,"execve":2}}`,
+		`{"event":"call","syscall":"evil","policy":"../evil\n","verdict":"kill"}`,
+		`{"event":"call","syscall":"","policy":"builtin:evil","verdict":"evil"}`,
+		`{"event":"end","stops":7,"stops_by_call":{"openat":5,"execve":2,"evil":1}}`,
 		`{"event":`,
 	} {
 		m.Audit(&ended, []byte(line))

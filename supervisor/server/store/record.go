@@ -30,6 +30,7 @@ type Record struct {
 	Claim     Claim
 
 	Revision uint64 `json:"-"` // of the record, as Get and Watch gave it
+	Cut      bool   `json:"-"` // Job.Argv is only its beginning
 }
 
 // Claim says who runs a job.
@@ -41,6 +42,10 @@ type Claim struct {
 
 // Ended says whether the job is over.
 func (r *Record) Ended() bool { return r.Job.State == client.Ended }
+
+// markerTime is how long the store remembers that something was removed: for as
+// long as a daemon may not have heard of it.
+const markerTime = time.Hour
 
 // Create stores a new job.
 func (s *Store) Create(ctx context.Context, r *Record) error {
@@ -99,7 +104,7 @@ func decode(e jetstream.KeyValueEntry) (*Record, error) {
 // Remove forgets a job, if nobody has changed it since r.Revision, with its
 // input, its key and what is shared of its output.
 func (s *Store) Remove(ctx context.Context, r *Record) error {
-	if err := s.jobs.Purge(ctx, r.Job.ID, jetstream.LastRevision(r.Revision)); err != nil {
+	if err := s.jobs.Purge(ctx, r.Job.ID, jetstream.LastRevision(r.Revision), jetstream.PurgeTTL(markerTime)); err != nil {
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 			return ErrConflict
@@ -111,7 +116,7 @@ func (s *Store) Remove(ctx context.Context, r *Record) error {
 		errs = append(errs, absent(s.inputs.Delete(ctx, r.Job.ID)))
 	}
 	if r.Key != "" {
-		errs = append(errs, absent(s.keys.Purge(ctx, r.Key)))
+		errs = append(errs, absent(s.keys.Purge(ctx, r.Key, jetstream.PurgeTTL(markerTime))))
 	}
 	if s.Shared() {
 		errs = append(errs, absent(s.files.Delete(ctx, r.Job.ID)), s.purgeLog(ctx, r.Job.ID))
@@ -164,16 +169,21 @@ func watch(ctx context.Context, kv jetstream.KeyValue, ready func(), each func(j
 }
 
 // Key gives the job that a user's key stands for: id, or another that has had it
-// before.
-func (s *Store) Key(ctx context.Context, key, id string) (string, error) {
-	_, err := s.keys.Create(ctx, key, []byte(id))
-	if err == nil {
-		return id, nil
-	}
-	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return "", fmt.Errorf("store the key: %w", err)
+// before. Only with keep does the key stand for id from now on.
+func (s *Store) Key(ctx context.Context, key, id string, keep bool) (string, error) {
+	if keep {
+		_, err := s.keys.Create(ctx, key, []byte(id))
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return "", fmt.Errorf("store the key: %w", err)
+		}
 	}
 	e, err := s.keys.Get(ctx, key)
+	if !keep && errors.Is(err, jetstream.ErrKeyNotFound) {
+		return id, nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("read the key: %w", err)
 	}
@@ -210,7 +220,9 @@ func (s *Store) Beat(ctx context.Context, h *client.Host) error {
 }
 
 // Gone forgets a host.
-func (s *Store) Gone(ctx context.Context, name string) error { return s.hosts.Purge(ctx, name) }
+func (s *Store) Gone(ctx context.Context, name string) error {
+	return s.hosts.Purge(ctx, name, jetstream.PurgeTTL(markerTime))
+}
 
 // WatchHosts calls each with every host, and with every sign of life. heard is
 // when the store got it, by its own clock.

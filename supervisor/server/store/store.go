@@ -108,7 +108,7 @@ func (s *Store) create(ctx context.Context) (err error) {
 	bucket := func(name string) jetstream.KeyValue {
 		var kv jetstream.KeyValue
 		if err == nil {
-			kv, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: s.opt.Prefix + "_" + name, History: 1, Replicas: s.opt.Replicas})
+			kv, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: s.opt.Prefix + "_" + name, History: 1, Replicas: s.opt.Replicas, LimitMarkerTTL: markerTime})
 		}
 		return kv
 	}

@@ -134,11 +134,13 @@ func (f *Folder) folders(name string) (int, error) {
 }
 
 // Collect writes the regular files whose paths match one of the patterns to a
-// tar, up to quota bytes in all. A file that is not kept has an entry of no
-// bytes that says why (Missing).
+// tar, up to quota bytes and collectMost files in all. A file that is not kept has
+// an entry of no bytes that says why (Missing); with the last one that there is
+// room for, it ends.
 func (f *Folder) Collect(w io.Writer, patterns []string, quota int64) error {
 	out := tar.NewWriter(w)
 	root := os.DirFS(f.path)
+	entries := 0
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -147,6 +149,13 @@ func (f *Folder) Collect(w io.Writer, patterns []string, quota int64) error {
 			return fs.SkipDir
 		case d.IsDir() || !matches(patterns, name):
 			return nil
+		}
+		entries++
+		if quota -= entryBytes + int64(len(name)); quota < 0 || entries > collectMost {
+			if err := missing(out, header(name), "over the quota, as is all that comes after it"); err != nil {
+				return err
+			}
+			return fs.SkipAll
 		}
 		return f.collect(out, name, &quota)
 	})
@@ -161,10 +170,19 @@ func skipFolder(d fs.DirEntry) error {
 	return nil
 }
 
+const (
+	collectMost = 10000 // files
+	entryBytes  = 1536  // that a file's entry takes beside its name and bytes
+)
+
+func header(name string) *tar.Header {
+	return &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatPAX}
+}
+
 const missingKey = "CALLGATE.missing" // of a PAX record: why a file was not kept
 
 func (f *Folder) collect(out *tar.Writer, name string, quota *int64) error {
-	h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatPAX}
+	h := header(name)
 	fd, err := f.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return missing(out, h, err.Error())
