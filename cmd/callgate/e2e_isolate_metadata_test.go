@@ -87,7 +87,13 @@ func TestIsolateMetadata(t *testing.T) {
 				t.Errorf("%s: %s: %v", what, name, got)
 			}
 		}
-		got := isolated(t, what, policy, dir, "/usr/bin/python3", "-c", changeMetadata, dir+"/w/f")
+		// Another process's mounts are the caller's.
+		outside := fmt.Sprintf("/proc/%d/root%s/r/f", os.Getpid(), dir)
+		got := isolated(t, what, policy, dir, "/usr/bin/python3", "-c", strings.Replace(changeMetadata, "os.open(os.path.dirname(name), os.O_PATH)", "-1", 1), outside)
+		if !strings.Contains(got.stdout, "chmod ") || strings.Contains(got.stdout, "done") || seen(t, dir+"/r/f") != before {
+			t.Errorf("%s: %s: %v", what, outside, got)
+		}
+		got = isolated(t, what, policy, dir, "/usr/bin/python3", "-c", changeMetadata, dir+"/w/f")
 		if n := strings.Count(got.stdout, " done\n"); n != 16 && (n != 12 || strings.Count(got.stdout, "not supported") != 4) {
 			t.Errorf("what may be written: %v", got)
 		}
