@@ -19,7 +19,7 @@ var walls = map[string]func(file string) bool{
 	"github.com/seccomp/libseccomp-golang": inFolder("policy/compile"),
 	"github.com/spf13/cobra":               inFolder("cmd"),
 	"github.com/rogpeppe/go-internal/testscript": inFolder("cmd"),
-	"gopkg.in/yaml.v3":                           inAny("policy", "supervisor/server/config"),
+	"gopkg.in/yaml.v3":                           inAny("policy", "supervisor/server/config", "cmd/callgated"),
 	"github.com/nats-io/nats.go":                 inFolder("supervisor/server/store"),
 	"github.com/nats-io/nats.go/jetstream":       inFolder("supervisor/server/store"),
 	"github.com/nats-io/nats-server/v2/server":   inFolder("supervisor/server/store"),
