@@ -49,6 +49,14 @@ func (s *actionSet) shorter() []cube {
 	return s.in
 }
 
+// cubes are the shorter sides of all sets.
+func (c *call) cubes() (list []cube) {
+	for i := range c.sets {
+		list = append(list, c.sets[i].shorter()...)
+	}
+	return list
+}
+
 // answered is a partition by kernel answers.
 type answered struct {
 	pieces []answeredPiece
@@ -63,17 +71,22 @@ type answeredPiece struct {
 // groupsOf works out what the kernel shall answer to each call of each ABI of
 // the host.
 func groupsOf(set policy.Set, opts Options) []*group {
-	return groupsWith(set, opts, false)
+	groups := hostGroups()
+	for _, g := range groups {
+		for _, p := range g.parts {
+			p.workOut(set, opts)
+		}
+	}
+	return groups
 }
 
-// groupsWith is groupsOf with all calls, or with those only that are divided:
-// whose arguments get different answers.
-func groupsWith(set policy.Set, opts Options, divided bool) []*group {
+// hostGroups are the groups of the host, nothing in which is worked out.
+func hostGroups() []*group {
 	var groups []*group
 	for _, arches := range hostABIs() {
 		g := &group{audit: arches[0].Audit()}
 		for _, a := range arches {
-			g.parts = append(g.parts, partOf(set, opts, a, divided))
+			g.parts = append(g.parts, &part{arch: a})
 		}
 		groups = append(groups, g)
 	}
@@ -109,25 +122,20 @@ func unknownNr(a abi.Arch) uint32 {
 	return 0x3ffffffe
 }
 
-func partOf(set policy.Set, opts Options, arch abi.Arch, divided bool) *part {
-	p := &part{arch: arch, blanket: true}
-	p.unknown = Expect(set, opts, arch.Audit(), abi.Call{Nr: unknownNr(arch)})
-	if blanketed(set, arch) {
-		return p
+func (p *part) workOut(set policy.Set, opts Options) {
+	p.blanket = true
+	p.unknown = Expect(set, opts, p.arch.Audit(), abi.Call{Nr: unknownNr(p.arch)})
+	if blanketed(set, p.arch) {
+		return
 	}
-	if !divided {
-		p.calls = make([]call, 0, 512)
-	}
-	ruled := compatDecides(set, arch)
+	p.calls = make([]call, 0, 512)
+	ruled := compatDecides(set, p.arch)
 	var room difference
-	for s := range arch.All() {
+	for s := range p.arch.All() {
 		c := callOf(set, opts, s, ruled, &room)
 		p.blanket = p.blanket && len(c.sets) == 0 && c.whole == p.unknown
-		if !divided || len(c.sets) > 0 {
-			p.calls = append(p.calls, c)
-		}
+		p.calls = append(p.calls, c)
 	}
-	return p
 }
 
 // callOf works out one number. Where compat rules the ABI, nothing is traced

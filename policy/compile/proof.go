@@ -96,14 +96,16 @@ func (p *prover) table(audit uint32, part *part) error {
 			rest = rest[1:]
 		}
 		p.take(audit, s.Nr, part.arch, s, ruled)
-		var sets []actionSet
+		var cubes []cube
 		if len(rest) > 0 && rest[0].nr == s.Nr {
-			p.loose, sets = rest[0].why != "", rest[0].sets
+			p.loose, cubes = rest[0].why != "", rest[0].cubes()
+		} else if part.calls == nil {
+			cubes = p.told()
 		}
 		if err := p.number(); err != nil {
 			return err
 		}
-		if err := p.cubes(sets); err != nil {
+		if err := p.cubes(cubes); err != nil {
 			return err
 		}
 	}
@@ -129,25 +131,41 @@ func (p *prover) number() error {
 // cubes probes inside and just outside of every cube that the rules on a number
 // were made from: with its free bits all zero and all one, and with each fixed
 // bit flipped while all others are right, at most depth of these.
-func (p *prover) cubes(sets []actionSet) error {
+func (p *prover) cubes(list []cube) error {
 	var failed error
 	try := func(args *[6]uint64) bool {
 		failed = p.probe(args)
 		return failed == nil
 	}
-	all := 0
-	for i := range sets {
-		all += fixedBits(sets[i].shorter())
+	step := 1 + fixedBits(list)/p.depth
+	for i := range list {
+		if !list[i].corners(i%step, step, try) {
+			break
+		}
 	}
-	step := 1 + all/p.depth
-	for i := range sets {
-		for j, c := range sets[i].shorter() {
-			if !c.corners(j%step, step, try) {
-				return failed
+	return failed
+}
+
+// told is the cubes of the rules on the number at hand, and those in which two of
+// them meet: the bounds of whatever the rules divide the arguments into.
+func (p *prover) told() []cube {
+	list := append(slices.Clone(p.wanted.own.traced), p.wanted.own.unless...)
+	for i := range p.wanted.number {
+		clauses := p.wanted.number[i].Clauses
+		for j := range clauses {
+			if len(clauses[j].Conds) > 0 {
+				list = append(list, areaOf(&clauses[j])...)
 			}
 		}
 	}
-	return nil
+	for i, single := 0, len(list); i < single; i++ {
+		for j := range i {
+			if both, meet := list[i].intersect(&list[j]); meet && len(list) < 4*maxCubes {
+				list = append(list, both)
+			}
+		}
+	}
+	return list
 }
 
 // probe compares one call of the number.

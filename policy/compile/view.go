@@ -43,6 +43,33 @@ func clauseCubes(c *policy.Clause, limit int) ([]cube, bool) {
 	return out, true
 }
 
+// areaOf is the arguments that a clause's conditions speak of: of a negated one
+// those for which it holds or those for which it does not, whichever takes fewer
+// cubes. What takes too many is left out.
+func areaOf(c *policy.Clause) []cube {
+	out := everything()
+	for i := range c.Conds {
+		if both, ok := intersectAll(out, shorterSide(c.Conds[i]), maxCubes); ok {
+			out = both
+		}
+	}
+	return out
+}
+
+func shorterSide(c policy.Cond) []cube {
+	holds, ok := condCubes(&c, maxCubes)
+	if c.Negate {
+		c.Negate = false
+		if not, okNot := condCubes(&c, maxCubes); okNot && (!ok || len(not) < len(holds)) {
+			return not
+		}
+	}
+	if !ok {
+		return everything()
+	}
+	return holds
+}
+
 // testSets is the values that pass a test.
 func testSets(p *abi.Param, t *policy.Test) []bitSet {
 	if t.Op == policy.Masked {
