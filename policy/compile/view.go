@@ -43,13 +43,13 @@ func clauseCubes(c *policy.Clause, limit int) ([]cube, bool) {
 	return out, true
 }
 
-// areaOf is the arguments that a clause's conditions speak of: of a negated one
-// those for which it holds or those for which it does not, whichever takes fewer
-// cubes. What takes too many is left out.
+// areaOf is the arguments that a clause's conditions, one at least, speak of: of a
+// negated one those for which it holds or those for which it does not, whichever
+// takes fewer cubes. What takes too many is left out.
 func areaOf(c *policy.Clause) []cube {
-	out := everything()
-	for i := range c.Conds {
-		if both, ok := intersectAll(out, shorterSide(c.Conds[i]), maxCubes); ok {
+	out := shorterSide(c.Conds[0])
+	for _, cond := range c.Conds[1:] {
+		if both, ok := intersectAll(out, shorterSide(cond), maxCubes); ok {
 			out = both
 		}
 	}
