@@ -97,15 +97,16 @@ func (p *prover) table(audit uint32, part *part) error {
 		}
 		p.take(audit, s.Nr, part.arch, s, ruled)
 		var cubes []cube
+		depth := p.depth
 		if len(rest) > 0 && rest[0].nr == s.Nr {
 			p.loose, cubes = rest[0].why != "", rest[0].cubes()
 		} else if part.calls == nil {
-			cubes = p.told()
+			cubes, depth = p.told(), 4*p.depth // meetings and all
 		}
 		if err := p.number(); err != nil {
 			return err
 		}
-		if err := p.cubes(cubes); err != nil {
+		if err := p.cubes(cubes, depth); err != nil {
 			return err
 		}
 	}
@@ -130,14 +131,14 @@ func (p *prover) number() error {
 
 // cubes probes inside and just outside of every cube that the rules on a number
 // were made from: with its free bits all zero and all one, and with each fixed
-// bit flipped while all others are right, at most depth of these.
-func (p *prover) cubes(list []cube) error {
+// bit flipped while all others are right, about depth of these.
+func (p *prover) cubes(list []cube, depth int) error {
 	var failed error
 	try := func(args *[6]uint64) bool {
 		failed = p.probe(args)
 		return failed == nil
 	}
-	step := 1 + fixedBits(list)/p.depth
+	step := 1 + fixedBits(list)/depth
 	for i := range list {
 		if !list[i].corners(i%step, step, try) {
 			break

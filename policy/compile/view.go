@@ -57,17 +57,19 @@ func areaOf(c *policy.Clause) []cube {
 }
 
 func shorterSide(c policy.Cond) []cube {
-	holds, ok := condCubes(&c, maxCubes)
-	if c.Negate {
-		c.Negate = false
-		if not, okNot := condCubes(&c, maxCubes); okNot && (!ok || len(not) < len(holds)) {
-			return not
+	negated := c.Negate
+	c.Negate = false
+	named, ok := condCubes(&c, maxCubes)
+	if !ok {
+		named = everything()
+	}
+	if negated && len(named) > 1 {
+		c.Negate = true
+		if others, ok := condCubes(&c, maxCubes); ok && len(others) < len(named) {
+			return others
 		}
 	}
-	if !ok {
-		return everything()
-	}
-	return holds
+	return named
 }
 
 // testSets is the values that pass a test.

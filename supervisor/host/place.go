@@ -22,7 +22,7 @@ import (
 // Place is where a command is to run, for policy.Set.Bind: its folder, the
 // user's home, the command's environment, and what links and host names mean
 // here and now. dir "" is the caller's own folder.
-func Place(dir string, env []string) (policy.Place, error) { return place(dir, env, new(linker)) }
+func Place(dir string, env []string) (policy.Place, error) { return place(dir, env, newLinker()) }
 
 func place(dir string, env []string, l *linker) (policy.Place, error) {
 	if dir == "" {
@@ -57,12 +57,15 @@ type linker struct {
 	found    map[string]compile.Found // what is at those that no link is above
 }
 
+func newLinker() *linker {
+	return &linker{known: map[string]string{}, found: map[string]compile.Found{}}
+}
+
 // follow follows the symbolic links in a path as far as it exists.
 func (l *linker) follow(name string) string {
 	l.once.Do(func() {
 		l.resolver, _ = resolve.New()
 		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
-		l.known = make(map[string]string, 512)
 	})
 	if name = path.Clean(name); l.resolver == nil {
 		return name
@@ -120,9 +123,6 @@ func (l *linker) under(folder, name string) compile.Found {
 func (l *linker) look(name string) compile.Found {
 	there, known := l.found[name]
 	if !known {
-		if l.found == nil {
-			l.found = make(map[string]compile.Found, 512)
-		}
 		there = launch.Look(name)
 		l.found[name] = there
 	}
@@ -156,7 +156,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 	if !set.HasSections() {
 		return opts, nil
 	}
-	l := new(linker)
+	l := newLinker()
 	at, err := place(dir, env, l)
 	if err != nil {
 		return compile.Options{}, err

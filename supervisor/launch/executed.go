@@ -42,48 +42,60 @@ func Executed(path string) []string { return ExecutedIn(unix.AT_FDCWD, path) }
 func ExecutedIn(root int, path string) []string {
 	var list []string
 	for len(list) <= maxInterpreters && filepath.IsAbs(path) {
-		f, canonical, err := openIn(root, path)
+		place, canonical, err := openIn(root, path)
 		if err != nil {
 			break
 		}
 		list = append(list, canonical)
-		path = interpreter(f)
-		f.Close()
+		path = interpreter(place)
+		unix.Close(place)
 	}
 	return list
 }
 
 // openIn opens a file for its place alone, and gives its canonical name.
-func openIn(root int, path string) (*os.File, string, error) {
+func openIn(root int, path string) (place int, canonical string, err error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC}
 	if root != unix.AT_FDCWD {
 		how.Resolve = unix.RESOLVE_IN_ROOT
 	}
-	fd, err := unix.Openat2(root, path, &how)
+	place, err = unix.Openat2(root, path, &how)
 	if err != nil {
-		return nil, "", err
+		return -1, "", err
 	}
-	f := os.NewFile(uintptr(fd), path)
-	canonical, err := os.Readlink(opened(f))
+	canonical, err = os.Readlink(opened(place))
 	if err != nil {
-		f.Close()
+		unix.Close(place)
 	}
-	return f, canonical, err
+	return place, canonical, err
 }
 
-func opened(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+func opened(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// file reads from a descriptor. An os.File would be made known to the runtime's
+// poller first.
+type file int
+
+func (f file) ReadAt(p []byte, at int64) (n int, err error) {
+	n, err = unix.Pread(int(f), p, at)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
 
 // interpreter is the file that the kernel executes for another, "" for none.
-func interpreter(place *os.File) string {
-	f, err := os.OpenFile(opened(place), os.O_RDONLY|unix.O_NONBLOCK, 0) // it could be a FIFO
+func interpreter(place int) string {
+	fd, err := unix.Open(opened(place), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) // it could be a FIFO
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return ""
 	}
-	return interpreterOf(f)
+	return interpreterOf(file(fd))
 }
 
 func interpreterOf(f io.ReaderAt) string {
