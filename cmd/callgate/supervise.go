@@ -96,13 +96,13 @@ func (s *supervised) result() *handover.Result {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go s.obey(cancel)
-	if err := s.fill(); err != nil {
-		return failedJob(err)
-	}
 	if s.spec.WallSeconds > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(s.spec.WallSeconds*float64(time.Second)), errWallTime)
 		defer stop()
+	}
+	if err := s.fill(ctx); err != nil {
+		return s.verdict(ctx, nil, err)
 	}
 	result, err := s.run(ctx)
 	r := s.verdict(ctx, result, err)

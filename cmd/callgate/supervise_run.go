@@ -23,7 +23,7 @@ import (
 )
 
 // fill makes the working folder what the command is to find.
-func (s *supervised) fill() error {
+func (s *supervised) fill(ctx context.Context) error {
 	unix.Umask(0o022)
 	if err := os.Chdir(s.spec.Work); err != nil {
 		return fmt.Errorf("the working folder: %w", err)
@@ -37,7 +37,7 @@ func (s *supervised) fill() error {
 	}
 	defer folder.Close()
 	if s.spec.CopyOf != "" {
-		if err := folder.CopyFrom(s.spec.CopyOf); err != nil {
+		if err := folder.CopyFrom(ctx, s.spec.CopyOf, s.room); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,33 +14,60 @@ import (
 
 // CopyFrom fills the folder with a copy of another: regular files, folders and
 // symbolic links as they are; what else there is, is left out. Permissions are
-// kept, and owners are whoever copies.
-func (f *Folder) CopyFrom(folder string) error {
+// kept, and owners are whoever copies; holes stay holes. It ends with ctx, and where
+// room says that there is none left.
+func (f *Folder) CopyFrom(ctx context.Context, folder string, room func() bool) error {
+	c := copier{ctx: ctx, room: room, to: f}
+	if err := c.copy(folder); err != nil {
+		return fmt.Errorf("copy the working folder %s: %w", folder, err)
+	}
+	return nil
+}
+
+// copier is one copying.
+type copier struct {
+	ctx      context.Context
+	room     func() bool
+	from, to *Folder
+	modes    []mode
+}
+
+func (c *copier) copy(folder string) error {
 	from, err := Open(folder)
 	if err != nil {
-		return fmt.Errorf("copy the working folder: %w", err)
+		return err
 	}
 	defer from.Close()
-	var modes []mode
+	c.from = from
 	err = fs.WalkDir(os.DirFS(folder), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = c.mayGoOn()
+		}
 		if err != nil {
 			return err
 		}
 		switch d.Type() {
 		case fs.ModeDir:
-			return f.copyFolder(d, name, &modes)
+			return c.copyFolder(d, name)
 		case fs.ModeSymlink:
-			return f.copyLink(folder, name)
+			return c.copyLink(folder, name)
 		case 0:
-			return f.copyFile(from, name)
+			return c.copyFile(name)
 		}
 		return nil
 	})
-	for i := len(modes) - 1; i >= 0 && err == nil; i-- { // the deepest first: a folder may turn out to be read-only
-		err = f.chmod(modes[i])
+	for i := len(c.modes) - 1; i >= 0 && err == nil; i-- { // the deepest first: a folder may turn out to be read-only
+		err = c.to.chmod(c.modes[i])
 	}
-	if err != nil {
-		return fmt.Errorf("copy the working folder %s: %w", folder, err)
+	return err
+}
+
+func (c *copier) mayGoOn() error {
+	if err := c.ctx.Err(); err != nil {
+		return context.Cause(c.ctx)
+	}
+	if !c.room() {
+		return errors.New("the disk has no room for it")
 	}
 	return nil
 }
@@ -59,7 +87,7 @@ func (f *Folder) chmod(m mode) error {
 	return unix.Fchmod(fd, uint32(m.perm))
 }
 
-func (f *Folder) copyFolder(d fs.DirEntry, name string, modes *[]mode) error {
+func (c *copier) copyFolder(d fs.DirEntry, name string) error {
 	if name == "." {
 		return nil
 	}
@@ -68,21 +96,21 @@ func (f *Folder) copyFolder(d fs.DirEntry, name string, modes *[]mode) error {
 		return err
 	}
 	if info.Mode().Perm() != 0o700 {
-		*modes = append(*modes, mode{name, info.Mode().Perm()})
+		c.modes = append(c.modes, mode{name, info.Mode().Perm()})
 	}
-	return os.Mkdir(path.Join(f.path, name), 0o700)
+	return os.Mkdir(path.Join(c.to.path, name), 0o700)
 }
 
-func (f *Folder) copyLink(folder, name string) error {
+func (c *copier) copyLink(folder, name string) error {
 	target, err := os.Readlink(path.Join(folder, name))
 	if err != nil {
 		return err
 	}
-	return os.Symlink(target, path.Join(f.path, name))
+	return os.Symlink(target, path.Join(c.to.path, name))
 }
 
-func (f *Folder) copyFile(from *Folder, name string) error {
-	fd, err := from.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+func (c *copier) copyFile(name string) error {
+	fd, err := c.from.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
@@ -92,11 +120,54 @@ func (f *Folder) copyFile(from *Folder, name string) error {
 	if err != nil || !st.Mode().IsRegular() {
 		return err
 	}
-	fd, err = f.beneath(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	fd, err = c.to.beneath(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	out := os.NewFile(uintptr(fd), name)
-	_, err = io.Copy(out, in)
+	err = c.copyData(out, in, st.Size())
 	return errors.Join(err, out.Chmod(st.Mode().Perm()), out.Close())
+}
+
+const copyPiece = 8 << 20 // bytes between two looks at the time and the room
+
+// copyData copies what is not a hole (SEEK_DATA in lseek(2)), up to size.
+func (c *copier) copyData(out, in *os.File, size int64) error {
+	for at := int64(0); at < size; {
+		begin, err := in.Seek(at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break // nothing but a hole follows
+		}
+		if err != nil {
+			return err
+		}
+		end, err := in.Seek(begin, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		for at = begin; at < min(end, size); at += copyPiece {
+			if err := c.mayGoOn(); err != nil {
+				return err
+			}
+			if err := copyPart(out, in, at, min(copyPiece, min(end, size)-at)); err != nil {
+				return err
+			}
+		}
+		at = min(at, end)
+	}
+	return out.Truncate(size)
+}
+
+func copyPart(out, in *os.File, at, n int64) error {
+	if _, err := out.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := in.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := io.CopyN(out, in, n)
+	if err == io.EOF {
+		return nil // it shrank meanwhile
+	}
+	return err
 }
