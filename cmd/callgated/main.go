@@ -122,6 +122,9 @@ func (d *daemon) run() error {
 		return err
 	}
 	defer s.Close()
+	if err := d.operate(s); err != nil {
+		return err
+	}
 	srv, ended := s.Serve(ctx, l)
 	d.log.Info("ready", "socket", d.cfg.Socket, "host", d.cfg.Host, "slots", d.cfg.Slots, "supervisor", program)
 	d.notify("READY=1")
@@ -138,6 +141,22 @@ func (d *daemon) run() error {
 			return nil
 		}
 	}
+}
+
+// operate serves what Prometheus and the like ask for, which know of no unix
+// sockets, at the config's address.
+func (d *daemon) operate(s *server.Server) error {
+	if d.cfg.Metrics == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", d.cfg.Metrics)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	d.log.Info("metrics", "address", l.Addr().String())
+	srv := &http.Server{Handler: s.Operate(), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 32 << 10}
+	go func() { d.log.Warn("metrics are not served any more", "err", srv.Serve(l)) }()
+	return nil
 }
 
 // reload takes over a new config, or keeps the old one where it has mistakes.

@@ -69,6 +69,21 @@ func (s *Server) telemetry(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// Operate answers /metrics, /health and /ready to everyone, for a listener that only
+// those can reach who may know.
+func (s *Server) Operate() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	for path, handle := range map[string]func(http.ResponseWriter, *request) error{"GET /health": s.health, "GET /ready": s.readiness} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if err := handle(w, &request{Request: r}); err != nil {
+				writeProblem(w, s.asProblem(r, err))
+			}
+		})
+	}
+	return mux
+}
+
 // statusOf notes an answer's status.
 type statusOf struct {
 	http.ResponseWriter

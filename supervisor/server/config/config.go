@@ -42,6 +42,7 @@ type Config struct {
 	Quotas map[string]Quota `yaml:"quotas"` // of single users, and of members of groups as @NAME
 	Limits Limits           `yaml:"limits"` // of each job, at most
 
+	Metrics   string   `yaml:"metrics"`    // HOST:PORT, at which /metrics, /health and /ready are for everyone; "": the socket alone
 	Traces    string   `yaml:"traces"`     // a collector's OTLP/HTTP endpoint; "": none
 	Keep      Duration `yaml:"keep"`       // how long ended jobs are kept
 	Grace     Duration `yaml:"grace"`      // how long a stop waits for running jobs with stop: finish
