@@ -57,6 +57,9 @@ func supervise() error {
 	if s.spec.Version != handover.Version {
 		return fmt.Errorf("supervise: callgated is of another version: its job has form %d, not %d", s.spec.Version, handover.Version)
 	}
+	if err := become(s.spec.As); err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
 	if s.spec.InputOpen {
 		s.input = os.NewFile(handover.InputFD, "input") // its end can be told before the command begins
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"callgate/supervisor/launch"
+	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +20,9 @@ type identity struct {
 	entry    *user.User // nil: the list of users does not have it
 }
 
-// become has callgate be the user of --user, and then start anew: the supervisor
-// too has no privileges then, and nothing of root's is left in its memory. Started
-// as that user, it goes on.
+// become has callgate be the user of --user: the supervisor too has no privileges
+// then. It does not start anew, since other processes of the user's could trace it
+// from its execve on, and what root left open is open in it.
 func (r *room) become() error {
 	if r.user == "" {
 		return nil
@@ -34,13 +34,10 @@ func (r *room) become() error {
 	if id.isOurs() {
 		return nil
 	}
-	if err := id.assume(); err != nil {
+	if err := id.assume(nil); err != nil {
 		return fmt.Errorf("--user %s: %w", printable(r.user), err)
 	}
-	spread()
-	launch.GiveBackSlack()
-	err = syscall.Exec("/proc/self/exe", os.Args, id.environ(os.Environ()))
-	return fmt.Errorf("--user %s: execve callgate: %w", printable(r.user), err)
+	return id.settle()
 }
 
 // identify reads USER[:GROUP].
@@ -93,8 +90,15 @@ func (id *identity) isOurs() bool {
 // assume changes to the user, for good, in all threads. The kernel drops the
 // capabilities of who is root no more (capabilities(7)); what a caller arranged
 // otherwise is an error.
-func (id *identity) assume() error {
-	if err := syscall.Setgroups(nil); err != nil {
+//
+// Other processes of the user's can then not trace this one, nor take what it has
+// open: a change of user clears the dumpable flag, unless fs.suid_dumpable has it
+// otherwise (proc_sys_fs(5)), and only an execve would set it again.
+func (id *identity) assume(groups []int) error {
+	if err := hide(); err != nil {
+		return err
+	}
+	if err := syscall.Setgroups(groups); err != nil {
 		return &privilegeError{err}
 	}
 	if err := syscall.Setresgid(id.gid, id.gid, id.gid); err != nil {
@@ -106,7 +110,27 @@ func (id *identity) assume() error {
 	if !unprivileged() {
 		return errors.New("capabilities are left; callgate was started with securebits that keep them (capabilities(7))")
 	}
-	return nil
+	return hide()
+}
+
+func hide() error {
+	return os.NewSyscallError("prctl PR_SET_DUMPABLE", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+}
+
+// become has a job's supervisor, which root's daemon starts as root, be its user.
+func become(as *handover.Identity) error {
+	switch {
+	case as == nil && unix.Geteuid() == 0:
+		return errors.New("root's job does not say whose it is")
+	case as == nil || as.UID == 0:
+		return nil
+	}
+	id := &identity{uid: int(as.UID), gid: int(as.GID)}
+	groups := make([]int, len(as.Groups))
+	for i, g := range as.Groups {
+		groups[i] = int(g)
+	}
+	return id.assume(groups)
 }
 
 type privilegeError struct{ err error }
@@ -133,14 +157,11 @@ func unprivileged() bool {
 	return true
 }
 
-// environ is an environment with the user's own folder and names.
-func (id *identity) environ(env []string) []string {
+// settle sets the variables that name the user and its own folder.
+func (id *identity) settle() error {
 	home, name := "/", strconv.Itoa(id.uid)
 	if id.entry != nil {
 		home, name = id.entry.HomeDir, id.entry.Username
 	}
-	for variable, value := range map[string]string{"HOME": home, "USER": name, "LOGNAME": name} {
-		env = with(env, variable, value)
-	}
-	return env
+	return errors.Join(os.Setenv("HOME", home), os.Setenv("USER", name), os.Setenv("LOGNAME", name))
 }

@@ -22,6 +22,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_landlock_restrict_self
@@ -78,11 +80,6 @@ __attribute__((constructor)) static void remember_inherited(void)
 	for (int fd = 0; fd <= 2; fd++)
 		if (raw3(SYS_fcntl, fd, F_GETFD, 0) == -EBADF)
 			inherited_closed |= 1 << fd;
-}
-
-void launch_give_back_slack(void)
-{
-	raw2(SYS_prctl, PR_SET_TIMERSLACK, inherited_slack);
 }
 
 int launch_was_closed(int fd)
@@ -314,10 +311,60 @@ static int stage(void *l)
 	return 0;
 }
 
+/* close_between closes descriptors; close_range is of Linux 5.9. */
+static void close_between(unsigned first, unsigned last)
+{
+	struct limit limit;
+	if (raw3(SYS_close_range, first, last, 0) == 0 || raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) < 0)
+		return;
+	for (uint64_t fd = first; fd <= last && fd < limit.hard; fd++)
+		raw1(SYS_close, fd);
+}
+
+void launch_come_apart(struct launch *l)
+{
+	if (!l->apart)
+		return;
+	unsigned next = 0;
+	for (int i = 0; i < l->nneed; i++) {
+		if ((unsigned)l->need[i] > next)
+			close_between(next, l->need[i] - 1);
+		next = l->need[i] + 1;
+	}
+	close_between(next, ~0U);
+	raw2(SYS_prctl, PR_SET_DUMPABLE, 1);
+	__atomic_store_n(&l->open, 1, __ATOMIC_RELEASE);
+	raw3(SYS_futex, (long)&l->open, FUTEX_WAKE, 1);
+}
+
+/* await_apart waits until the child has come apart, or is dead. */
+static void await_apart(struct launch *l, int pid)
+{
+	const struct timespec now_and_then = { 0, 50000000 };
+	while (!__atomic_load_n(&l->open, __ATOMIC_ACQUIRE)) {
+		siginfo_t dead = { 0 };
+		if (waitid(P_PID, pid, &dead, WEXITED | WNOHANG | WNOWAIT) != 0 || dead.si_pid == pid)
+			return;
+		raw4(SYS_futex, (long)&l->open, FUTEX_WAIT, 0, (long)&now_and_then);
+	}
+}
+
+static int start_apart(struct launch *l)
+{
+	long pid = raw5(SYS_clone, SIGCHLD | l->namespaces, 0, 0, 0, 0);
+	if (pid == 0) {
+		launch_come_apart(l);
+		run_stage(l);
+	}
+	return (int)pid;
+}
+
 static int start(struct launch *l)
 {
 	if (l->namespaces & CLONE_NEWPID)
 		return room_keeper(l, run_stage);
+	if (l->apart)
+		return start_apart(l);
 	int pid = clone(stage, (char *)l->stack + STACK_SIZE, CLONE_VM | SIGCHLD | l->namespaces, l);
 	return pid < 0 ? -errno : pid;
 }
@@ -338,6 +385,8 @@ int launch_stage(struct launch *l)
 	if (rc != 0)
 		return -rc;
 	int pid = start(l);
+	if (pid > 0 && l->apart)
+		await_apart(l, pid);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }

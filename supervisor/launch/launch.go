@@ -17,6 +17,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,28 @@ type Command struct {
 	Limits   []Limit // beside those that the caller has
 	Domain   *Domain
 	Filters  [][]unix.SockFilter
+
+	apart bool // the tracer is not dumpable, and the first stage shall be
+}
+
+// needs are the descriptors that the first stage uses, ascending.
+func (c *Command) needs() []int {
+	need := slices.DeleteFunc(slices.Concat(c.Files, c.Keep), func(fd int) bool { return fd < 0 })
+	if c.Domain != nil {
+		need = append(need, c.Domain.fd)
+	}
+	slices.Sort(need)
+	return slices.Compact(need)
+}
+
+// hidden says whether this process has cleared its dumpable flag. A first stage
+// that shares its memory could then not be seized without privilege.
+func hidden() (bool, error) {
+	state, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err != nil {
+		return false, &Error{Op: "prctl PR_GET_DUMPABLE", Errno: err.(unix.Errno)}
+	}
+	return state != 1, nil
 }
 
 // Limit is the most of a resource that the command may have, and cannot raise.

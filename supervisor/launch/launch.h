@@ -76,6 +76,9 @@ struct launch {
 	const struct launch_limit *limits; /* that the command is to have, beside the caller's */
 	int nlimits;
 	int landlock; /* a ruleset's descriptor, or -1 */
+	int apart;    /* the stage has a memory of its own, and of the descriptors those in need */
+	const int *need; /* ascending */
+	int nneed;
 	const struct sock_fprog *filters;
 	int nfilters;
 
@@ -83,26 +86,29 @@ struct launch {
 	int parent;     /* the tracer's process */
 	uint32_t go;    /* futex: 0 until the tracer has seized the first stage */
 	uint32_t kept;  /* futex: the keeper is ready */
+	uint32_t open;  /* futex: with apart, the child may be seized */
 	int parent_fd;  /* a pidfd of the tracer's process, for the keeper */
 	int mount;      /* the mount in hand */
 	int step, err;  /* what failed; valid once the first stage is dead */
 	void *stack;
 };
 
-/* launch_stage starts the first stage and returns its pid, or -errno. It shares
- * the caller's memory until it executes the command, so l and all it points to
+/* launch_stage starts the first stage and returns its pid, or -errno. Unless it is
+ * apart, it shares the caller's memory until it executes the command, so l and all it points to
  * must stay where it is until then.
  *
  * With a pid namespace the pid is that of the namespace's keeper, whose child the
  * first stage is, and whose memory is a copy: l is in memory that is shared. */
 int launch_stage(struct launch *l);
 
+/* launch_come_apart has the calling child give up all descriptors but those that
+ * it needs, and then be dumpable, if l says so: only that may be seized without
+ * privilege (PR_SET_DUMPABLE in prctl(2)), by its tracer as by any process of the
+ * user's. */
+void launch_come_apart(struct launch *l);
+
 /* launch_go lets the first stage go on. */
 void launch_go(struct launch *l);
-
-/* launch_give_back_slack gives the calling thread the timer slack that the
- * program was started with. */
-void launch_give_back_slack(void);
 
 /* launch_was_closed says whether descriptor fd, 0 to 2, was closed when the
  * program was started. */

@@ -228,6 +228,7 @@ static void keep(struct launch *l, void (*stage)(struct launch *))
 	struct timespec now = { 0, 0 };
 	if (raw5(SYS_ppoll, (long)&parent, 1, (long)&now, 0, 0) != 0)
 		raw1(SYS_exit_group, 127); /* the tracer died before that could be heard of */
+	launch_come_apart(l);
 	await(&l->go);
 	long pid = raw5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)

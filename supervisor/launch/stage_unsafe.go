@@ -30,7 +30,12 @@ func Start(cmd *Command) (*Stage, error) {
 			return nil, &Error{Op: "execve", Path: cmd.Path, Errno: unix.EINVAL}
 		}
 	}
-	memory, err := newArena(arenaSize(cmd), cmd.Room != nil)
+	apart, err := hidden()
+	if err != nil {
+		return nil, err
+	}
+	cmd.apart = apart
+	memory, err := newArena(arenaSize(cmd), cmd.Room != nil || apart)
 	if err != nil {
 		return nil, &Error{Op: "mmap", Errno: unix.ENOMEM}
 	}
@@ -88,10 +93,6 @@ func (s *Stage) Err() error {
 	return &Error{Op: op, Path: path, Errno: unix.Errno(s.l.err)}
 }
 
-// GiveBackSlack gives the calling thread the timer slack that this program was
-// started with, for a program that is to be executed in its place.
-func GiveBackSlack() { C.launch_give_back_slack() }
-
 // WasClosed says whether descriptor fd, 0 to 2, was closed when this program was
 // started. Go has opened /dev/null in its place.
 func WasClosed(fd int) bool { return C.launch_was_closed(C.int(fd)) != 0 }
@@ -137,6 +138,10 @@ func describe(cmd *Command, a *arena) *C.struct_launch {
 		l.landlock = C.int(cmd.Domain.fd)
 	}
 	l.filters, l.nfilters = a.filters(cmd.Filters), C.int(len(cmd.Filters))
+	if cmd.apart {
+		need := cmd.needs()
+		l.apart, l.need, l.nneed = 1, a.ints(need), C.int(len(need))
+	}
 	return l
 }
 
@@ -163,6 +168,7 @@ func arenaSize(cmd *Command) uintptr {
 		}
 	}
 	n += aligned(uintptr(len(cmd.Files))*unsafe.Sizeof(C.int(0))) + aligned(uintptr(len(cmd.Keep))*unsafe.Sizeof(C.int(0)))
+	n += aligned(uintptr(len(cmd.needs())) * unsafe.Sizeof(C.int(0)))
 	n += uintptr(len(cmd.Limits)) * aligned(unsafe.Sizeof(C.struct_launch_limit{}))
 	for _, filter := range cmd.Filters {
 		n += aligned(unsafe.Sizeof(C.struct_sock_fprog{})) + aligned(uintptr(len(filter))*unsafe.Sizeof(unix.SockFilter{}))

@@ -27,7 +27,7 @@ func (s *Server) start(ctx context.Context, r *store.Record) (*runs.Run, error) 
 	if req.Stdin != nil {
 		stdin = req.Stdin.Bytes()
 	}
-	return s.runs.Start(spec, &runs.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, r.Job.Attempt, stdin)
+	return s.runs.Start(spec, &handover.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, r.Job.Attempt, stdin)
 }
 
 // request is what was asked for, whole.

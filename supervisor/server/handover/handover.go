@@ -2,7 +2,9 @@
 // own (`callgate supervise`), have between them: the job's description, the
 // descriptors that the process is started with, and its last word.
 //
-// The supervisor runs as the job's user. It gets open descriptors rather than
+// The supervisor of root's daemon starts as root and becomes the job's user, without an
+// execve after that: other processes of the user's can then neither trace it nor
+// take its descriptors (PR_SET_DUMPABLE in prctl(2)). It gets open descriptors rather than
 // names: the folder that they lie in is the daemon's, and the job's user
 // may not change what is there.
 package handover
@@ -17,7 +19,7 @@ import (
 
 // Version is that of this package's forms. A supervisor that is of another
 // version than its daemon refuses the job.
-const Version = 1
+const Version = 2
 
 // Descriptors of a supervisor beside 0, the command's standard input, and 2, its
 // own complaints.
@@ -56,7 +58,8 @@ type Spec struct {
 	// Texts are all policies that are not built in, by name: nothing is read from
 	// the file system.
 	Texts     map[string]string
-	State     string // the daemon's folder, which no job reaches but for its own
+	As        *Identity // whom the supervisor becomes; nil: who it is, which is not root
+	State     string    // the daemon's folder, which no job reaches but for its own
 	InputOpen bool
 	Filters   []byte // ready filters as the supervisor before made them; may be nil
 
@@ -65,6 +68,12 @@ type Spec struct {
 	AuditBytes  int64
 	FilesBytes  int64 // of collected files
 	Reserve     int64 // bytes to leave free on the daemon's disk
+}
+
+// Identity is whom a job is as.
+type Identity struct {
+	UID, GID uint32
+	Groups   []uint32
 }
 
 // Result is a supervisor's last word.

@@ -22,10 +22,10 @@ type layout struct {
 const writing = unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND
 
 // make makes the folder. What is in it is the daemon's; work is the user's.
-func (l *layout) make(spec *handover.Spec, as *Identity, stdin []byte) error {
+func (l *layout) make(spec *handover.Spec, as *handover.Identity, stdin []byte) error {
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
-		mode = 0o711
+		mode, spec.As = 0o711, as
 	}
 	if err := os.Mkdir(l.dir, mode); err != nil {
 		return err
@@ -152,14 +152,11 @@ func (l *layout) connect() error {
 	return nil
 }
 
-// exec starts the supervisor in a session of its own, as its user.
-func (l *layout) exec(program string, as *Identity) (pid int, err error) {
+// exec starts the supervisor in a session of its own. It becomes its user by itself.
+func (l *layout) exec(program string) (pid int, err error) {
 	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true}}
 	for _, fd := range l.fds {
 		attr.Files = append(attr.Files, uintptr(fd))
-	}
-	if os.Geteuid() == 0 {
-		attr.Sys.Credential = &syscall.Credential{Uid: as.UID, Gid: as.GID, Groups: as.Groups}
 	}
 	pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr)
 	if err != nil {

@@ -39,12 +39,6 @@ type Host struct {
 	filters map[[sha256.Size]byte][]byte
 }
 
-// Identity is whom a run is as.
-type Identity struct {
-	UID, GID uint32
-	Groups   []uint32
-}
-
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
@@ -122,7 +116,7 @@ func (h *Host) Remove(id string) error {
 
 // Start starts a run. It must not have been started before, ever: that is the
 // caller's to know, by the store.
-func (h *Host) Start(spec *handover.Spec, as *Identity, attempt int, stdin []byte) (*Run, error) {
+func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
 	if err := h.Remove(spec.ID); err != nil { // of an attempt before
 		return nil, err
 	}
@@ -142,7 +136,7 @@ func (h *Host) Start(spec *handover.Spec, as *Identity, attempt int, stdin []byt
 	return r, nil
 }
 
-func (h *Host) start(spec *handover.Spec, as *Identity, attempt int, stdin []byte) (*Run, error) {
+func (h *Host) start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
 	l := &layout{dir: h.path(spec.ID, attempt)}
 	defer l.close()
 	if err := l.make(spec, as, stdin); err != nil {
@@ -156,7 +150,7 @@ func (h *Host) start(spec *handover.Spec, as *Identity, attempt int, stdin []byt
 		r.close()
 		return nil, err
 	}
-	if r.pid, err = l.exec(h.program, as); err != nil {
+	if r.pid, err = l.exec(h.program); err != nil {
 		r.close()
 		return nil, err
 	}
