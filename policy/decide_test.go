@@ -178,6 +178,8 @@ func TestRestricts(t *testing.T) {
 		same + "default: allow\nfiles: []":                true,
 		same + "default: allow\nexec: [{log: /}]":         true,
 		same + "network: []":                              true,
+		same + "limits: {memory: 1GiB}":                   false,
+		same + "limits: {processes: 9}":                   true, // a listener could go around the count
 	} {
 		if got := (Set{parse(t, text)}).Restricts(); got != want {
 			t.Errorf("%q: %v", text, got)
