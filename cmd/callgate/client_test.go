@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -351,7 +350,7 @@ func TestSubmit(t *testing.T) {
 		}
 		return said{stdout: string(out), status: status}
 	}
-	common := fmt.Sprintf(`"env":{"A":"b"},`)
+	common := `"env":{"A":"b"},`
 	for words, want := range map[string]string{
 		"-p lab -p builtin:ci -- true -x": `{"argv":["true","-x"],` + common + `"policies":[{"name":"lab"},{"name":"builtin:ci"}],"folder":"` + dir + `"}`,
 		"-p ci.yaml --copy true": `{"argv":["true"],` + common + `"policies":[{"name":"ci.yaml","text":"callgate: 1\nextends: [builtin:compute, ./more/base.yaml]\n",` +

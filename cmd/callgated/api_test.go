@@ -283,5 +283,5 @@ func get(t *testing.T, h *host, method, path string) (*http.Response, string) {
 	defer resp.Body.Close()
 	body := make([]byte, 4096)
 	n, _ := resp.Body.Read(body)
-	return resp, fmt.Sprintf("%s", body[:n])
+	return resp, string(body[:n])
 }

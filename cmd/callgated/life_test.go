@@ -232,11 +232,11 @@ func TestRestart(t *testing.T) {
 func TestIdempotent(t *testing.T) {
 	t.Parallel()
 	h := running(t, "")
-	first, err := h.Submit(t.Context(), shell("true"), "a key")
-	if err == nil {
+	if _, err := h.Submit(t.Context(), shell("true"), "a key"); err == nil {
 		t.Fatal("a key with a space was taken")
 	}
-	if first, err = h.Submit(t.Context(), shell("true"), "key"); err != nil {
+	first, err := h.Submit(t.Context(), shell("true"), "key")
+	if err != nil {
 		t.Fatal(err)
 	}
 	h.kill()
