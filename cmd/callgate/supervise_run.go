@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -62,12 +63,16 @@ func (s *supervised) policies() (policy.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := l.Parse("callgated:state", []byte(statePolicy(s.spec.State, s.spec.Work)))
+	state, err := l.Parse(stateName, []byte(statePolicy(s.spec.State, s.spec.Work)))
 	if err != nil {
 		return nil, err
 	}
 	return l.Guard(append(set, state))
 }
+
+const stateName = "callgated:state"
+
+func isState(p *policy.Policy) bool { return p.Name == stateName }
 
 // statePolicy denies the daemon's folder, where other jobs' files are too, but
 // for what is the job's own.
@@ -120,23 +125,17 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// plan compiles the policies, or takes the filters that a supervisor before
-// made of them; the daemon gets new ones.
+// plan compiles the policies. None of what another supervisor made is used: that was
+// another user's process. The state folder's policy has no say in whether filters that
+// come with callgate serve: they are proven for all of the set.
 func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
 	opts, err := host.Bind(set, "", env, path)
 	if err != nil {
 		return nil, err
 	}
 	opts.Report = true
-	opts.Ready, _ = compile.ReadPrograms(s.spec.Filters) // without them, or where they are broken, they are made
-	plan, err := compile.Compile(set, opts)
-	if err != nil {
-		return nil, err
-	}
-	if made := compile.AppendPrograms(nil, plan.Filters); string(made) != string(s.spec.Filters) {
-		_, _ = unix.Write(handover.FiltersFD, made) // they only spare time
-	}
-	return plan, nil
+	opts.Ready = readyFilters(slices.DeleteFunc(slices.Clone(set), isState), opts.Holders, opts.Report)
+	return compile.Compile(set, opts)
 }
 
 // command runs the command with its output copied into the journal. All of it

@@ -101,3 +101,23 @@ func (h *host) until(what string, so func() bool) {
 	}
 	h.t.Fatal("this took too long: " + what)
 }
+
+// TestNothingIsLearned: what a job's supervisor compiled is no other's to use: it
+// comes from a process of some user's.
+func TestNothingIsLearned(t *testing.T) {
+	t.Parallel()
+	h := running(t, "ceiling: [builtin:ci]\n")
+	id := h.submit(shell("true")).ID
+	if j := h.wait(id); j.Result.Status != 0 {
+		t.Errorf("%+v", j.Result)
+	}
+	list, err := os.ReadDir(h.file(id, "."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if !strings.Contains(" alive begun control files journal log pid result work ", " "+e.Name()+" ") {
+			t.Errorf("the run left a file %s", e.Name())
+		}
+	}
+}

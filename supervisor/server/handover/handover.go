@@ -31,7 +31,6 @@ const (
 	AliveFD              // a FIFO, to write: a byte whenever the journal has grown, its end when this process is gone
 	BegunFD              // gets a byte before the command's first instruction
 	FilesFD              // a tar of the files that were collected
-	FiltersFD            // gets the compiled filters, where they had to be made
 	InputFD              // a FIFO's other end, which keeps the command's input open; only with Spec.InputOpen
 )
 
@@ -61,7 +60,6 @@ type Spec struct {
 	As        *Identity // whom the supervisor becomes; nil: who it is, which is not root
 	State     string    // the daemon's folder, which no job reaches but for its own
 	InputOpen bool
-	Filters   []byte // ready filters as the supervisor before made them; may be nil
 
 	WallSeconds float64 // 0: no limit
 	OutputBytes int64

@@ -141,7 +141,7 @@ func (l *layout) connect() error {
 	for _, end := range []struct {
 		name  string
 		flags int
-	}{{"control", unix.O_RDWR | unix.O_NONBLOCK}, {"alive", unix.O_WRONLY | unix.O_NONBLOCK}, {"begun", writing}, {"files", writing}, {"filters", writing}} {
+	}{{"control", unix.O_RDWR | unix.O_NONBLOCK}, {"alive", unix.O_WRONLY | unix.O_NONBLOCK}, {"begun", writing}, {"files", writing}} {
 		if err := l.add(end.name, end.flags); err != nil {
 			return err
 		}

@@ -13,8 +13,6 @@
 package runs
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -34,15 +32,14 @@ type Host struct {
 	folder  string // where theirs are
 	program string // callgate
 
-	mu      sync.Mutex
-	runs    map[string]*Run // by job
-	filters map[[sha256.Size]byte][]byte
+	mu   sync.Mutex
+	runs map[string]*Run // by job
 }
 
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
-	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, filters: map[[sha256.Size]byte][]byte{}}
+	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		mode = 0o711 // the jobs' users go through, and see no names
@@ -120,7 +117,6 @@ func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, st
 	if err := h.Remove(spec.ID); err != nil { // of an attempt before
 		return nil, err
 	}
-	key := h.ready(spec)
 	r, err := h.start(spec, as, attempt, stdin)
 	if err != nil {
 		return nil, fmt.Errorf("start the job's supervisor: %w", err)
@@ -130,7 +126,6 @@ func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, st
 	h.mu.Unlock()
 	go func() {
 		r.watch()
-		h.learn(key, r)
 		close(r.done)
 	}()
 	return r, nil
@@ -191,33 +186,4 @@ func (h *Host) open(id string, attempt int) (*Run, error) {
 	}
 	r.control = os.NewFile(uintptr(fd), "control")
 	return r, nil
-}
-
-const maxFilters = 64 // sets of policies whose filters are kept
-
-// ready gives the run the filters that one before has made of the same policies.
-func (h *Host) ready(spec *handover.Spec) [sha256.Size]byte {
-	b, _ := json.Marshal([]any{spec.Policies, spec.Texts}) // strings always encode
-	key := sha256.Sum256(b)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	spec.Filters = h.filters[key]
-	return key
-}
-
-// learn keeps the filters that a run has made. Nobody trusts them: each start
-// proves them (compile.Options.Ready).
-func (h *Host) learn(key [sha256.Size]byte, r *Run) {
-	made, err := os.ReadFile(filepath.Join(r.dir, "filters"))
-	if err != nil || len(made) == 0 || len(made) > 1<<20 {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for old := range h.filters {
-		if len(h.filters) >= maxFilters {
-			delete(h.filters, old)
-		}
-	}
-	h.filters[key] = made
 }
