@@ -17,11 +17,16 @@ type Ruling struct {
 	rest    Verdict // where none of them holds
 }
 
-// On is the set on one number. It uses room, if that is large enough.
+// On is the set on one number, without the policies behind one that kills for it
+// whatever the arguments: nothing outdoes that. It uses room, if that is large
+// enough.
 func (s Set) On(a abi.Arch, nr uint32, room Number) Number {
 	n := slices.Grow(room[:0], len(s))[:len(s)]
 	for i, p := range s {
 		n[i].take(p, a, nr)
+		if len(n[i].Clauses) == 0 && n[i].rest.Action == Kill {
+			return n[:i+1]
+		}
 	}
 	return n
 }
