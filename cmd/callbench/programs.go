@@ -33,15 +33,17 @@ func programs(t *tools) []comparison {
 	return all
 }
 
-// compare measures a program bare, where nothing stops, and where every openat
+// compare measures a program bare, where nothing stops, where only changes of
+// metadata do, and where every openat
 // does.
 func (p program) compare(t *tools) comparison {
 	const (
 		bare   = "bare"
 		tracer = "C tracer, placed by the scheduler"
+		alone  = "C sandboxer, the same Landlock rules"
 		number = "callgate, no stops: rules on numbers"
-		exact  = "callgate, no stops: rules on files, held by Landlock"
-		mounts = "callgate, no stops: the same, changes of metadata held by mounts"
+		exact  = "callgate, rules on files: Landlock, metadata at stops"
+		mounts = "callgate, no stops: rules on files, Landlock and mounts"
 		traced = "callgate, every openat traced"
 	)
 	return comparison{
@@ -52,6 +54,7 @@ func (p program) compare(t *tools) comparison {
 		subjects: []subject{
 			{bare, p.timed(t, p.words)},
 			{number, p.timed(t, t.run(t.file("numbers.yaml"), p.words))},
+			{alone, p.timed(t, join(t.landlockAlone(), p.words))},
 			{exact, p.timed(t, t.run(t.file("programs.yaml"), p.words))},
 			{mounts, p.timed(t, t.run(t.file("mounts.yaml"), p.words))},
 			{tracer, p.timed(t, join([]string{t.file("tracer")}, p.words))},
@@ -60,6 +63,15 @@ func (p program) compare(t *tools) comparison {
 		},
 		goals: []goal{{number, bare, 1.1}, {exact, bare, 1.1}, {mounts, bare, 1.1}, {traced, tracer, 1.15}},
 	}
+}
+
+// landlockAlone puts the rules of programs.yaml in force, and nothing else.
+func (t *tools) landlockAlone() []string {
+	words := []string{t.file("sandboxer"), "r:/usr", "r:/etc", "w:" + t.dir, "w:/dev/null"}
+	if root := os.Getenv("GOROOT"); root != "" {
+		words = append(words, "r:"+root)
+	}
+	return append(words, "--")
 }
 
 // timed measures words from start to end in ms.
