@@ -37,11 +37,8 @@ type supervised struct {
 	input   *os.File
 }
 
-// Why a job's sandbox was ended from outside.
-var (
-	errKilled   = errors.New("killed")
-	errWallTime = errors.New("the time limit was reached")
-)
+// errKilled is why a job's sandbox was ended from outside.
+var errKilled = errors.New("killed")
 
 // supervise does the whole job. What it returns is for a person who called it by
 // hand, or for the daemon's log: it wrote no result then.
@@ -99,12 +96,7 @@ func (s *supervised) result() *handover.Result {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go s.obey(cancel)
-	if s.spec.WallSeconds > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(s.spec.WallSeconds*float64(time.Second)), errWallTime)
-		defer stop()
-	}
-	if err := s.fill(ctx); err != nil {
+	if err := s.fillInTime(ctx); err != nil {
 		return s.verdict(ctx, nil, err)
 	}
 	result, err := s.run(ctx)
@@ -115,6 +107,17 @@ func (s *supervised) result() *handover.Result {
 		}
 	}
 	return r
+}
+
+// fillInTime fills the working folder, which counts as time of its own that the
+// limit on time bounds.
+func (s *supervised) fillInTime(ctx context.Context) error {
+	if most := s.spec.Limits.WallSeconds; most > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, time.Duration(most*float64(time.Second)))
+		defer stop()
+	}
+	return s.fill(ctx)
 }
 
 func failedJob(err error) *handover.Result {
@@ -132,8 +135,8 @@ func (s *supervised) verdict(ctx context.Context, result *supervisor.Result, err
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errKilled):
 		return &handover.Result{Ran: true, Result: client.Result{Cause: client.ByKill, Status: 128 + int(unix.SIGKILL), Signal: "SIGKILL"}}
-	case err != nil && errors.Is(context.Cause(ctx), errWallTime):
-		return &handover.Result{Ran: true, Result: client.Result{Cause: client.ByLimit, Status: exitTimeLimit, Limit: "wall_seconds", Message: errWallTime.Error()}}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &handover.Result{Result: client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds", Message: "the limit on wall-time was reached before the command began"}}
 	case err != nil:
 		return failedJob(commandFailure(s.spec.Argv[0], err))
 	}
@@ -141,11 +144,18 @@ func (s *supervised) verdict(ctx context.Context, result *supervisor.Result, err
 	if result.Signal != 0 {
 		r.Cause, r.Signal = client.BySignal, unix.SignalName(result.Signal)
 	}
+	if result.Limit != nil {
+		r.Cause, r.Limit = client.ByLimit, apiLimits[result.Limit.Resource.String()]
+		r.Message = "the limit on " + result.Limit.Resource.String() + " was reached"
+	}
 	return r
 }
 
-// exitTimeLimit is the status of a job that reached its time limit.
-const exitTimeLimit = 124
+// apiLimits are the API's, by a policy's.
+var apiLimits = map[string]string{
+	"wall-time": "wall_seconds", "cpu-time": "cpu_seconds", "memory": "memory_bytes", "processes": "processes",
+	"open-files": "open_files", "file-size": "file_bytes", "output": "output_bytes",
+}
 
 func usage(t *audit.Totals) client.Usage {
 	return client.Usage{

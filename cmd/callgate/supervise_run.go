@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor"
 	"callgate/supervisor/audit"
+	"callgate/supervisor/client"
 	"callgate/supervisor/host"
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
@@ -67,7 +70,15 @@ func (s *supervised) policies() (policy.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.Guard(append(set, state))
+	set = append(set, state)
+	if text := limitsPolicy(&s.spec.Limits); text != "" {
+		limits, err := l.Parse("callgated:limits", []byte(text))
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, limits)
+	}
+	return l.Guard(set)
 }
 
 const stateName = "callgated:state"
@@ -82,6 +93,28 @@ func statePolicy(state, work string) string {
 		text += "  - write: " + inYAML(work) + "\n"
 	}
 	return text + "  - deny: " + inYAML(state) + "\n    reason: callgated's own files\n"
+}
+
+// limitsPolicy is the limits of a job as a policy, "" where there are none. That
+// on output is the journal's, which drops what is over it.
+func limitsPolicy(l *client.Limits) string {
+	text := ""
+	add := func(key string, n int64, unit string) {
+		if n > 0 {
+			text += fmt.Sprintf("  %s: %d%s\n", key, n, unit)
+		}
+	}
+	const ms = 1000
+	add("wall-time", int64(math.Ceil(l.WallSeconds*ms)), "ms")
+	add("cpu-time", int64(math.Ceil(l.CPUSeconds*ms)), "ms")
+	add("memory", l.MemoryBytes, "B")
+	add("processes", int64(l.Processes), "")
+	add("open-files", int64(l.OpenFiles), "")
+	add("file-size", l.FileBytes, "B")
+	if text == "" {
+		return ""
+	}
+	return "callgate: 1\ndefault: allow\nlimits:\n" + text
 }
 
 // inYAML is a path as a policy has it, in which nothing is a glob.
@@ -159,12 +192,16 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 		return nil, ctx.Err()
 	}
 	spread()
-	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started})
+	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace})
 	err = errors.Join(err, stdout.Close(), stderr.Close())
 	copies.Wait()
 	_, _ = sink.Close() // what is lost stands in the journal, and counts as missing there
 	return result, err
 }
+
+// limitGrace is how long a command may take to end after SIGTERM, for a limit on
+// time.
+const limitGrace = 2 * time.Second
 
 // pipe gives the end that the command writes to.
 func (s *supervised) pipe(copies *sync.WaitGroup, kind journal.Kind) (*os.File, error) {

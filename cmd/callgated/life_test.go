@@ -56,6 +56,7 @@ func TestEnds(t *testing.T) {
 	long := shell("yes | head -c 5000")
 	slow := shell("echo begun; sleep 100")
 	slow.Limits = &client.Limits{WallSeconds: 0.2}
+	big := &client.Request{Argv: []string{"sh", "-c", "head -c 2000000 /dev/zero >big"}, Limits: &client.Limits{FileBytes: 1000000, MemoryBytes: 1 << 30, Processes: 20, OpenFiles: 50, CPUSeconds: 30}}
 	in := shell("cat; exit 3")
 	in.Stdin = &client.Stdin{Content: client.Content{Text: "what is put in\n"}}
 	for name, c := range map[string]struct {
@@ -68,7 +69,8 @@ func TestEnds(t *testing.T) {
 		"signal":  {shell("kill -TERM $$"), client.Result{Cause: client.BySignal, Status: 143, Signal: "SIGTERM"}, "", 0},
 		"missing": {&client.Request{Argv: []string{"no-such-command"}}, client.Result{Cause: client.ByFailure, Status: 127, Message: "no-such-command: command not found"}, "", 0},
 		"output":  {long, client.Result{Cause: client.ByExit}, strings.Repeat("y\n", 500), 4000},
-		"time":    {slow, client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds", Message: "the time limit was reached"}, "begun\n", 0},
+		"size":    {big, client.Result{Cause: client.ByExit, Status: 153}, "", 0},
+		"time":    {slow, client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds", Message: "the limit on wall-time was reached"}, "begun\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := h.wait(h.submit(c.request).ID)

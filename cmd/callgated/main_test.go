@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
+	if config := os.Getenv(natsStandIn); config != "" {
+		serveNATS(config)
+	}
 	os.Exit(m.Run())
 }
 

@@ -147,24 +147,17 @@ func checkContent(field string, c *client.Content) error {
 	return nil
 }
 
-// checkLimits refuses what cannot be, and what this callgate cannot enforce:
-// nothing runs with a limit that does not hold.
 func checkLimits(l *client.Limits) error {
 	if l == nil {
 		return nil
 	}
-	if l.WallSeconds < 0 || l.WallSeconds > 1e9 {
-		return invalid("/limits/wall_seconds", "from 0 to 1e9")
-	}
-	if l.OutputBytes < 0 {
-		return invalid("/limits/output_bytes", "not less than 0")
-	}
-	for name, set := range map[string]bool{
-		"cpu_seconds": l.CPUSeconds != 0, "memory_bytes": l.MemoryBytes != 0, "processes": l.Processes != 0,
-		"open_files": l.OpenFiles != 0, "file_bytes": l.FileBytes != 0,
+	const most = 1 << 53 // as JSON's numbers go
+	for name, n := range map[string]float64{
+		"wall_seconds": l.WallSeconds * 1000, "cpu_seconds": l.CPUSeconds * 1000, "memory_bytes": float64(l.MemoryBytes),
+		"processes": float64(l.Processes), "open_files": float64(l.OpenFiles), "file_bytes": float64(l.FileBytes), "output_bytes": float64(l.OutputBytes),
 	} {
-		if set {
-			return invalid("/limits/"+name, "this callgate cannot enforce it")
+		if !(n >= 0 && n <= most) {
+			return invalid("/limits/"+name, "not less than 0, nor that much")
 		}
 	}
 	return nil

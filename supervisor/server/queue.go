@@ -148,7 +148,9 @@ func (s *Server) sure(ctx context.Context, r *store.Record) (*store.Record, erro
 			continue
 		case now.Claim.Token == r.Claim.Token && now.Job.State == r.Job.State:
 			r, err = now, nil
-		case now.Revision != r.Revision:
+		case now.Revision < r.Revision:
+			continue // of a replica that lags
+		case now.Revision > r.Revision:
 			return nil, store.ErrConflict
 		default:
 			err = s.store.Update(ctx, r)
@@ -235,10 +237,11 @@ func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Rec
 	token := r.Claim.Token
 	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		now, err := s.store.Get(ctx, r.Job.ID)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (now.Claim.Token != token || now.Job.State != client.Running) {
+		stale := err == nil && now.Revision < r.Revision // of a replica that lags
+		if errors.Is(err, store.ErrNotFound) && s.gone(r.Job.ID) || err == nil && !stale && (now.Claim.Token != token || now.Job.State != client.Running) {
 			return
 		}
-		if err == nil {
+		if err == nil && !stale {
 			before := now.Job
 			do(now)
 			if err = s.store.Update(ctx, now); err == nil {
@@ -251,12 +254,20 @@ func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Rec
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
-		s.log.Error("store a job", "job", r.Job.ID, "err", err)
+		if err != nil {
+			s.log.Error("store a job", "job", r.Job.ID, "err", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 	}
+}
+
+// gone says whether the store has told that a job was removed.
+func (s *Server) gone(id string) bool {
+	r, _ := s.index.get(id)
+	return r == nil
 }
 
 // tell logs a job's end.

@@ -13,9 +13,7 @@ import (
 
 // recover takes up the runs that a daemon before this one has started.
 func (s *Server) recover() {
-	for _, r := range s.mine(client.Running) {
-		s.readopt(r)
-	}
+	s.readoptAll()
 	known, err := s.runs.Known()
 	if err != nil {
 		s.log.Error("look for runs", "err", err)
@@ -28,9 +26,17 @@ func (s *Server) recover() {
 	}
 }
 
+// readoptAll goes on with the jobs of this host's that nobody here deals with.
+func (s *Server) readoptAll() {
+	for _, r := range s.mine(client.Running) {
+		if s.take(r.Job.ID) {
+			s.readopt(r)
+		}
+	}
+}
+
 // readopt goes on with a job of this host's.
 func (s *Server) readopt(r *store.Record) {
-	s.take(r.Job.ID)
 	run, err := s.runs.Adopt(r.Job.ID, r.Job.Attempt)
 	s.all.Go(func() {
 		ctx := s.lifetime
@@ -137,6 +143,7 @@ func (s *Server) tidy(ctx context.Context) {
 				s.log.Warn("remove an old job", "job", r.Job.ID, "err", err)
 			}
 		}
+		s.readoptAll()
 		s.fence(ctx)
 	}
 }

@@ -97,68 +97,92 @@ func (s *Server) remote(ctx context.Context, r *store.Record) (*source, error) {
 		return nil, fmt.Errorf("a file for the job's output: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "journal")
+	stored, err := s.store.Appended(ctx, r.Job.ID, r.Job.Attempt)
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	m := &mirror{more: make(chan struct{}), ended: r.Ended()}
-	go func() {
-		err := s.store.Log(ctx, r.Job.ID, r.Job.Attempt, func(offset int64, piece []byte) error {
-			_, err := f.WriteAt(piece, offset)
-			m.tell(false)
-			return err
-		}, func() { m.tell(m.final()) })
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("read a job's output of another host", "job", r.Job.ID, "err", err)
+	m := &mirror{more: make(chan struct{}), total: -1}
+	go s.fetch(ctx, r, f, m)
+	go s.complete(ctx, r, m)
+	for m.size() < stored { // what there is comes with the first look
+		more := m.grew()
+		if m.size() >= stored {
+			break
 		}
-		m.tell(true)
-	}()
-	go func() {
-		for change := s.changeOf(r); change != nil; change = s.changeOf(r) {
-			select {
-			case <-ctx.Done():
-				return
-			case <-change:
-			}
+		select {
+		case <-more:
+		case <-time.After(storeTime):
+			cancel()
+			_ = f.Close()
+			return nil, unavailable("the store does not give the job's output")
 		}
-		m.end()
-	}()
+	}
 	return &source{file: f, grew: m.grew, over: m.over, close: func() { cancel(); _ = f.Close() }}, nil
+}
+
+// fetch has what the store has of a journal come into a file.
+func (s *Server) fetch(ctx context.Context, r *store.Record, f *os.File, m *mirror) {
+	err := s.store.Log(ctx, r.Job.ID, r.Job.Attempt, func(offset int64, piece []byte) error {
+		_, err := f.WriteAt(piece, offset)
+		m.tell(offset + int64(len(piece)))
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("read a job's output of another host", "job", r.Job.ID, "err", err)
+	}
+}
+
+// complete notes how long the journal is, when the job has ended: its host had
+// stored all of it before.
+func (s *Server) complete(ctx context.Context, r *store.Record, m *mirror) {
+	for change := s.changeOf(r); change != nil && !r.Ended(); change = s.changeOf(r) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-change:
+		}
+	}
+	for ctx.Err() == nil {
+		total, err := s.store.Appended(ctx, r.Job.ID, r.Job.Attempt)
+		if err == nil {
+			m.end(total)
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // mirror is how much of a journal has come from the store.
 type mirror struct {
 	mu    sync.Mutex
-	more  chan struct{}
-	idle  bool // all that there was has come
-	ended bool // and no more is stored
-	all   bool
+	more  chan struct{} // closed when there is more
+	got   int64
+	total int64 // -1: not known yet
 }
 
-func (m *mirror) tell(all bool) {
+func (m *mirror) tell(got int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.got = got
 	close(m.more)
 	m.more = make(chan struct{})
-	m.all = m.all || all
 }
 
-// final notes that all that there was has come, and says whether that is all.
-func (m *mirror) final() bool {
+func (m *mirror) end(total int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.idle = true
-	return m.ended
+	m.total = total
+	close(m.more)
+	m.more = make(chan struct{})
 }
 
-// end notes that the job has ended: its host had stored all before.
-func (m *mirror) end() {
+func (m *mirror) size() int64 {
 	m.mu.Lock()
-	m.ended = true
-	m.mu.Unlock()
-	time.Sleep(remoteLag)
-	m.tell(true)
+	defer m.mu.Unlock()
+	return m.got
 }
-
-// remoteLag is how long the last messages of a journal may be on their way.
-const remoteLag = 300 * time.Millisecond
 
 func (m *mirror) grew() <-chan struct{} {
 	m.mu.Lock()
@@ -169,7 +193,7 @@ func (m *mirror) grew() <-chan struct{} {
 func (m *mirror) over() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.all
+	return m.total >= 0 && m.got >= m.total
 }
 
 // publish stores a run's journal as it grows, where other daemons are to read it. What it

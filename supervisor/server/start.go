@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"callgate/supervisor/client"
+	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/runs"
 	"callgate/supervisor/server/store"
@@ -62,22 +64,35 @@ func (s *Server) spec(r *store.Record, req *client.Request) (*handover.Spec, err
 	spec := &handover.Spec{
 		Version: handover.Version, ID: r.Job.ID, Argv: req.Argv, Env: environ(req.Env, r), Files: req.Files, Collect: req.Collect,
 		Policies: set.names, Texts: set.texts, State: cfg.State, InputOpen: req.Stdin != nil && req.Stdin.Open,
-		WallSeconds: float64(cfg.Limits.WallTime) / 1e9, OutputBytes: int64(cfg.Limits.Output), AuditBytes: int64(cfg.Limits.Audit),
+		Limits: limits(&cfg.Limits, req.Limits), AuditBytes: int64(cfg.Limits.Audit),
 		FilesBytes: int64(cfg.Limits.Files), Reserve: int64(cfg.Reserve) / 2,
 		Work: req.Folder,
 	}
 	if req.Folder == "" || req.Copy {
 		spec.Own, spec.Work, spec.CopyOf = true, s.runs.Work(r.Job.ID, r.Job.Attempt), req.Folder
 	}
-	if l := req.Limits; l != nil {
-		spec.WallSeconds = least(spec.WallSeconds, l.WallSeconds)
-		spec.OutputBytes = int64(least(float64(spec.OutputBytes), float64(l.OutputBytes)))
-	}
+	spec.OutputBytes = spec.Limits.OutputBytes
 	return spec, nil
 }
 
+// limits are the tightest of the host's and a job's.
+func limits(host *config.Limits, asked *client.Limits) client.Limits {
+	if asked == nil {
+		asked = &client.Limits{}
+	}
+	return client.Limits{
+		WallSeconds: least(time.Duration(host.WallTime).Seconds(), asked.WallSeconds),
+		CPUSeconds:  least(time.Duration(host.CPUTime).Seconds(), asked.CPUSeconds),
+		MemoryBytes: least(int64(host.Memory), asked.MemoryBytes),
+		Processes:   least(host.Processes, asked.Processes),
+		OpenFiles:   least(host.OpenFiles, asked.OpenFiles),
+		FileBytes:   least(int64(host.FileSize), asked.FileBytes),
+		OutputBytes: least(int64(host.Output), asked.OutputBytes),
+	}
+}
+
 // least is the smaller of two limits, where 0 is none.
-func least(a, b float64) float64 {
+func least[T int | int64 | float64](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

@@ -67,10 +67,15 @@ type Quota struct {
 
 // Limits are what one job may use at most.
 type Limits struct {
-	WallTime Duration `yaml:"wall-time"` // 0: no limit
-	Output   Size     `yaml:"output"`    // standard output and error together
-	Audit    Size     `yaml:"audit"`
-	Files    Size     `yaml:"files"` // collected files
+	WallTime  Duration `yaml:"wall-time"` // 0: no limit, as with all of these
+	CPUTime   Duration `yaml:"cpu-time"`
+	Memory    Size     `yaml:"memory"`
+	Processes int      `yaml:"processes"`
+	OpenFiles int      `yaml:"open-files"`
+	FileSize  Size     `yaml:"file-size"`
+	Output    Size     `yaml:"output"` // standard output and error together
+	Audit     Size     `yaml:"audit"`
+	Files     Size     `yaml:"files"` // collected files
 }
 
 // Default is what is not said in the file.

@@ -61,8 +61,8 @@ type Spec struct {
 	State     string    // the daemon's folder, which no job reaches but for its own
 	InputOpen bool
 
-	WallSeconds float64 // 0: no limit
-	OutputBytes int64
+	Limits      client.Limits // the job's and the host's, the tightest of each
+	OutputBytes int64         // what the journal takes of output
 	AuditBytes  int64
 	FilesBytes  int64 // of collected files
 	Reserve     int64 // bytes to leave free on the daemon's disk

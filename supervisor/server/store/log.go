@@ -70,18 +70,11 @@ func place(h nats.Header) (attempt int, offset int64) {
 }
 
 // Log gives the pieces of an attempt's journal as they are stored, in order and
-// each once, until ctx ends. idle is called when all that there was has come.
-func (s *Store) Log(ctx context.Context, id string, attempt int, each func(offset int64, piece []byte) error, idle func()) error {
+// each once, until ctx ends.
+func (s *Store) Log(ctx context.Context, id string, attempt int, each func(offset int64, piece []byte) error) error {
 	c, err := s.js.OrderedConsumer(ctx, s.opt.Prefix+"_log", jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.logSubject(id)}})
 	if err != nil {
 		return fmt.Errorf("read the job's stored output: %w", err)
-	}
-	info, err := c.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("read the job's stored output: %w", err)
-	}
-	if info.NumPending == 0 {
-		idle()
 	}
 	messages, err := c.Messages()
 	if err != nil {
@@ -102,9 +95,6 @@ func (s *Store) Log(ctx context.Context, id string, attempt int, each func(offse
 				return err
 			}
 			next = offset + int64(len(piece))
-		}
-		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
-			idle()
 		}
 	}
 }

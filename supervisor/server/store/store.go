@@ -66,7 +66,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	var err error
 	if s.js, err = jetstream.New(s.conn, jetstream.WithDefaultTimeout(10*time.Second)); err == nil {
-		err = s.create(ctx)
+		err = s.insist(ctx)
 	}
 	if err != nil {
 		s.Close()
@@ -102,6 +102,21 @@ func (s *Store) connect() (err error) {
 		return fmt.Errorf("connect to the store in %s: %w", s.opt.Dir, err)
 	}
 	return nil
+}
+
+// insist makes what is not there. Servers that are just coming together answer
+// nothing, or that they cannot yet.
+func (s *Store) insist(ctx context.Context) error {
+	until := time.Now().Add(startTime)
+	for {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := s.create(try)
+		cancel()
+		if err == nil || !s.Shared() || ctx.Err() != nil || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 }
 
 func (s *Store) create(ctx context.Context) (err error) {
