@@ -5,11 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"callgate/supervisor/client"
+
+	"golang.org/x/sys/unix"
 )
 
 const stranger = "65533" // a user with jobs
@@ -119,5 +122,74 @@ func TestNothingIsLearned(t *testing.T) {
 		if !strings.Contains(" alive begun control files journal log pid result work ", " "+e.Name()+" ") {
 			t.Errorf("the run left a file %s", e.Name())
 		}
+	}
+}
+
+// forge stops a supervisor before its end, writes what its user might have if it
+// could, and kills it.
+func (h *host) forge(id, name string, forge func(file string) error) {
+	h.t.Helper()
+	pid, err := strconv.Atoi(h.pid(id))
+	if err == nil {
+		err = forge(h.file(id, name))
+	}
+	if err == nil {
+		err = unix.Kill(pid, unix.SIGKILL)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// TestForged: whatever stands in the files that a job's user's process writes, the
+// daemon lives, and the job ends.
+func TestForged(t *testing.T) {
+	t.Parallel()
+	h := running(t, "slots: 1\n") // a job that does not end would be in the others' way
+	for _, c := range []struct {
+		name, file string
+		forge      func(file string) error
+		want       client.Cause
+	}{
+		{"a sparse result", "result", func(f string) error { return os.Truncate(f, 8<<40) }, client.ByLoss},
+		{"a sparse log", "log", func(f string) error { return os.Truncate(f, 8<<40) }, client.ByLoss},
+		{"a long message", "result", func(f string) error {
+			return os.WriteFile(f, []byte(`{"cause":"exit","status":0,"message":"`+strings.Repeat("m", 9000000)+"\"}\n"), 0o600)
+		}, client.ByLoss},
+		{"a cause of its own", "result", func(f string) error { return os.WriteFile(f, []byte(`{"cause":"won","status":0}`+"\n"), 0o600) }, client.ByLoss},
+	} {
+		id := h.submit(shell("sleep 100")).ID
+		h.forge(id, c.file, c.forge)
+		if j := h.wait(id); j.Result.Cause != c.want || len(j.Result.Message) > 10000 {
+			t.Errorf("%s: %.300v", c.name, j.Result)
+		}
+	}
+	h.kill()
+	h.start()
+	if j := h.wait(h.submit(shell("true")).ID); j.Result.Status != 0 {
+		t.Errorf("%+v", j.Result)
+	}
+}
+
+// TestKilledWithoutAWord: a job that ran was not killed before it ran.
+func TestKilledWithoutAWord(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	id := h.submit(shell("sleep 100")).ID
+	pid, err := strconv.Atoi(h.pid(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil { // it takes no orders
+		t.Fatal(err)
+	}
+	if err := h.Kill(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if j := h.wait(id); *j.Result != (client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}) {
+		t.Errorf("%+v", j.Result)
 	}
 }

@@ -100,7 +100,7 @@ func (s *Server) attempt(ctx context.Context, known *store.Record) {
 	run, err := s.start(ctx, r)
 	if err != nil {
 		s.log.Error("start a job", "job", r.Job.ID, "err", err)
-		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: 125, Message: err.Error()}})
+		s.settle(ctx, r, failed(err.Error()))
 		return
 	}
 	s.log.Info("job started", "job", r.Job.ID, "user", r.Job.User, "attempt", r.Job.Attempt)
@@ -186,12 +186,12 @@ func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
 func (s *Server) ended(ctx context.Context, r *store.Record, begun bool, why error) {
 	switch {
 	case r.Kill || s.killed(r.Job.ID):
-		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}})
+		s.settle(ctx, r, &handover.Result{Ran: begun, Result: client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}})
 	case begun:
 		s.log.Warn("job lost", "job", r.Job.ID, "err", why)
 		s.lose(ctx, r, why.Error())
 	case why != nil && s.runs.Get(r.Job.ID) != nil && s.runs.Get(r.Job.ID).Ours():
-		s.settle(ctx, r, &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: 125, Message: why.Error()}})
+		s.settle(ctx, r, failed(why.Error()))
 	default:
 		s.change(ctx, r, func(r *store.Record) {
 			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
@@ -219,6 +219,11 @@ func (s *Server) lose(ctx context.Context, r *store.Record, why string) {
 // settle stores how a job ended.
 func (s *Server) settle(ctx context.Context, r *store.Record, result *handover.Result) {
 	s.change(ctx, r, func(r *store.Record) { conclude(r, result) })
+}
+
+// failed is how a job ends that callgate failed.
+func failed(why string) *handover.Result {
+	return &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: 125, Message: why}}
 }
 
 func conclude(r *store.Record, result *handover.Result) {
@@ -256,6 +261,9 @@ func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Rec
 		}
 		if err != nil {
 			s.log.Error("store a job", "job", r.Job.ID, "err", err)
+		}
+		if errors.Is(err, store.ErrTooLarge) { // it always will be
+			do = func(r *store.Record) { conclude(r, failed("how it ended cannot be stored: "+err.Error())) }
 		}
 		select {
 		case <-ctx.Done():

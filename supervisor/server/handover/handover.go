@@ -10,10 +10,6 @@
 package handover
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-
 	"callgate/supervisor/client"
 )
 
@@ -72,36 +68,4 @@ type Spec struct {
 type Identity struct {
 	UID, GID uint32
 	Groups   []uint32
-}
-
-// Result is a supervisor's last word.
-type Result struct {
-	client.Result
-	Usage        client.Usage
-	StdoutBytes  int64
-	StderrBytes  int64
-	DroppedBytes int64
-	Ran          bool // the command was started
-}
-
-// WriteResult writes r so that ReadResult can tell whether it is whole.
-func WriteResult(w io.Writer, r *Result) error {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(b, '\n'))
-	return err
-}
-
-// ReadResult reads what WriteResult wrote, nil where it was not wholly written.
-func ReadResult(b []byte) (*Result, error) {
-	if len(b) == 0 || b[len(b)-1] != '\n' {
-		return nil, nil
-	}
-	r := new(Result)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("a job's result: %w", err)
-	}
-	return r, nil
 }

@@ -171,11 +171,20 @@ func (l *layout) close() {
 	}
 }
 
+const tailBytes = 2000
+
 // tail is the end of a supervisor's complaints, for the daemon's log.
 func tail(file string) string {
-	b, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return ""
 	}
-	return string(bytes.TrimSpace(b[max(0, len(b)-2000):]))
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	b := make([]byte, tailBytes)
+	n, _ := f.ReadAt(b, max(0, st.Size()-tailBytes)) // io.EOF, where it is shorter
+	return string(bytes.ToValidUTF8(bytes.Trim(b[:n], "\x00 \n"), []byte("?")))
 }

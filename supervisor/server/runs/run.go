@@ -111,11 +111,7 @@ func (r *Run) reap() {
 }
 
 func (r *Run) read() {
-	b, err := os.ReadFile(filepath.Join(r.dir, "result"))
-	var result *handover.Result
-	if err == nil {
-		result, err = handover.ReadResult(b)
-	}
+	result, err := r.written()
 	if err == nil && result == nil {
 		err = errors.New("the job's supervisor ended without a word")
 		if text := tail(filepath.Join(r.dir, "log")); text != "" {
@@ -125,6 +121,16 @@ func (r *Run) read() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result, r.err = result, err
+}
+
+// written is what there is of the result.
+func (r *Run) written() (*handover.Result, error) {
+	f, err := os.Open(filepath.Join(r.dir, "result"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return handover.ReadResult(f)
 }
 
 func (r *Run) tell(gone bool) {

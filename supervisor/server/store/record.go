@@ -9,6 +9,7 @@ import (
 
 	"callgate/supervisor/client"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -69,6 +70,8 @@ func (s *Store) set(ctx context.Context, r *Record, put func(context.Context, []
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyNotFound):
 		return ErrConflict
+	case errors.Is(err, nats.ErrMaxPayload):
+		return ErrTooLarge
 	case err != nil:
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {

@@ -49,6 +49,7 @@ type Store struct {
 // Errors that callers tell apart.
 var (
 	ErrConflict = errors.New("the job was changed meanwhile")
+	ErrTooLarge = errors.New("the job is larger than what can be stored")
 	ErrNotFound = errors.New("there is no such job")
 )
 
