@@ -63,6 +63,7 @@ install: build ## install the programs, their man pages and completions under PR
 	install -D -m 755 bin/callgated $(DESTDIR)$(PREFIX)/bin/callgated
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -D -m 644 docs/man/callgated.8 $(DESTDIR)$(PREFIX)/share/man/man8/callgated.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	bin/callgate completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/callgate
 	bin/callgate completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_callgate

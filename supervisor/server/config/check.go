@@ -117,3 +117,6 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Keys are all keys of a config.
+func Keys() []string { return keys(reflect.TypeFor[Config]()) }
