@@ -102,9 +102,11 @@ func rules(t *tools) comparison {
 	}
 }
 
-// tasks is the traced loop of one task, alone and among many that wait.
+// tasks is the traced loop of one task, alone and among many that wait. A tracer
+// that waits for whichever task stops has the kernel look at all of them.
 func tasks(t *tools) comparison {
 	loop := func(idle string) []string { return []string{t.file("loop"), tracedTimes, "1", "0", idle} }
+	held := []string{t.file("tracer"), "-held"}
 	return comparison{
 		name:  "tasks",
 		title: "openat and close of /dev/null, every openat traced, by the number of tasks",
@@ -112,6 +114,8 @@ func tasks(t *tools) comparison {
 		subjects: []subject{
 			{"1 task", prints(1e-3, t.run(t.file("traced.yaml"), loop("0"))...)},
 			{"1,000 tasks", prints(1e-3, t.run(t.file("traced.yaml"), loop("999"))...)},
+			{"C tracer, held on the tracee's CPU, 1 task", prints(1e-3, join(held, loop("0"))...)},
+			{"C tracer, held on the tracee's CPU, 1,000 tasks", prints(1e-3, join(held, loop("999"))...)},
 		},
 		goals: []goal{{"1,000 tasks", "1 task", 1.05}},
 	}
