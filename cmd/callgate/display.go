@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ const ctrlDKey = 4
 type display struct {
 	in, out  *os.File
 	settings unix.Termios // to give back
+	signals  chan os.Signal
 	taken    bool
 }
 
@@ -55,9 +57,9 @@ type view interface {
 // run shows the view until a key or a signal ends it. However it ends, a panic
 // included, the terminal is as it was before.
 func (d *display) run(every time.Duration, v view) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGTSTP, unix.SIGCONT, unix.SIGWINCH)
-	defer signal.Stop(signals)
+	d.signals = make(chan os.Signal, 8)
+	signal.Notify(d.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGTSTP, unix.SIGCONT, unix.SIGWINCH)
+	defer signal.Stop(d.signals)
 	if err := v.look(context.Background()); err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ func (d *display) run(every time.Duration, v view) error {
 			if !open || key == 'q' || key == ctrlDKey {
 				return nil
 			}
-		case sig := <-signals:
+		case sig := <-d.signals:
 			if done, err := d.handle(sig.(unix.Signal)); done {
 				return err
 			}
@@ -97,14 +99,34 @@ func (d *display) handle(sig unix.Signal) (done bool, err error) {
 	case unix.SIGWINCH:
 		return false, nil
 	case unix.SIGTSTP:
-		d.leave()
-		_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
-		return false, nil
-	case unix.SIGCONT:
+		return d.stop()
+	case unix.SIGCONT: // after a stop that nobody asked this process about
 		err := d.enter()
 		return err != nil, err
 	}
 	return true, &failure{status: 128 + int(sig)}
+}
+
+// stop has job control stop this process, and goes on when that is over. Keys that
+// were typed again because it took its time count once.
+func (d *display) stop() (done bool, err error) {
+	d.leave()
+	runtime.LockOSThread()
+	stopSelf(unix.SIGSTOP)
+	runtime.UnlockOSThread()
+	if err := d.enter(); err != nil {
+		return true, err
+	}
+	for {
+		select {
+		case sig := <-d.signals:
+			if sig != unix.SIGTSTP && sig != unix.SIGCONT {
+				return d.handle(sig.(unix.Signal))
+			}
+		default:
+			return false, nil
+		}
+	}
 }
 
 func (d *display) enter() error {

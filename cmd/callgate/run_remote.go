@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"syscall"
 
@@ -233,14 +234,43 @@ func (r *remoteRun) passOn(signals <-chan os.Signal) {
 	for s := range signals {
 		switch s := s.(unix.Signal); {
 		case s == unix.SIGTSTP:
-			r.send(unix.SIGSTOP, client.ToGroup) // SIGTSTP stops nobody without a terminal
-			_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
+			r.suspend()
+			skipSignals(signals, unix.SIGTSTP, unix.SIGCONT) // typed again because it took its time
 		case s == unix.SIGCONT:
 			r.send(s, client.ToGroup)
 		case (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground():
 			r.send(s, client.ToGroup)
 		default:
 			r.send(s, client.ToCommand)
+		}
+	}
+}
+
+// suspend stops the job, then callgate as job control would, and goes on with both.
+// Without a terminal there is no job control: whoever sent the signal sends SIGCONT.
+func (r *remoteRun) suspend() {
+	r.send(unix.SIGSTOP, client.ToGroup) // SIGTSTP stops nobody who has no terminal
+	if !hasTerminal() {
+		return
+	}
+	runtime.LockOSThread()
+	stopSelf(unix.SIGSTOP)
+	runtime.UnlockOSThread()
+	r.send(unix.SIGCONT, client.ToGroup)
+}
+
+// skipSignals takes the signals that wait, up to the first that is none of these, which
+// it sends to this process again.
+func skipSignals(signals <-chan os.Signal, these ...unix.Signal) {
+	for {
+		select {
+		case sig := <-signals:
+			if s := sig.(unix.Signal); !slices.Contains(these, s) {
+				_ = unix.Kill(unix.Getpid(), s)
+				return
+			}
+		default:
+			return
 		}
 	}
 }
