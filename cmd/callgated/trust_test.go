@@ -63,7 +63,8 @@ func (h *host) pid(id string) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return string(text)
+	pid, _, _ := strings.Cut(string(text), " ")
+	return pid
 }
 
 // TestSupervisorIsOutOfReach: a supervisor is its user's, and other processes of the user's
@@ -191,5 +192,37 @@ func TestKilledWithoutAWord(t *testing.T) {
 	}
 	if j := h.wait(id); *j.Result != (client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}) {
 		t.Errorf("%+v", j.Result)
+	}
+}
+
+// TestStoppedSupervisor: a user that stops its supervisor, or holds what tells of
+// its end, has no job that cannot be killed, by the daemon that started it or the next.
+func TestStoppedSupervisor(t *testing.T) {
+	t.Parallel()
+	h := running(t, "slots: 3\n")
+	for _, again := range []bool{false, true} {
+		id := h.submit(shell("sleep 100")).ID
+		pid, err := strconv.Atoi(h.pid(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		alive, err := os.OpenFile(h.file(id, "alive"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer alive.Close()
+		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if again {
+			h.kill()
+			h.start()
+		}
+		if err := h.Kill(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if j := h.wait(id); *j.Result != (client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}) {
+			t.Errorf("%+v", j.Result)
+		}
 	}
 }

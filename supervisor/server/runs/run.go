@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"callgate/supervisor/client"
 	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +23,14 @@ type Run struct {
 	Attempt int
 
 	dir     string
-	pid     int // of the supervisor, 0 where a daemon before this one has started it
+	process *process // the supervisor; nil where it is gone, or not known
+	unknown error    // why it is not known
+	ours    bool     // a child of this daemon's
 	alive   *os.File
 	control *os.File
 	done    chan struct{}
+
+	overdue atomic.Bool // it was killed for its time was up
 
 	mu     sync.Mutex
 	grew   chan struct{} // closed when there is more
@@ -63,19 +69,14 @@ func (r *Run) Result() (*handover.Result, error) {
 }
 
 // Ours says whether this process started the supervisor.
-func (r *Run) Ours() bool { return r.pid != 0 }
+func (r *Run) Ours() bool { return r.ours }
 
 // Supervisor is the supervisor's process, 0 where that is not known.
 func (r *Run) Supervisor() int {
-	if r.pid != 0 {
-		return r.pid
-	}
-	text, err := os.ReadFile(filepath.Join(r.dir, "pid"))
-	if err != nil {
+	if r.process == nil {
 		return 0
 	}
-	pid, _ := strconv.Atoi(string(text))
-	return pid
+	return r.process.pid
 }
 
 // Begun says whether the command may have begun.
@@ -86,14 +87,13 @@ func (r *Run) Begun() bool {
 
 // watch returns when the supervisor is gone.
 func (r *Run) watch() {
-	buf := make([]byte, 4096)
-	for {
-		n, err := r.alive.Read(buf)
-		if err == nil && n > 0 {
-			r.tell(false)
-			continue
-		}
-		break // io.EOF: nobody holds the other end any more
+	unheard := make(chan struct{})
+	go func() {
+		r.listen()
+		close(unheard)
+	}()
+	if err := r.attend(); err != nil {
+		<-unheard // nobody holds the other end any more
 	}
 	r.reap()
 	r.read()
@@ -101,10 +101,37 @@ func (r *Run) watch() {
 	r.tell(true)
 }
 
-// reap waits for the supervisor, which is ending, if it is this process's child.
+// listen tells of what is written to the journal.
+func (r *Run) listen() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.alive.Read(buf)
+		if err != nil || n == 0 {
+			return
+		}
+		r.tell(false)
+	}
+}
+
+// attend waits for the supervisor's end, and sees to it where that is due.
+func (r *Run) attend() error {
+	if r.process == nil {
+		return r.unknown
+	}
+	if !r.process.due.IsZero() {
+		alarm := time.AfterFunc(time.Until(r.process.due), func() {
+			r.overdue.Store(true)
+			r.process.kill()
+		})
+		defer alarm.Stop()
+	}
+	return r.process.wait()
+}
+
+// reap waits for the supervisor, which has ended, if it is this process's child.
 func (r *Run) reap() {
-	for r.pid != 0 {
-		if _, err := unix.Wait4(r.pid, nil, 0, nil); err != unix.EINTR {
+	for r.ours {
+		if _, err := unix.Wait4(r.process.pid, nil, 0, nil); err != unix.EINTR {
 			return
 		}
 	}
@@ -112,6 +139,10 @@ func (r *Run) reap() {
 
 func (r *Run) read() {
 	result, err := r.written()
+	if err == nil && result == nil && r.overdue.Load() {
+		result = &handover.Result{Ran: r.Begun(), Result: client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds",
+			Message: "the limit on wall-time was reached, and the job's supervisor did not end it"}}
+	}
 	if err == nil && result == nil {
 		err = errors.New("the job's supervisor ended without a word")
 		if text := tail(filepath.Join(r.dir, "log")); text != "" {
@@ -143,6 +174,9 @@ func (r *Run) tell(gone bool) {
 
 func (r *Run) close() {
 	_ = r.alive.Close()
+	if r.process != nil && r.process.fd != nil {
+		_ = r.process.fd.Close()
+	}
 	if r.control != nil {
 		_ = r.control.Close()
 	}
@@ -159,8 +193,14 @@ func (r *Run) order(text string) error {
 	return nil
 }
 
-// Kill ends the job, with every process of it.
-func (r *Run) Kill() error { return r.order(handover.OrderKill) }
+// Kill ends the job, with every process of it. A supervisor that does not do it
+// in time is killed, and the kernel kills what it traces (PTRACE_O_EXITKILL).
+func (r *Run) Kill() error {
+	if r.process != nil {
+		time.AfterFunc(killTime, r.process.kill)
+	}
+	return r.order(handover.OrderKill)
+}
 
 // Signal sends a signal to the command, or its process group.
 func (r *Run) Signal(number int, group bool) error {

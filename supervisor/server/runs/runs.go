@@ -145,13 +145,10 @@ func (h *Host) start(spec *handover.Spec, as *handover.Identity, attempt int, st
 		r.close()
 		return nil, err
 	}
-	if r.pid, err = l.exec(h.program); err != nil {
+	if err := r.launch(l, h.program, spec); err != nil {
 		r.close()
 		return nil, err
 	}
-	// Whoever reads it, reads of processes that this one traces: a number that is
-	// another's by then tells nothing.
-	_ = os.WriteFile(filepath.Join(r.dir, "pid"), []byte(strconv.Itoa(r.pid)), 0o600)
 	return r, nil
 }
 
@@ -162,6 +159,7 @@ func (h *Host) Adopt(id string, attempt int) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.process, r.unknown = find(filepath.Join(r.dir, "pid"))
 	h.mu.Lock()
 	h.runs[id] = r
 	h.mu.Unlock()
