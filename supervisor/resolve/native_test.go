@@ -26,8 +26,19 @@ func (a answer) String() string {
 	return fmt.Sprintf("%#x:%d", a.dev, a.ino)
 }
 
-// native asks the kernel itself.
-func native(dirfd int, name string, follow bool) answer {
+// native asks the kernel itself. ELOOP is asked for again: a walk that the kernel
+// has to begin anew, as it may on a busy machine, goes on counting links where
+// the first ended (total_link_count in fs/namei.c, which filename_lookup keeps).
+func native(dirfd int, name string, follow bool) (a answer) {
+	for range 5 {
+		if a = nativeOnce(dirfd, name, follow); a.errno != unix.ELOOP {
+			break
+		}
+	}
+	return a
+}
+
+func nativeOnce(dirfd int, name string, follow bool) answer {
 	flags := unix.AT_SYMLINK_NOFOLLOW
 	if follow {
 		flags = 0
