@@ -34,8 +34,7 @@ func programs(t *tools) []comparison {
 }
 
 // compare measures a program bare, where nothing stops, where only changes of
-// metadata do, and where every openat
-// does.
+// metadata do, and where every openat does.
 func (p program) compare(t *tools) comparison {
 	const (
 		bare   = "bare"

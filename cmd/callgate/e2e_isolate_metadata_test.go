@@ -75,6 +75,7 @@ func metadataTree(t *testing.T) (dir, policy string) {
 // TestIsolateMetadata: read-only mounts hold changes of metadata, which Landlock
 // does not, and nothing stops for them: a stop's answer would be EACCES.
 func TestIsolateMetadata(t *testing.T) {
+	t.Parallel()
 	dir, policy := metadataTree(t)
 	before := seen(t, dir+"/r/f")
 	for _, what := range []string{"mount", "all"} {
@@ -119,6 +120,7 @@ func seen(t *testing.T, name string) string {
 // TestIsolateMetadataOfItsOwn: nor do those of the sandbox's own file systems
 // change where the policy does not let them be written.
 func TestIsolateMetadataOfItsOwn(t *testing.T) {
+	t.Parallel()
 	dir, policy := metadataTree(t)
 	places := "/ /tmp /dev /dev/shm /dev/zero /dev/pts /dev/pts/ptmx /dev/ptmx /proc /proc/self/status /proc/sys /sys"
 	for _, what := range []string{"mount", "all"} {
@@ -135,6 +137,7 @@ func TestIsolateMetadataOfItsOwn(t *testing.T) {
 // TestIsolateMetadataHandedDown: a file that was handed down is on the caller's
 // mounts. Then the supervisor decides as ever.
 func TestIsolateMetadataHandedDown(t *testing.T) {
+	t.Parallel()
 	dir, policy := metadataTree(t)
 	file := filepath.Join(dir, "policy.yaml")
 	writeFile(t, file, policy)
