@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"callgate/policy"
+	"callgate/supervisor/client"
 	"callgate/supervisor/host"
 
 	"github.com/spf13/pflag"
@@ -16,6 +17,9 @@ type limitFlags struct {
 	texts [7]string // by policy.Resource
 	grace time.Duration
 }
+
+// graceDefault is how long a command may take to end when told to.
+const graceDefault = 10 * time.Second
 
 func (f *limitFlags) flags(flags *pflag.FlagSet) {
 	usage := map[policy.Resource]string{
@@ -30,27 +34,48 @@ func (f *limitFlags) flags(flags *pflag.FlagSet) {
 	for _, r := range policy.Resources() {
 		flags.StringVar(&f.texts[r], r.String(), "", usage[r])
 	}
-	flags.DurationVar(&f.grace, "grace", 10*time.Second, "how long it may take to end when told to, `TIME`")
+	flags.DurationVar(&f.grace, "grace", graceDefault, "how long it may take to end when told to, `TIME`")
 }
 
 // narrow has the flags' limits hold as if the first policy had them.
 func (f *limitFlags) narrow(set policy.Set) error {
-	var asked policy.Limits
-	for _, r := range policy.Resources() {
-		if f.texts[r] == "" {
-			continue
-		}
-		limit, err := policy.ParseLimit(r, f.texts[r], "--"+r.String())
-		if err != nil {
-			return err
-		}
-		asked[r] = limit
+	asked, err := f.asked()
+	if err != nil {
+		return err
 	}
 	if f.grace < 0 {
 		return fmt.Errorf("--grace %v: expected a time of 0 or more", f.grace)
 	}
 	set[0].Limits = set[0].Limits.Narrow(asked)
 	return nil
+}
+
+// asked are the limits that flags set.
+func (f *limitFlags) asked() (asked policy.Limits, err error) {
+	for _, r := range policy.Resources() {
+		if f.texts[r] == "" {
+			continue
+		}
+		if asked[r], err = policy.ParseLimit(r, f.texts[r], "--"+r.String()); err != nil {
+			return asked, err
+		}
+	}
+	return asked, nil
+}
+
+// job are the same for a job; nil: there are none.
+func (f *limitFlags) job() (*client.Limits, error) {
+	asked, err := f.asked()
+	if err != nil || !asked.Any() {
+		return nil, err
+	}
+	limits := new(client.Limits)
+	for _, r := range policy.Resources() {
+		if asked.Has(r) {
+			setLimit(limits, r, asked[r].Most)
+		}
+	}
+	return limits, nil
 }
 
 // printLimits says of each limit how it is held here.

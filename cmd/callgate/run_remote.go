@@ -60,6 +60,7 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 	for flag, given := range map[string]bool{
 		"keep-fd": len(f.keep) > 0, "permissive": f.permissive, "pty": f.room.pty,
 		"isolate": len(f.room.words) > 0, "umask": f.room.umask != "", "nice": f.room.nice != 0, "private-tmp": f.room.privateTmp,
+		"grace": f.limits.grace != graceDefault, "stats": f.stats, "linger": f.linger,
 	} {
 		if given {
 			return nil, fmt.Errorf("--%s does not go with --remote", flag)
@@ -78,6 +79,9 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 		names = []string{name}
 	}
 	req := &client.Request{Argv: args, Folder: folder, User: f.room.user, Stdin: &client.Stdin{Open: true}}
+	if req.Limits, err = f.limits.job(); err != nil {
+		return nil, err
+	}
 	if req.Policies, err = policyTexts(names, folder); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"callgate/policy"
 	"callgate/supervisor/client"
 )
 
@@ -31,10 +32,27 @@ func TestRunRemoteTells(t *testing.T) {
 	if text, err := os.ReadFile(log); err != nil || string(text) != deniedEvent+"\n"+`{"event":"end","status":3}`+"\n" {
 		t.Errorf("the audit log is %q, %v", text, err)
 	}
-	for _, flag := range []string{"--permissive", "--pty", "--umask=22", "--keep-fd=0", "--nice=1", "--private-tmp"} {
+	for _, flag := range []string{"--permissive", "--pty", "--umask=22", "--keep-fd=0", "--nice=1", "--private-tmp", "--isolate=net", "--grace=1s", "--stats", "--linger"} {
 		name, _, _ := strings.Cut(flag, "=")
 		if got := callgate(t, socket, "run", "--remote", flag, "true"); got.status != 125 || got.stderr != "callgate: "+name+" does not go with --remote\n" {
 			t.Errorf("%s: %+v", flag, got)
 		}
+	}
+}
+
+// The limits of the command line are the job's.
+func TestRunRemoteLimits(t *testing.T) {
+	f := limitFlags{}
+	f.texts[policy.WallTime], f.texts[policy.Memory], f.texts[policy.Output] = "1m30s", "2MiB", "1KiB"
+	got, err := f.job()
+	if want := (client.Limits{WallSeconds: 90, MemoryBytes: 2 << 20, OutputBytes: 1 << 10}); err != nil || *got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := (&limitFlags{}).job(); got != nil || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	f.texts[policy.Memory] = "much"
+	if _, err := f.job(); err == nil {
+		t.Error("\"much\" is no size")
 	}
 }
