@@ -18,6 +18,7 @@ import (
 	"callgate/supervisor"
 	"callgate/supervisor/audit"
 	"callgate/supervisor/client"
+	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/journal"
 
@@ -33,6 +34,7 @@ type supervised struct {
 
 	mu      sync.Mutex
 	pid     int   // of the command, 0 before it started
+	pidfd   int   // likewise: its number may be another's by and by
 	waiting []int // signals for it, as OrderSignal has them; negative ones for the group
 	input   *os.File
 }
@@ -56,6 +58,9 @@ func supervise() error {
 	}
 	if err := become(s.spec.As); err != nil {
 		return fmt.Errorf("supervise: %w", err)
+	}
+	if s.spec.Empty != "" {
+		return scratch.Empty(s.spec.Empty)
 	}
 	if s.spec.InputOpen {
 		s.input = os.NewFile(handover.InputFD, "input") // its end can be told before the command begins
@@ -201,10 +206,10 @@ func (s *supervised) signal(number int) {
 	switch {
 	case s.pid == 0:
 		s.waiting = append(s.waiting, number)
-	case number < 0:
-		_ = unix.Kill(-s.pid, unix.Signal(-number)) // ESRCH: it has ended
-	default:
-		_ = unix.Kill(s.pid, unix.Signal(number))
+	case number >= 0:
+		_ = unix.PidfdSendSignal(s.pidfd, unix.Signal(number), nil, 0) // ESRCH: it has ended
+	case unix.PidfdSendSignal(s.pidfd, 0, nil, 0) == nil: // its group is still that
+		_ = unix.Kill(-s.pid, unix.Signal(-number))
 	}
 }
 
@@ -212,6 +217,7 @@ func (s *supervised) signal(number int) {
 func (s *supervised) started(pid int) {
 	s.mu.Lock()
 	s.pid = pid
+	s.pidfd, _ = unix.PidfdOpen(pid, 0) // it is being traced, and has not been waited for
 	waiting := s.waiting
 	s.waiting = nil
 	s.mu.Unlock()

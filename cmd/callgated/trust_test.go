@@ -226,3 +226,44 @@ func TestStoppedSupervisor(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovedByItsUser: what a job's user may not remove, root does not for it.
+func TestRemovedByItsUser(t *testing.T) {
+	t.Parallel()
+	h, id := strangers(t, "slots: 4\n", "sh", "-c", "mkdir -p a/b/c; touch a/b/c/f; chmod 0 a/b/c a/b; chmod 0500 a; chmod 0 .; read line")
+	if h == nil {
+		return
+	}
+	other := h.stranger("sh", "-c", "mkdir mine; read line")
+	h.pid(id)
+	h.pid(other)
+	theirs := filepath.Join(h.file(other, "work"), "mine", "theirs")
+	h.until("mkdir", func() bool { return os.Mkdir(theirs, 0o755) == nil })
+	for name, do := range map[string]error{
+		"file":  os.WriteFile(filepath.Join(theirs, "file"), []byte("kept"), 0o644),
+		"owner": os.Chown(theirs, 65532, 65532),
+	} {
+		if do != nil {
+			t.Fatal(name, do)
+		}
+	}
+	h.until("chmod", func() bool { st, err := os.Stat(h.file(id, "work")); return err == nil && st.Mode().Perm() == 0 })
+	for _, id := range []string{id, other} {
+		if err := h.Kill(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		h.wait(id)
+	}
+	if err := h.Remove(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(h.file(id, ".")); err == nil {
+		t.Error("the job's folder is there")
+	}
+	if err := h.Remove(t.Context(), other); err == nil {
+		t.Error("a folder with another's was removed")
+	}
+	if text, err := os.ReadFile(filepath.Join(theirs, "file")); string(text) != "kept" {
+		t.Errorf("another's file: %q, %v", text, err)
+	}
+}

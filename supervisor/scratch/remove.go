@@ -3,6 +3,7 @@ package scratch
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -22,14 +23,22 @@ func remove(base int, name string, fd int) error {
 	if still(base, name, &is) && unix.Unlinkat(base, name, unix.AT_REMOVEDIR) == nil {
 		return nil // it was empty
 	}
+	if err := empty(fd); err != nil {
+		return err
+	}
+	if !still(base, name, &is) {
+		return nil // the command removed it, or put another in its place
+	}
+	return named("rmdir", name, unix.Unlinkat(base, name, unix.AT_REMOVEDIR))
+}
+
+// empty removes all that is in an open folder.
+func empty(fd int) error {
 	e := emptying{top: fd}
 	for {
 		list, err := entries(fd)
-		if err != nil {
+		if err != nil || len(list) == 0 {
 			return err
-		}
-		if len(list) == 0 {
-			break
 		}
 		for _, entry := range list {
 			if err := e.entry(entry); err != nil {
@@ -37,10 +46,6 @@ func remove(base int, name string, fd int) error {
 			}
 		}
 	}
-	if !still(base, name, &is) {
-		return nil // the command removed it, or put another in its place
-	}
-	return named("rmdir", name, unix.Unlinkat(base, name, unix.AT_REMOVEDIR))
 }
 
 // emptying is a folder whose content is being removed.
@@ -142,18 +147,18 @@ func named(op, path string, err error) error {
 	return &os.PathError{Op: op, Path: path, Err: err}
 }
 
-// RemoveTree removes a folder of any content from the folder base, as a run's own
-// is removed. Nobody but its owner may still use it.
-func RemoveTree(base, name string) error {
-	at, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// Empty removes all that is in a folder, as that of a run's own is removed. Nobody
+// but its owner may still use it.
+func Empty(path string) error {
+	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: base, Err: err}
+		return named("open", filepath.Dir(path), err)
 	}
-	defer unix.Close(at)
-	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	defer unix.Close(parent)
+	fd, err := enter(parent, filepath.Base(path))
 	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
+		return named("open", path, err)
 	}
 	defer unix.Close(fd)
-	return remove(at, name, fd)
+	return empty(fd)
 }

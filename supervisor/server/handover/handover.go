@@ -53,6 +53,7 @@ type Spec struct {
 	// Texts are all policies that are not built in, by name: nothing is read from
 	// the file system.
 	Texts     map[string]string
+	Empty     string    // a folder to empty, and nothing else is to be done; "": none
 	As        *Identity // whom the supervisor becomes; nil: who it is, which is not root
 	State     string    // the daemon's folder, which no job reaches but for its own
 	InputOpen bool

@@ -21,7 +21,6 @@ import (
 	"strings"
 	"sync"
 
-	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
@@ -106,7 +105,7 @@ func (h *Host) Remove(id string) error {
 	h.mu.Unlock()
 	folders, err := filepath.Glob(filepath.Join(h.folder, id+".*"))
 	for _, folder := range folders {
-		err = errors.Join(err, scratch.RemoveTree(h.folder, filepath.Base(folder)))
+		err = errors.Join(err, h.removeFolder(folder))
 	}
 	return err
 }
