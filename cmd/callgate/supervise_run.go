@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -32,8 +33,8 @@ func (s *supervised) fill(ctx context.Context) error {
 	if err := os.Chdir(s.spec.Work); err != nil {
 		return fmt.Errorf("the working folder: %w", err)
 	}
-	if !s.spec.Own {
-		return nil
+	if err := s.keepOut(); err != nil || !s.spec.Own {
+		return err
 	}
 	folder, err := work.Open(s.spec.Work)
 	if err != nil {
@@ -46,6 +47,34 @@ func (s *supervised) fill(ctx context.Context) error {
 		}
 	}
 	return folder.Put(s.spec.Files)
+}
+
+// keepOut refuses a working folder that links lead into the daemon's own, where
+// other jobs' are.
+func (s *supervised) keepOut() error {
+	state, err := filepath.EvalSymlinks(s.spec.State)
+	if err != nil {
+		return fmt.Errorf("the daemon's folder: %w", err)
+	}
+	folder, err := s.spec.CopyOf, error(nil)
+	switch {
+	case folder != "":
+		folder, err = filepath.EvalSymlinks(folder)
+	case !s.spec.Own:
+		buf := make([]byte, unix.PathMax)
+		var n int
+		n, err = unix.Getcwd(buf) // where this process is, whatever becomes of the name
+		folder = string(buf[:max(0, n-1)])
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the working folder: %w", err)
+	}
+	if work.Within(state, folder) {
+		return errors.New("the working folder is the daemon's own, or in it")
+	}
+	return nil
 }
 
 func (s *supervised) collect() error {
@@ -66,7 +95,7 @@ func (s *supervised) policies() (policy.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := l.Parse(stateName, []byte(statePolicy(s.spec.State, s.spec.Work)))
+	state, err := l.Parse(stateName, []byte(s.statePolicy()))
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +116,12 @@ func isState(p *policy.Policy) bool { return p.Name == stateName }
 
 // statePolicy denies the daemon's folder, where other jobs' files are too, but
 // for what is the job's own.
-func statePolicy(state, work string) string {
+func (s *supervised) statePolicy() string {
 	text := "callgate: 1\ndefault: allow\nfiles:\n"
-	if strings.HasPrefix(work, state+"/") {
-		text += "  - write: " + inYAML(work) + "\n"
+	if s.spec.Own {
+		text += "  - write: " + inYAML(s.spec.Work) + "\n"
 	}
-	return text + "  - deny: " + inYAML(state) + "\n    reason: callgated's own files\n"
+	return text + "  - deny: " + inYAML(s.spec.State) + "\n    reason: callgated's own files\n"
 }
 
 // limitsPolicy is the limits of a job as a policy, "" where there are none. That

@@ -122,7 +122,13 @@ func become(as *handover.Identity) error {
 	switch {
 	case as == nil && unix.Geteuid() == 0:
 		return errors.New("root's job does not say whose it is")
-	case as == nil || as.UID == 0:
+	case as == nil:
+		return nil
+	}
+	if err := expose(); err != nil {
+		return err
+	}
+	if as.UID == 0 {
 		return nil
 	}
 	id := &identity{uid: int(as.UID), gid: int(as.GID)}
@@ -155,6 +161,17 @@ func unprivileged() bool {
 		}
 	}
 	return true
+}
+
+// expose gives up the protection from the OOM killer that a daemon may have
+// (proc_pid_oom_score_adj(5)): it is not for jobs.
+func expose() error {
+	const file = "/proc/self/oom_score_adj"
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(text), "-") {
+		return err
+	}
+	return os.WriteFile(file, []byte("0"), 0)
 }
 
 // settle sets the variables that name the user and its own folder.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -265,5 +266,57 @@ func TestRemovedByItsUser(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(theirs, "file")); string(text) != "kept" {
 		t.Errorf("another's file: %q, %v", text, err)
+	}
+}
+
+// TestFolderIsNotTheDaemons: no job works in the daemon's folder but in its own there.
+func TestFolderIsNotTheDaemons(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	first := h.submit(shell("true")).ID
+	h.wait(first)
+	state := filepath.Join(h.dir, "state")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(state, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{state, state + "/jobs/" + first + ".1/work", h.dir + "/x/../state/jobs"} {
+		r := shell("true")
+		r.Folder = folder
+		if _, err := h.Submit(t.Context(), r, ""); !errors.Is(err, client.Invalid) {
+			t.Errorf("%s: %v", folder, err)
+		}
+		for _, copied := range []bool{false, true} {
+			r.Folder, r.Copy = link+"/jobs/"+first+".1/work", copied
+			if j := h.wait(h.submit(r).ID); j.Result.Cause != client.ByFailure || j.Result.Message != "the working folder is the daemon's own, or in it" {
+				t.Errorf("%s: %+v", r.Folder, j.Result)
+			}
+		}
+	}
+	outside := shell("true")
+	outside.Folder = h.dir
+	if j := h.wait(h.submit(outside).ID); j.Result.Status != 0 {
+		t.Errorf("%+v", j.Result)
+	}
+}
+
+// TestOOMScore: a daemon that the OOM killer spares runs jobs that it does not.
+func TestOOMScore(t *testing.T) {
+	t.Parallel()
+	h, id := strangers(t, "", "sh", "-c", "read line")
+	if h == nil {
+		return
+	}
+	h.pid(id)
+	if err := os.WriteFile("/proc/"+strconv.Itoa(h.cmd.Process.Pid)+"/oom_score_adj", []byte("-500"), 0); errors.Is(err, unix.EACCES) {
+		t.Log("root lacks CAP_SYS_RESOURCE here, as in most containers: no process can be spared")
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{h.pid(h.stranger("sh", "-c", "read line")), h.pid(h.submit(shell("sleep 100")).ID)} {
+		if text, err := os.ReadFile("/proc/" + file + "/oom_score_adj"); string(text) != "0\n" {
+			t.Errorf("%q, %v", text, err)
+		}
 	}
 }

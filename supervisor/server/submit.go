@@ -17,6 +17,7 @@ import (
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/store"
+	"callgate/supervisor/server/work"
 
 	"golang.org/x/sys/unix"
 )
@@ -147,6 +148,9 @@ func strict(text []byte, v any) error {
 func (s *Server) record(req *client.Request, as *account) (*store.Record, error) {
 	if err := check(req); err != nil {
 		return nil, err
+	}
+	if req.Folder != "" && work.Within(s.opt.Config.State, req.Folder) {
+		return nil, invalid("/folder", "is the daemon's own, or in it") // where links lead, the job's supervisor sees, with its user's rights
 	}
 	if err := s.checkPolicies(req); err != nil {
 		return nil, err

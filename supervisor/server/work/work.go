@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"callgate/supervisor/client"
@@ -35,6 +36,12 @@ func Open(name string) (*Folder, error) {
 
 // Close closes it.
 func (f *Folder) Close() error { return unix.Close(f.fd) }
+
+// Within says whether a path is a folder, or in it, by their names.
+func Within(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
 
 // CheckName says why a name cannot be a file's within a working folder.
 func CheckName(name string) error {
