@@ -287,8 +287,41 @@ func TestRoomUser(t *testing.T) {
 	run("nobody", "cat", "/etc/shadow").want(t, 1, "")
 	// The supervisor is that user as well.
 	run("nobody", "sh", "-c", "stat -c %u /proc/$PPID").want(t, 0, "65534\n")
+	// Root's descriptors are open in it: no other process of the user's gets at them.
+	outsider(t)
 	run("0", "true").fails(t, "root keeps its privileges")
 	run("1234567", "true").fails(t, "UID:GID")
 	run("no-such-user", "true").fails(t, "there is no such user")
 	run("nobody:no-such-group", "true").fails(t, "there is no such group")
+}
+
+// outsider is a process of the user's outside the sandbox, which looks into
+// callgate and into the command.
+func outsider(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command("callgate", "run", "--quiet", "--user", "nobody", "--", "sh", "-c", "echo $PPID $$; read line")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	var supervisor, command int
+	if _, err := fmt.Fscan(out, &supervisor, &command); err != nil {
+		t.Fatal(err)
+	}
+	for pid, reached := range map[int]bool{supervisor: false, command: true} {
+		look := exec.Command("readlink", fmt.Sprintf("/proc/%d/fd/0", pid))
+		look.SysProcAttr = asUser(true)
+		if err := look.Run(); (err == nil) != reached {
+			t.Errorf("the user reaches process %d of %d and %d: %v", pid, supervisor, command, err)
+		}
+	}
 }
