@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,9 +152,22 @@ func (g *Group) write(file, text string) error {
 func (g *Group) Add(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
 
 // Holds says whether a process is in the group, or in one that was made in it; so is one
-// that is gone.
+// that is gone. Where its first thread ends before the others, those are looked at.
 func (g *Group) Holds(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	process := "/proc/" + strconv.Itoa(pid)
+	if g.holds(process) {
+		return true
+	}
+	threads, err := os.ReadDir(process + "/task")
+	return err != nil || !slices.ContainsFunc(threads, func(t os.DirEntry) bool {
+		thread := process + "/task/" + t.Name()
+		return !g.holds(thread) && !exiting(thread)
+	})
+}
+
+// holds is the same of what has that folder in proc(5).
+func (g *Group) holds(folder string) bool {
+	text, err := os.ReadFile(folder + "/cgroup")
 	if err != nil || len(text) == 0 {
 		return true
 	}
@@ -163,14 +177,26 @@ func (g *Group) Holds(pid int) bool {
 			return true
 		}
 	}
-	return zombie(pid)
+	return false
 }
 
-// zombie says whether a process has ended: it is in no group that would limit it.
-func zombie(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	i := bytes.LastIndex(text, []byte(") "))
-	return err != nil || i < 0 || bytes.HasPrefix(text[i+2:], []byte("Z")) || bytes.HasPrefix(text[i+2:], []byte("X"))
+// exiting says whether a thread ends, or has ended. From then on it is said to be
+// in version 1's root group, though it is what it was (proc_cgroup_show in
+// kernel/cgroup/cgroup.c looks at PF_EXITING, the same flag as proc(5)'s stat
+// has).
+func exiting(folder string) bool {
+	const flag = 4 // PF_EXITING, of the ninth field
+	text, err := os.ReadFile(folder + "/stat")
+	i := bytes.LastIndex(text, []byte(") ")) // a name may hold anything
+	if err != nil || i < 0 {
+		return true
+	}
+	fields := bytes.Fields(text[i+2:])
+	if len(fields) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	return err == nil && flags&flag != 0
 }
 
 // Kills is how many processes were killed for want of memory in the group.
