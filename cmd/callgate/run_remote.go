@@ -118,7 +118,7 @@ func (r *remoteRun) follow(quiet bool) error {
 		case client.AuditEvent:
 			r.record(e.Audit)
 		case client.LostEvent:
-			if !quiet {
+			if !quiet && !(r.broken && e.Lost.Kind == client.StdoutEvent) { // nobody misses that
 				tellLost(e.Lost)
 			}
 		case client.StateEvent:
