@@ -10,17 +10,18 @@ import (
 )
 
 // hosts are those that share the queue. How long one has been silent is counted
-// in this daemon's own heartbeats, and only while the store answers: clocks of
+// in this daemon's own heartbeats, as they come back from the store: clocks of
 // other hosts do not matter, nor does a time in which nobody could be heard.
 type hosts struct {
+	self   string
 	mu     sync.Mutex
 	byName map[string]*client.Host
 	silent map[string]int
 	gone   map[string]int // hosts that were never heard of, or said goodbye
 }
 
-func newHosts() *hosts {
-	return &hosts{byName: map[string]*client.Host{}, silent: map[string]int{}, gone: map[string]int{}}
+func newHosts(self string) *hosts {
+	return &hosts{self: self, byName: map[string]*client.Host{}, silent: map[string]int{}, gone: map[string]int{}}
 }
 
 func (h *hosts) heard(name string, host *client.Host, at time.Time) {
@@ -32,13 +33,14 @@ func (h *hosts) heard(name string, host *client.Host, at time.Time) {
 	}
 	host.Seen = at.UTC()
 	h.byName[name] = host
+	if name == h.self {
+		h.tick()
+	}
 	h.silent[name] = 0
 }
 
-// tick is one heartbeat.
+// tick is one heartbeat of this daemon's. Precondition: mu is held.
 func (h *hosts) tick() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for name := range h.byName {
 		h.silent[name]++
 	}

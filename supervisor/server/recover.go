@@ -85,7 +85,6 @@ func (s *Server) beat(ctx context.Context) {
 	for {
 		if s.store.Alive() == nil {
 			s.sign(ctx)
-			s.hosts.tick()
 			s.bury(ctx)
 		}
 		select {

@@ -71,7 +71,7 @@ type Server struct {
 func New(ctx context.Context, opt Options) (*Server, error) {
 	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
 	s.index = newIndex(s.prod)
-	s.hosts = newHosts()
+	s.hosts = newHosts(s.host)
 	texts, err := opt.Config.LoadPolicies(opt.Loader)
 	if err != nil {
 		return nil, err
