@@ -94,7 +94,7 @@ func (n *nats) config(name string) string {
 	for _, port := range n.ports[:3] {
 		urls += fmt.Sprintf("nats://127.0.0.1:%d, ", port)
 	}
-	return fmt.Sprintf("nats: [%s]\nreplicas: 3\nhost: %s\nlabels: {is: %s}\ndead-after: 4s\nslots: 6\n", strings.TrimSuffix(urls, ", "), name, name)
+	return fmt.Sprintf("nats: [%s]\nreplicas: 3\nhost: %s\nlabels: {is: %s}\ndead-after: 8s\nslots: 6\n", strings.TrimSuffix(urls, ", "), name, name)
 }
 
 // TestCluster has three daemons share three NATS servers. One is killed with its
@@ -140,7 +140,7 @@ func TestCluster(t *testing.T) {
 	if err := os.Chmod(hosts[0].dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	goesOn := hosts[2].submit(on("h1", shell("sleep 6; echo whole"))).ID
+	goesOn := hosts[2].submit(on("h1", shell("sleep 10; echo whole"))).ID
 	hosts[0].runs(lost)
 	for there := false; !there; pause() {
 		_, err := os.Stat(ran + ".2")

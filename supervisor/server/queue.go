@@ -59,7 +59,12 @@ func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]i
 		}
 	}
 	s.mu.Lock()
-	busy := s.busy[r.Job.ID]
+	busy, coming := s.busy[r.Job.ID], 0
+	for id := range s.busy { // the claims of some are not in the index yet
+		if b := s.index.records[id]; b != nil && b.UID == r.UID && b.Job.State == client.Queued {
+			coming++
+		}
+	}
 	s.mu.Unlock()
 	if busy {
 		return false
@@ -67,7 +72,7 @@ func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]i
 	if _, known := quotas[r.UID]; !known {
 		quotas[r.UID] = quotaOf(cfg, r.UID, r.GID, r.Groups).Running
 	}
-	return s.index.running[r.UID] < quotas[r.UID]
+	return s.index.running[r.UID]+coming < quotas[r.UID]
 }
 
 // take notes that this daemon deals with a job; false: it does already.

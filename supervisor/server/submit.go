@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	drained    = 4                // times what a request may weigh is read of one that is refused
 	bodyTime   = 30 * time.Second // for a whole body to come
 	writeTime  = 30 * time.Second // for a client to take a piece of an answer
 	storeTime  = 20 * time.Second
@@ -85,6 +86,8 @@ func (s *Server) body(w http.ResponseWriter, r *request, v any) error {
 		var tooLarge *http.MaxBytesError
 		var p *client.Problem
 		if errors.As(err, &tooLarge) || errors.As(err, &p) {
+			// Who sends it sees the answer only when all is sent: net/http's client, for one.
+			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, drained*int64(r.cfg.Request)))
 			return err
 		}
 		return malformed("", "the body breaks off: "+err.Error())
