@@ -146,6 +146,9 @@ func TestCluster(t *testing.T) {
 		_, err := os.Stat(ran + ".2")
 		there = err == nil
 	}
+	for hosts[1].output(lost, client.StdoutEvent) == "" { // what it says is to be shared by then
+		pause()
+	}
 	hosts[2].killRuns()
 	hosts[2].kill()
 	if j := hosts[0].wait(lost); j.Result.Cause != client.ByLoss || j.Attempt != 1 {
