@@ -103,10 +103,10 @@ func TestConfined(t *testing.T) {
 	h.runs(victim.ID)
 	state := filepath.Join(h.dir, "state")
 	r := &client.Request{Policies: open, Argv: []string{"sh", "-c", `
-cat $0/jobs/` + victim.ID + `.1/work/file && echo read
+cat $0/jobs/` + victim.ID + `.1/"work"/file && echo read
 ls $0 $0/jobs $0/nats $0/jobs/* && echo listed
 echo x >$0/jobs/` + victim.ID + `.1/journal && echo wrote
-ln $0/jobs/` + victim.ID + `.1/work/put here && echo linked
+ln $0/jobs/` + victim.ID + `.1/"work"/put here && echo linked
 echo kill >$0/jobs/` + victim.ID + `.1/control && echo ordered
 for p in ` + h.processes() + `; do
 	for f in fd/4 fd/5 fd/6 fd/8 mem root/$0/lock; do cat /proc/$p/$f 2>/dev/null | grep -q . && echo looked into $f; done

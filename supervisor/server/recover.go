@@ -22,7 +22,12 @@ func (s *Server) recover() {
 		if r, _ := s.index.get(id); r != nil && r.Job.Host == s.host && r.Job.Attempt == attempt {
 			continue
 		}
-		s.discard(id, attempt)
+		if s.take(id) {
+			s.all.Go(func() { // a large folder is no reason to be late
+				s.discard(id, attempt)
+				s.leave(id)
+			})
+		}
 	}
 }
 
