@@ -58,7 +58,11 @@ func (h *host) pid(id string) string {
 	h.t.Helper()
 	h.until("the job to begin", func() bool {
 		st, err := os.Stat(h.file(id, "begun"))
-		return err == nil && st.Size() > 0
+		if err == nil && st.Size() > 0 {
+			_, err = os.Stat(h.file(id, "pid")) // the daemon's to write meanwhile
+			return err == nil
+		}
+		return false
 	})
 	text, err := os.ReadFile(h.file(id, "pid"))
 	if err != nil {

@@ -301,6 +301,8 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 	switch {
 	case errors.Is(err, runs.ErrNotOpen), errors.Is(err, os.ErrClosed):
 		return client.NewProblem(client.NotOpen, 409, err.Error())
+	case errors.Is(err, runs.ErrNotBegun):
+		return unavailable(err.Error())
 	case errors.As(err, &elsewhere):
 		p := client.NewProblem(client.WrongOffset, 409, err.Error())
 		p.Offset = &elsewhere.Arrived

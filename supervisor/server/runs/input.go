@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"callgate/supervisor/server/handover"
 
@@ -28,6 +29,9 @@ type input struct {
 // ErrNotOpen says that nobody reads a job's input.
 var ErrNotOpen = errors.New("nobody reads the job's input")
 
+// ErrNotBegun says that a job's command has not begun, and may yet.
+var ErrNotBegun = errors.New("the command has not begun")
+
 // OffsetError says that input begins elsewhere than what has arrived ends.
 type OffsetError struct{ Arrived int64 }
 
@@ -41,7 +45,7 @@ func (r *Run) Write(body io.Reader, offset int64, end bool) (int64, error) {
 	in := &r.input
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if err := in.open(r.dir); err != nil {
+	if err := r.openInput(); err != nil {
 		return 0, err
 	}
 	if offset >= 0 && offset != in.offset {
@@ -55,6 +59,26 @@ func (r *Run) Write(body io.Reader, offset int64, end bool) (int64, error) {
 		return in.offset, r.order(handover.OrderEnd)
 	}
 	return in.offset, nil
+}
+
+const (
+	beginTime = 5 * time.Second // for a command to begin, while somebody writes to it
+	beginLook = 10 * time.Millisecond
+)
+
+// openInput opens the FIFO. That nobody reads it means something only when the
+// command has begun.
+func (r *Run) openInput() error {
+	for until := time.Now().Add(beginTime); ; time.Sleep(beginLook) {
+		begun := r.Begun() || r.over()
+		err := r.input.open(r.dir)
+		switch {
+		case !errors.Is(err, ErrNotOpen) || begun:
+			return err
+		case time.Now().After(until):
+			return ErrNotBegun
+		}
+	}
 }
 
 func (in *input) open(dir string) error {
