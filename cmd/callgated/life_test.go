@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -282,7 +283,12 @@ func (h *host) input(id string) io.WriteCloser {
 	r, w := io.Pipe()
 	go func() {
 		err := h.Write(h.t.Context(), id, 0, r)
-		if err != nil && !errors.Is(err, client.NotOpen) && h.t.Context().Err() == nil {
+		if errors.Is(err, client.NotOpen) { // true only of a job that ends
+			ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+			_, err = h.Wait(ctx, id)
+			cancel()
+		}
+		if err != nil && h.t.Context().Err() == nil {
 			h.t.Errorf("input: %v", err)
 		}
 		r.CloseWithError(err)
