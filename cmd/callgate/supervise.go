@@ -62,6 +62,9 @@ func supervise() error {
 	if s.spec.Empty != "" {
 		return scratch.Empty(s.spec.Empty)
 	}
+	if err := ordinaryLimits(); err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
 	if s.spec.InputOpen {
 		s.input = os.NewFile(handover.InputFD, "input") // its end can be told before the command begins
 	}

@@ -87,6 +87,12 @@ int launch_was_closed(int fd)
 	return inherited_closed >> fd & 1;
 }
 
+void launch_few_files(uint64_t soft)
+{
+	if (inherited_files.soft > soft)
+		inherited_files.soft = soft;
+}
+
 static void restore_signals(void)
 {
 	for (int sig = 1; sig <= SIGNALS; sig++) {

@@ -114,6 +114,10 @@ void launch_go(struct launch *l);
  * program was started. */
 int launch_was_closed(int fd);
 
+/* launch_few_files has commands begin with that soft limit on descriptors, if the
+ * program was started with a higher one. */
+void launch_few_files(uint64_t soft);
+
 /* launch_end gives back what launch_stage took, once the stage has executed the
  * command or is dead. */
 void launch_end(struct launch *l);

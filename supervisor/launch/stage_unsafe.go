@@ -97,6 +97,10 @@ func (s *Stage) Err() error {
 // started. Go has opened /dev/null in its place.
 func WasClosed(fd int) bool { return C.launch_was_closed(C.int(fd)) != 0 }
 
+// FewFiles has commands begin with a soft limit of that many descriptors, where this
+// program was started with more.
+func FewFiles(soft uint64) { C.launch_few_files(C.uint64_t(soft)) }
+
 // Close gives back the stage's memory.
 func (s *Stage) Close() {
 	if s.l != nil {
