@@ -58,9 +58,12 @@ lint: setup-build setup-lint ## gofmt, go vet (arm64 too), staticcheck, shellche
 bench: setup-build setup-bench build ## the benchmark of docs/bench.md
 	$(GO) run ./cmd/callbench
 
-install: build ## install the programs, their man pages and completions under PREFIX
+install: build ## install the programs, their units, man pages and completions under PREFIX
 	install -D -m 755 bin/callgate $(DESTDIR)$(PREFIX)/bin/callgate
 	install -D -m 755 bin/callgated $(DESTDIR)$(PREFIX)/bin/callgated
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin/,$(PREFIX)/bin/,' configs/callgated.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/callgated.service
+	install -m 644 configs/callgated.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -D -m 644 docs/man/callgated.8 $(DESTDIR)$(PREFIX)/share/man/man8/callgated.8

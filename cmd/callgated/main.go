@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,7 +77,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		_, err := cfg.LoadPolicies(policies())
 		return err
 	}
-	d := &daemon{file: *file, cfg: cfg, log: logger(stderr, *text, *verbose)}
+	log := logger(stderr, *text, *verbose)
+	d := &daemon{file: *file, cfg: cfg, log: log, systemd: newSystemd(log)}
 	return d.run()
 }
 
@@ -98,6 +100,7 @@ type daemon struct {
 	file string
 	cfg  *config.Config
 	log  *slog.Logger
+	*systemd
 }
 
 func (d *daemon) run() error {
@@ -126,8 +129,9 @@ func (d *daemon) run() error {
 		return err
 	}
 	srv, ended := s.Serve(ctx, l)
-	d.log.Info("ready", "socket", d.cfg.Socket, "host", d.cfg.Host, "slots", d.cfg.Slots, "supervisor", program)
-	d.notify("READY=1")
+	d.log.Info("ready", "socket", l.Addr().String(), "host", d.cfg.Host, "slots", d.cfg.Slots, "supervisor", program)
+	d.tell("takes jobs", "READY=1")
+	go d.watch(s.Alive)
 	for {
 		select {
 		case err := <-ended:
@@ -161,22 +165,24 @@ func (d *daemon) operate(s *server.Server) error {
 
 // reload takes over a new config, or keeps the old one where it has mistakes.
 func (d *daemon) reload(s *server.Server) {
-	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic()))
-	defer d.notify("READY=1")
+	d.tell("", reloading())
 	cfg, err := config.Load(d.file)
 	if err == nil {
 		err = s.Reload(cfg)
 	}
 	if err != nil {
 		d.log.Error("the config was not read again; what was stands", "err", err)
+		d.tell("takes jobs, by the config before: "+err.Error(), "READY=1")
 		return
 	}
+	d.cfg = cfg
 	d.log.Info("reloaded")
+	d.tell("takes jobs", "READY=1")
 }
 
 // stop ends the daemon; a second signal has it not wait for jobs.
 func (d *daemon) stop(s *server.Server, srv *http.Server, cancel context.CancelFunc, signals <-chan os.Signal) {
-	d.notify("STOPPING=1")
+	d.tell("stops; running jobs: "+d.cfg.Stop, "STOPPING=1")
 	d.log.Info("stopping", "stop", d.cfg.Stop)
 	wait, hurry := context.WithCancel(context.Background())
 	go func() {
@@ -213,13 +219,29 @@ func supervisorProgram(named string) (string, error) {
 	return filepath.Abs(found)
 }
 
+// makeFolder makes the socket's folder, where it is not there, one that everyone
+// may enter, whatever the umask.
+func makeFolder(dir string) error {
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
+	if err == nil {
+		err = os.Mkdir(dir, 0o755)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chmod(dir, 0o755)
+}
+
 // listen takes the socket that systemd passes, or makes one.
 func (d *daemon) listen() (*net.UnixListener, error) {
 	l, err := passed()
 	if l != nil || err != nil {
 		return l, err
 	}
-	if err := os.MkdirAll(filepath.Dir(d.cfg.Socket), 0o755); err != nil {
+	if err := makeFolder(filepath.Dir(d.cfg.Socket)); err != nil {
 		return nil, err
 	}
 	if conn, err := net.Dial("unix", d.cfg.Socket); err == nil {

@@ -148,12 +148,28 @@ func (h *host) supervisors() (pids []int) {
 	return pids
 }
 
+// command is the daemon's.
+func (h *host) command() *exec.Cmd {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.Command(self, "--config", filepath.Join(h.dir, "c.yaml"), "--text-log", "-v")
+	cmd.Env = append(os.Environ(), standIn+"=1")
+	cmd.Stderr = &h.log
+	return cmd
+}
+
 // start starts the daemon and waits until it takes jobs.
 func (h *host) start() {
 	h.t.Helper()
-	h.cmd = exec.Command("/proc/self/exe", "--config", filepath.Join(h.dir, "c.yaml"), "--text-log", "-v")
-	h.cmd.Env = append(os.Environ(), standIn+"=1")
-	h.cmd.Stderr = &h.log
+	h.begin(h.command())
+}
+
+func (h *host) begin(cmd *exec.Cmd) {
+	h.t.Helper()
+	h.cmd = cmd
 	if err := h.cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
@@ -228,4 +244,15 @@ func (h *host) output(id string, kind client.EventKind) string {
 		h.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// lacking ends a test that this machine cannot run, and says what it lacks. On
+// CI nothing may be lacking.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("this machine lacks %s, and on CI nothing may be skipped", what)
+	}
+	fmt.Fprintf(os.Stderr, "%s is skipped: this machine lacks %s\n", t.Name(), what)
+	t.SkipNow()
 }
