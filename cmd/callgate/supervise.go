@@ -59,8 +59,8 @@ func supervise() error {
 	if err := become(s.spec.As); err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	if s.spec.Empty != "" {
-		return scratch.Empty(s.spec.Empty)
+	if s.spec.Empty != "" || s.spec.Sweep {
+		return s.tidy()
 	}
 	if err := ordinaryLimits(); err != nil {
 		return fmt.Errorf("supervise: %w", err)
@@ -76,7 +76,23 @@ func supervise() error {
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}
-	return errors.Join(handover.WriteResult(out, result), out.Sync(), out.Close())
+	err = errors.Join(handover.WriteResult(out, result), out.Sync(), out.Close())
+	if s.spec.Own {
+		err = errors.Join(err, scratch.Empty(s.spec.Work)) // the daemon tries again, and tells of it
+	}
+	return err
+}
+
+// tidy removes what runs have left, for the daemon.
+func (s *supervised) tidy() error {
+	var err error
+	if s.spec.Empty != "" {
+		err = scratch.Empty(s.spec.Empty)
+	}
+	if s.spec.Sweep {
+		err = errors.Join(err, scratch.Sweep(handover.TempDir))
+	}
+	return err
 }
 
 // grown tells the daemon, if it is there, of what is written to the journal.

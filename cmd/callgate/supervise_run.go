@@ -160,11 +160,11 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 	}
 	env := set.Environ(s.spec.Env)
 	if set.PrivateTmp() {
-		tmp, err := scratch.New("")
+		tmp, err := scratch.New(handover.TempDir)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = tmp.Remove() }() // what is left, the next run sweeps up
+		defer func() { _ = tmp.Remove() }() // what is left, the daemon or the next run sweeps up
 		env = tmp.Environ(env)
 	}
 	path, err := supervisor.Find(s.spec.Argv[0], variable(env, "PATH"), "")

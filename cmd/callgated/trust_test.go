@@ -125,7 +125,7 @@ func TestNothingIsLearned(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		if !strings.Contains(" alive begun control files journal log pid result work ", " "+e.Name()+" ") {
+		if !strings.Contains(" alive begun control files journal log pid result ", " "+e.Name()+" ") {
 			t.Errorf("the run left a file %s", e.Name())
 		}
 	}
@@ -259,6 +259,7 @@ func TestRemovedByItsUser(t *testing.T) {
 		}
 		h.wait(id)
 	}
+	h.cleared(id)
 	if err := h.Remove(t.Context(), id); err != nil {
 		t.Error(err)
 	}
@@ -277,8 +278,8 @@ func TestRemovedByItsUser(t *testing.T) {
 func TestFolderIsNotTheDaemons(t *testing.T) {
 	t.Parallel()
 	h := running(t, "")
-	first := h.submit(shell("true")).ID
-	h.wait(first)
+	first := h.submit(shell("sleep 100")).ID
+	h.pid(first)
 	state := filepath.Join(h.dir, "state")
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(state, link); err != nil {

@@ -2,6 +2,7 @@ package scratch
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,18 +33,14 @@ func remove(base int, name string, fd int) error {
 	return named("rmdir", name, unix.Unlinkat(base, name, unix.AT_REMOVEDIR))
 }
 
-// empty removes all that is in an open folder.
+// empty removes all that is in an open folder, but for what cannot be removed: what
+// is mounted there, and what others put there. The error is the first of those.
 func empty(fd int) error {
-	e := emptying{top: fd}
-	for {
-		list, err := entries(fd)
-		if err != nil || len(list) == 0 {
+	for e := (emptying{top: fd}); ; {
+		before := e.steps
+		there, err := eachEntry(fd, e.entry)
+		if !there || e.steps == before {
 			return err
-		}
-		for _, entry := range list {
-			if err := e.entry(entry); err != nil {
-				return err
-			}
 		}
 	}
 }
@@ -52,11 +49,12 @@ func empty(fd int) error {
 type emptying struct {
 	top     int
 	brought int // folders that were brought up
+	steps   int // all that was removed, or brought up
 }
 
 // entry removes what is in the top folder by some name.
 func (e *emptying) entry(name string) error {
-	gone, err := unlink(e.top, name)
+	gone, err := e.unlink(e.top, name)
 	if gone || err != nil {
 		return err
 	}
@@ -65,22 +63,20 @@ func (e *emptying) entry(name string) error {
 		return named("open", name, err)
 	}
 	defer unix.Close(dir)
-	list, err := entries(dir)
-	if err != nil {
+	if _, err := eachEntry(dir, func(below string) error { return e.bring(dir, below) }); err != nil {
 		return err
 	}
-	for _, below := range list {
-		if err := e.bring(dir, below); err != nil {
-			return err
-		}
+	err = unix.Unlinkat(e.top, name, unix.AT_REMOVEDIR)
+	if err == nil {
+		e.steps++
 	}
-	return named("rmdir", name, unix.Unlinkat(e.top, name, unix.AT_REMOVEDIR))
+	return named("rmdir", name, err)
 }
 
 // bring removes an entry of a folder, or brings it up where it is a folder with
 // something in it.
 func (e *emptying) bring(dir int, name string) error {
-	gone, err := unlink(dir, name)
+	gone, err := e.unlink(dir, name)
 	if gone || err != nil {
 		return err
 	}
@@ -91,21 +87,28 @@ func (e *emptying) bring(dir int, name string) error {
 	for {
 		e.brought++
 		err := unix.Renameat2(dir, name, e.top, "callgate "+strconv.Itoa(e.brought), unix.RENAME_NOREPLACE)
-		if !errors.Is(err, unix.EEXIST) {
-			return named("rename", name, err)
+		if errors.Is(err, unix.EEXIST) {
+			continue
 		}
+		if err == nil {
+			e.steps++
+		}
+		return named("rename", name, err)
 	}
 }
 
 // unlink removes a file or an empty folder; what is left, and no error, is a
 // folder with something in it.
-func unlink(dir int, name string) (gone bool, err error) {
+func (e *emptying) unlink(dir int, name string) (gone bool, err error) {
 	err = unix.Unlinkat(dir, name, 0)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) { // POSIX has EPERM for folders
 		err = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
 			return false, nil
 		}
+	}
+	if err == nil {
+		e.steps++
 	}
 	return err == nil, named("remove", name, err)
 }
@@ -125,19 +128,33 @@ func enter(dir int, name string) (fd int, err error) {
 	return unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-// entries are the names in an open folder.
-func entries(fd int) ([]string, error) {
+// namesAtOnce bounds what is held of a folder's names, of which there may be any number.
+const namesAtOnce = 512
+
+// eachEntry has do called with the names in an open folder, and says whether there
+// were any. The error is the first of do's, which does not keep it from the rest.
+func eachEntry(fd int, do func(name string) error) (there bool, first error) {
 	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	dir := os.NewFile(uintptr(again), "")
 	defer dir.Close()
-	list, err := dir.Readdirnames(-1)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil // the command removed the folder
+	for {
+		list, err := dir.Readdirnames(namesAtOnce)
+		for _, name := range list {
+			there = true
+			if err := do(name); err != nil && first == nil {
+				first = err
+			}
+		}
+		switch {
+		case err == io.EOF, errors.Is(err, unix.ENOENT): // the command removed the folder
+			return there, first
+		case err != nil:
+			return there, errors.Join(first, err)
+		}
 	}
-	return list, err
 }
 
 func named(op, path string, err error) error {

@@ -86,7 +86,7 @@ func makeOne(base string, above int) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	sweep(at)
+	_ = sweep(at)
 	f := &Folder{name: prefix + rand.Text()[:letters], user: user, above: above, base: at}
 	f.Path = filepath.Join(base, user, f.name)
 	if err := unix.Mkdirat(at, f.name, 0o700); err != nil {
@@ -106,14 +106,13 @@ func makeOne(base string, above int) (*Folder, error) {
 // any: to look through it costs what there is to sweep, however much others have
 // in base. Where another user has taken its name it is base itself.
 func usersOwn(base string, above int) (name string, fd int, err error) {
-	name = "callgate-" + strconv.Itoa(os.Geteuid())
+	name = ofUser()
 	if err := unix.Mkdirat(above, name, 0o700); err != nil && err != unix.EEXIST {
 		return "", -1, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
 	}
 	fd, err = unix.Openat(above, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	var is unix.Stat_t
 	if err == nil {
-		if err = unix.Fstat(fd, &is); err == nil && int(is.Uid) == os.Geteuid() && is.Mode&0o077 == 0 {
+		if usersAlone(fd) {
 			return name, fd, nil
 		}
 		unix.Close(fd)
@@ -123,6 +122,16 @@ func usersOwn(base string, above int) (name string, fd int, err error) {
 	}
 	fd, err = unix.Openat(above, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	return "", fd, err
+}
+
+// ofUser is what that folder is called.
+func ofUser() string { return prefix + strconv.Itoa(os.Geteuid()) }
+
+// usersAlone says whether an open folder is this user's, and closed to others.
+func usersAlone(fd int) bool {
+	var is unix.Stat_t
+	err := unix.Fstat(fd, &is)
+	return err == nil && int(is.Uid) == os.Geteuid() && is.Mode&0o077 == 0
 }
 
 // Environ is an environment in which programs find the folder: TMPDIR, and TMP
@@ -186,18 +195,42 @@ func still(base int, name string, file *unix.Stat_t) bool {
 }
 
 // sweep removes what dead runs have left. What it cannot remove stays.
-func sweep(base int) {
-	list, err := entries(base)
-	if err != nil {
-		return
-	}
-	for _, name := range list {
+func sweep(base int) error {
+	_, err := eachEntry(base, func(name string) error {
 		if !ours(name) {
-			continue
+			return nil
 		}
-		if fd, err := claim(base, name); err == nil {
-			_ = remove(base, name, fd)
-			unix.Close(fd)
+		fd, err := claim(base, name)
+		switch {
+		case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPERM): // it is in use, or gone, or another user's
+			return nil
+		case err != nil:
+			return err
 		}
+		defer unix.Close(fd)
+		return remove(base, name, fd)
+	})
+	return err
+}
+
+// Sweep removes what dead runs of this user have left in base.
+func Sweep(base string) error {
+	name := filepath.Join(base, ofUser())
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES: // there is none, or the name is another user's
+		return nil
+	default:
+		return named("open", name, err)
 	}
+	defer unix.Close(fd)
+	if !usersAlone(fd) {
+		return nil
+	}
+	if err := sweep(fd); err != nil {
+		return fmt.Errorf("remove the temporary folders of dead runs: %w", err)
+	}
+	_ = unix.Rmdir(name) // unless others are in it
+	return nil
 }

@@ -265,3 +265,64 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyAroundMounts: what is mounted in a folder stays as it is, and all around
+// it goes, in which nothing is left that the next try does not remove.
+func TestEmptyAroundMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // only root can mount something there
+	}
+	dir, outside := t.TempDir(), t.TempDir()
+	write(t, outside+"/keep", "x")
+	at := dir + "/a/b/mount"
+	for _, below := range []string{at, dir + "/a/b/c/d", dir + "/e"} {
+		if err := os.MkdirAll(below, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, below+"/file", "x")
+	}
+	for n := range 2 * namesAtOnce {
+		write(t, dir+"/e/"+strconv.Itoa(n), "")
+	}
+	if err := unix.Mount(outside, at, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	err := Empty(dir)
+	found, failed := filepath.Glob(dir + "/*/mount") // brought up with the folder that it is in
+	if failed != nil || len(found) != 1 {
+		t.Fatal(found, failed)
+	}
+	mounted := there(found[0] + "/keep")
+	if failed := unix.Unmount(found[0], unix.MNT_DETACH); failed != nil {
+		t.Fatal(failed)
+	}
+	if !errors.Is(err, unix.EBUSY) || !mounted || !there(outside+"/keep") || there(dir+"/e") || there(dir+"/a") {
+		t.Errorf("%v; what is mounted is there: %v", err, mounted)
+	}
+	if err := Empty(dir); err != nil || there(found[0]) {
+		t.Error(err)
+	}
+}
+
+// TestSweepAlone: what a dead run left goes without another run, and what lives stays.
+func TestSweepAlone(t *testing.T) {
+	base := t.TempDir()
+	if err := Sweep(base); err != nil {
+		t.Error(err)
+	}
+	dead, alive := make1(t, base), make1(t, base)
+	write(t, dead.Path+"/file", "x")
+	dead.abandon()
+	if err := Sweep(base); err != nil || there(dead.Path) || !there(alive.Path) {
+		t.Errorf("%v; the dead run's is there: %v", err, there(dead.Path))
+	}
+	if err := alive.Remove(); err != nil || there(usersIn(base)) {
+		t.Error(err)
+	}
+	if err := os.Symlink("/", usersIn(base)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Sweep(base); err != nil {
+		t.Error(err)
+	}
+}

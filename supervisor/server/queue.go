@@ -106,6 +106,7 @@ func (s *Server) attempt(ctx context.Context, known *store.Record) {
 	if err != nil {
 		s.log.Error("start a job", "job", r.Job.ID, "err", err)
 		s.settle(ctx, r, failed(err.Error()))
+		s.clear(r)
 		return
 	}
 	s.log.Info("job started", "job", r.Job.ID, "user", r.Job.User, "attempt", r.Job.Attempt)
@@ -178,6 +179,7 @@ func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
 	case <-run.Done():
 	}
 	published()
+	defer s.clear(r)
 	result, err := run.Result()
 	if result == nil {
 		s.ended(ctx, r, run.Begun(), err)

@@ -18,8 +18,12 @@ func (s *Server) recover() {
 	if err != nil {
 		s.log.Error("look for runs", "err", err)
 	}
+	var left []*store.Record
 	for id, attempt := range known {
 		if r, _ := s.index.get(id); r != nil && r.Job.Host == s.host && r.Job.Attempt == attempt {
+			if r.Ended() && !s.runs.Cleared(id, attempt) {
+				left = append(left, r)
+			}
 			continue
 		}
 		if s.take(id) {
@@ -29,6 +33,13 @@ func (s *Server) recover() {
 			})
 		}
 	}
+	s.all.Go(func() {
+		for _, r := range left {
+			if s.lifetime.Err() == nil {
+				s.clear(r)
+			}
+		}
+	})
 }
 
 // readoptAll goes on with the jobs of this host's that nobody here deals with.
@@ -54,6 +65,7 @@ func (s *Server) readopt(r *store.Record) {
 			s.follow(ctx, r, run)
 		case err == nil:
 			<-run.Done() // nothing survives a crash of the kernel
+			defer s.clear(r)
 			if result, _ := run.Result(); result != nil {
 				s.settle(ctx, r, result)
 				return

@@ -56,6 +56,7 @@ type Server struct {
 	stop     context.CancelFunc
 	lifetime context.Context // ends with Close
 	all      sync.WaitGroup  // goroutines that end with the server
+	clearing sync.Mutex      // of who tries again to remove what is left, one after the other
 
 	mu       sync.Mutex
 	cfg      *config.Config // as last loaded

@@ -54,6 +54,7 @@ type Spec struct {
 	// the file system.
 	Texts     map[string]string
 	Empty     string    // a folder to empty, and nothing else is to be done; "": none
+	Sweep     bool      // likewise: remove what dead runs left in TempDir
 	As        *Identity // whom the supervisor becomes; nil: who it is, which is not root
 	State     string    // the daemon's folder, which no job reaches but for its own
 	InputOpen bool
@@ -64,6 +65,9 @@ type Spec struct {
 	FilesBytes  int64 // of collected files
 	Reserve     int64 // bytes to leave free on the daemon's disk
 }
+
+// TempDir is where private temporary folders of jobs are made.
+const TempDir = "/tmp"
 
 // Identity is whom a job is as.
 type Identity struct {

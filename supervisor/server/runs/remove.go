@@ -22,9 +22,8 @@ const emptyTime = 20 * time.Second
 // removeFolder removes a run's folder. What is in its working folder the job's
 // user removes: it may have put there what is another's, which root could remove.
 func (h *Host) removeFolder(folder string) error {
-	work := filepath.Join(folder, "work")
-	if err := h.empty(work); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("empty the job's working folder: %w", err)
+	if err := h.removeWork(folder); err != nil {
+		return err
 	}
 	list, err := os.ReadDir(folder)
 	if err != nil {
@@ -38,6 +37,47 @@ func (h *Host) removeFolder(folder string) error {
 	return os.Remove(folder)
 }
 
+// removeWork removes a run's working folder, if there is one.
+func (h *Host) removeWork(folder string) error {
+	work := filepath.Join(folder, "work")
+	err := h.empty(work)
+	if err == nil {
+		err = os.Remove(work)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the job's working folder: %w", err)
+	}
+	return nil
+}
+
+// Clear removes what the command of an attempt that is over leaves, and nobody asks
+// for: its working folder, its input, and the temporary folder of one whose
+// supervisor could not see to that. as is who it was.
+func (h *Host) Clear(id string, attempt int, as *handover.Identity) error {
+	folder := h.path(id, attempt)
+	err := h.removeWork(folder)
+	if gone := os.Remove(filepath.Join(folder, "stdin")); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	if st, failed := os.Stat(filepath.Join(folder, "result")); failed == nil && st.Size() == 0 {
+		err = errors.Join(err, h.sweep(as))
+	}
+	return err
+}
+
+// Cleared says whether an attempt's folder has nothing that Clear would remove.
+func (h *Host) Cleared(id string, attempt int) bool {
+	_, err := os.Lstat(filepath.Join(h.path(id, attempt), "work"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func (h *Host) sweep(as *handover.Identity) error {
+	if os.Geteuid() != 0 || as.UID == 0 {
+		return scratch.Sweep(handover.TempDir)
+	}
+	return h.have(&handover.Spec{Version: handover.Version, As: as, Sweep: true})
+}
+
 // empty empties a folder as its owner.
 func (h *Host) empty(folder string) error {
 	st, err := os.Lstat(folder)
@@ -48,20 +88,24 @@ func (h *Host) empty(folder string) error {
 	if os.Geteuid() != 0 || owner.Uid == 0 {
 		return scratch.Empty(folder)
 	}
+	return h.have(&handover.Spec{Version: handover.Version, As: &handover.Identity{UID: owner.Uid, GID: owner.Gid}, Empty: folder})
+}
+
+// have has a process of the user's do what spec says.
+func (h *Host) have(spec *handover.Spec) error {
 	l := &layout{}
 	defer l.close()
-	err = l.spec(&handover.Spec{Version: handover.Version, As: &handover.Identity{UID: owner.Uid, GID: owner.Gid}, Empty: folder})
-	if err != nil {
+	if err := l.spec(spec); err != nil {
 		return err
 	}
-	spec := os.NewFile(uintptr(l.fds[0]), "spec")
+	in := os.NewFile(uintptr(l.fds[0]), "spec")
 	l.fds = nil
-	defer spec.Close()
+	defer in.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), emptyTime) // its user may stop it
 	defer cancel()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, h.program, "supervise")
-	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stderr = "/", []string{}, []*os.File{spec}, &said
+	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stderr = "/", []string{}, []*os.File{in}, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w: %.2000s", err, bytes.TrimSpace(said.Bytes()))

@@ -96,6 +96,7 @@ func (r *Run) watch() {
 		<-unheard // nobody holds the other end any more
 	}
 	r.reap()
+	_ = os.Remove(filepath.Join(r.dir, "work")) // the supervisor has emptied it, or Clear does
 	r.read()
 	r.close()
 	r.tell(true)
