@@ -39,7 +39,7 @@ fuzz: setup-build ## every fuzz target for FUZZTIME seconds (3)
 	.ci/fuzz $(FUZZTIME)
 
 # Each is also part of test, with fewer tries where it has many forms.
-attacks: setup-build setup-test ## the racing attacks in full (hours): TRIES (20000) of each, as both users
+attacks: setup-build setup-test ## the racing attacks in full (an hour): TRIES (20000) of each, as both users
 	CALLGATE_TRIES=$(TRIES) .ci/test-user -test.timeout=10h -test.run '$(races)'
 	CALLGATE_TRIES=$(TRIES) $(GO) test -timeout 10h -run '$(races)' ./cmd/callgate
 
