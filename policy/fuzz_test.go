@@ -44,7 +44,7 @@ syscalls:
     args: { flags: O_CREAT|O_WRONLY, dirfd: AT_FDCWD, arg3: {max: 0o777} }
   - log: "@known"
 compat: {i386: same, x32: deny}
-limits: {wall-time: 1h30m, cpu-time: 0.5s, memory: 2GiB, processes: 256, open-files: 1024, file-size: 1025B, output: 64KiB}
+limits: {wall-time: 1h30m, cpu-time: 0.5s, memory: 2GiB, processes: 256, open-files: 1024, file-size: 1025B, output: 64KiB, disk: 3MiB, inodes: 1000}
 environment:
   keep: [PATH, "GO*"]
   set: { CI: "true", EMPTY: "" }

@@ -18,6 +18,8 @@ const (
 	OpenFiles                 // descriptors of one process
 	FileSize                  // of one file that is written
 	Output                    // to the command's standard output and error
+	Disk                      // what the folders of its own hold
+	Inodes                    // files and folders in those
 	resources
 )
 
@@ -29,7 +31,7 @@ func (r Resource) String() string {
 }
 
 // The keys of `limits`, by Resource.
-var limitKeys = []string{"wall-time", "cpu-time", "memory", "processes", "open-files", "file-size", "output"}
+var limitKeys = []string{"wall-time", "cpu-time", "memory", "processes", "open-files", "file-size", "output", "disk", "inodes"}
 
 // Limit is the most that a sandbox may use of one resource.
 type Limit struct {
@@ -123,7 +125,7 @@ func ParseResource(key string) (Resource, bool) {
 	return 0, false
 }
 
-func (r Resource) sized() bool { return r == Memory || r == FileSize || r == Output }
+func (r Resource) sized() bool { return r == Memory || r == FileSize || r == Output || r == Disk }
 
 // limits reads {KEY: AMOUNT}.
 func (r *reader) limits(n *node) {

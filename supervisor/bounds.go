@@ -47,6 +47,7 @@ type bounds struct {
 	timers  [alarms]*time.Timer
 	group   *cgroup.Group
 	usage   usage
+	folders folders
 }
 
 // alarm is what a timer is for.
@@ -56,6 +57,7 @@ const (
 	wallAlarm alarm = iota
 	cpuAlarm
 	memoryAlarm
+	folderAlarm
 	graceAlarm
 	alarms
 )
@@ -108,6 +110,7 @@ func (b *bounds) after(a alarm, d time.Duration, f func()) {
 
 // end gives everything back.
 func (b *bounds) end() error {
+	defer b.folders.close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true

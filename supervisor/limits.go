@@ -33,7 +33,12 @@ func (s *sandbox) prepareLimits(cmd *Command) ([]launch.Limit, error) {
 	if most := b.limits[policy.Memory].Most; most > 0 {
 		b.group, _ = cgroup.New(most) // where there is none, memory is sampled
 	}
-	if b.limits.Has(policy.CPUTime) || b.limits.Has(policy.Memory) {
+	if b.limits.Has(policy.Disk) || b.limits.Has(policy.Inodes) {
+		if err := b.folders.open(cmd.Own); err != nil {
+			return nil, err
+		}
+	}
+	if b.limits.Has(policy.CPUTime) || b.limits.Has(policy.Memory) || b.folders.fds != nil {
 		b.usage.live = map[int]struct{}{}
 	}
 	return b.rlimits(), nil

@@ -43,8 +43,11 @@ type Command struct {
 	// can write to in its view of the system, beside those of the plan's section
 	// files and a /tmp of its own.
 	Writable []string
-	Umask    *int // its file mode creation mask (umask(2)); nil is the caller's
-	Nice     int  // what is added to the caller's niceness (nice(2))
+	// Own are folders of the command's own: what they hold is what limits on disk and inodes
+	// are about.
+	Own   []string
+	Umask *int // its file mode creation mask (umask(2)); nil is the caller's
+	Nice  int  // what is added to the caller's niceness (nice(2))
 }
 
 // Options are what a run needs beside its plan.

@@ -57,6 +57,9 @@ func (b *bounds) watch() {
 		b.usage.cpus = onlineCPUs()
 		b.after(cpuAlarm, b.cpuDue(0), b.lookCPU)
 	}
+	if b.folders.fds != nil {
+		b.after(folderAlarm, b.folderDue(holding{}), b.lookFolders)
+	}
 	switch {
 	case !b.limits.Has(policy.Memory):
 	case b.group != nil:

@@ -100,6 +100,26 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestDiskLimits hold for the command's private temporary folder. Without one there
+// is nothing that they could hold for, and the command is not started.
+func TestDiskLimits(t *testing.T) {
+	for limit, script := range map[string]string{
+		"disk":   "head -c 4000000 /dev/zero >$TMPDIR/f; sleep 100",
+		"inodes": "cd $TMPDIR; mkdir 1 2 3 4 5 6 7 8 9 10 11; sleep 100",
+	} {
+		most := map[string]string{"disk": "1MiB", "inodes": "10"}[limit]
+		tr := trial{policy: limited(limit+": "+most) + "environment: {private-tmp: true}\n"}
+		got := tr.run(t, "/bin/sh", "-c", script)
+		if l := got.reached(t); got.status != 137 || l.Limit != limit || l.End != "SIGKILL" || !strings.Contains(got.stderr, "callgate: limit: "+limit+" "+most+", used ") {
+			t.Errorf("status %d, %+v: %s", got.status, l, got.stderr)
+		}
+		got = trial{policy: limited("wall-time: 1m"), flags: []string{"--" + limit, most}}.run(t, "/bin/echo", "begun")
+		if got.status != 125 || got.stdout != "" || !strings.Contains(got.stderr, "private-tmp: true") {
+			t.Errorf("status %d, %q, %s", got.status, got.stdout, got.stderr)
+		}
+	}
+}
+
 // TestCrashes: each fatal signal has its status, and leaves no core file, under limits.
 func TestCrashes(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGABRT, syscall.SIGTRAP, syscall.SIGQUIT,

@@ -89,7 +89,7 @@ func TestRemoteIsAsRun(t *testing.T) {
 		`$run -C / pwd`:                                                 {"/\n", "", 0},
 		`$run -C /none pwd`:                                             {"", "callgate: --workdir /none: no such file or directory\n", 125},
 		`A=1 $run -p builtin:trace-all -q --clear-env --setenv A --setenv C=3 /usr/bin/env | grep -v -E '^(HOME|PATH|USER)='`:                                           {"A=1\nC=3\n", "", 0},
-		`$run -q sh -c 'echo $PPID >/dev/null; umask; ulimit -n; echo $HOME'`:                                                                                           {},
+		`$run -q sh -c 'echo $PPID >/dev/null; umask; echo $HOME'`:                                                                                                      {},
 		`echo 'callgate: 1' >.callgate.yaml; echo 'syscalls: [{deny: mkdir}]' >>.callgate.yaml; echo 'default: allow' >>.callgate.yaml; $run sh -c 'exec mkdir y 2>&-'`: {"", "", 1},
 	} {
 		t.Run(script, func(t *testing.T) {

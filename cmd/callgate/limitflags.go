@@ -14,7 +14,7 @@ import (
 
 // limitFlags are the limits of the command line, which only narrow the policies'.
 type limitFlags struct {
-	texts [7]string // by policy.Resource
+	texts [9]string // by policy.Resource
 	grace time.Duration
 }
 
@@ -30,6 +30,8 @@ func (f *limitFlags) flags(flags *pflag.FlagSet) {
 		policy.OpenFiles: "let each process have `N` descriptors",
 		policy.FileSize:  "let no file that it writes exceed `SIZE`",
 		policy.Output:    "kill it when it has written `SIZE` to its output",
+		policy.Disk:      "kill it when its private TMPDIR holds `SIZE`",
+		policy.Inodes:    "kill it when that has `N` files and folders",
 	}
 	for _, r := range policy.Resources() {
 		flags.StringVar(&f.texts[r], r.String(), "", usage[r])

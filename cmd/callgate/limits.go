@@ -55,6 +55,10 @@ func setLimit(l *client.Limits, r policy.Resource, most int64) {
 		l.FileBytes = most
 	case policy.Output:
 		l.OutputBytes = most
+	case policy.Disk:
+		l.DiskBytes = most
+	case policy.Inodes:
+		l.Inodes = most
 	}
 }
 

@@ -215,7 +215,7 @@ func (r *room) furnish(cmd *supervisor.Command) {
 	cmd.Dir, cmd.Nice = r.dir, r.nice
 	cmd.Umask, _ = r.mask() // enter has looked
 	if r.tmp != nil {
-		cmd.Writable = append(cmd.Writable, r.tmp.Path)
+		cmd.Writable, cmd.Own = append(cmd.Writable, r.tmp.Path), append(cmd.Own, r.tmp.Path)
 	}
 	if r.term != nil {
 		cmd.Files, cmd.Terminal = r.term.Files(), true

@@ -21,6 +21,7 @@ import (
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/journal"
+	"callgate/supervisor/server/work"
 
 	"golang.org/x/sys/unix"
 )
@@ -159,6 +160,10 @@ func (s *supervised) verdict(ctx context.Context, result *supervisor.Result, err
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errKilled):
 		return &handover.Result{Ran: true, Result: client.Result{Cause: client.ByKill, Status: 128 + int(unix.SIGKILL), Signal: "SIGKILL"}}
+	case errors.Is(err, work.ErrDisk):
+		return &handover.Result{Result: client.Result{Cause: client.ByLimit, Status: 128 + int(unix.SIGKILL), Limit: "disk_bytes", Message: work.ErrDisk.Error()}}
+	case errors.Is(err, work.ErrInodes):
+		return &handover.Result{Result: client.Result{Cause: client.ByLimit, Status: 128 + int(unix.SIGKILL), Limit: "inodes", Message: work.ErrInodes.Error()}}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &handover.Result{Result: client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds", Message: "the limit on wall-time was reached before the command began"}}
 	case err != nil:
@@ -179,6 +184,7 @@ func (s *supervised) verdict(ctx context.Context, result *supervisor.Result, err
 var apiLimits = map[string]string{
 	"wall-time": "wall_seconds", "cpu-time": "cpu_seconds", "memory": "memory_bytes", "processes": "processes",
 	"open-files": "open_files", "file-size": "file_bytes", "output": "output_bytes",
+	"disk": "disk_bytes", "inodes": "inodes",
 }
 
 func usage(t *audit.Totals) client.Usage {

@@ -42,7 +42,7 @@ func (s *supervised) fill(ctx context.Context) error {
 	}
 	defer folder.Close()
 	if s.spec.CopyOf != "" {
-		if err := folder.CopyFrom(ctx, s.spec.CopyOf, s.room); err != nil {
+		if err := folder.CopyFrom(ctx, s.spec.CopyOf, s.room, work.Most{Bytes: s.spec.Limits.DiskBytes, Files: s.spec.Limits.Inodes}); err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,11 @@ func (s *supervised) policies() (policy.Set, error) {
 		return nil, err
 	}
 	set = append(set, state)
-	if text := limitsPolicy(&s.spec.Limits); text != "" {
+	bounds := s.spec.Limits
+	if !s.spec.Own && !set.PrivateTmp() { // there is no folder to hold to them
+		bounds.DiskBytes, bounds.Inodes = 0, 0
+	}
+	if text := limitsPolicy(&bounds); text != "" {
 		limits, err := l.Parse("callgated:limits", []byte(text))
 		if err != nil {
 			return nil, err
@@ -140,6 +144,8 @@ func limitsPolicy(l *client.Limits) string {
 	add("processes", int64(l.Processes), "")
 	add("open-files", int64(l.OpenFiles), "")
 	add("file-size", l.FileBytes, "B")
+	add("disk", l.DiskBytes, "B")
+	add("inodes", l.Inodes, "")
 	if text == "" {
 		return ""
 	}
@@ -159,13 +165,17 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 		return nil, err
 	}
 	env := set.Environ(s.spec.Env)
+	var own []string
+	if s.spec.Own {
+		own = append(own, s.spec.Work)
+	}
 	if set.PrivateTmp() {
 		tmp, err := scratch.New(handover.TempDir)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = tmp.Remove() }() // what is left, the daemon or the next run sweeps up
-		env = tmp.Environ(env)
+		env, own = tmp.Environ(env), append(own, tmp.Path)
 	}
 	path, err := supervisor.Find(s.spec.Argv[0], variable(env, "PATH"), "")
 	if err != nil {
@@ -175,7 +185,7 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env, Group: true})
+	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env, Group: true, Own: own})
 }
 
 func variable(env []string, name string) string {

@@ -80,6 +80,8 @@ type Limits struct {
 	OpenFiles   int     `json:"open_files,omitempty"`
 	FileBytes   int64   `json:"file_bytes,omitempty"`   // the size of a file that it writes
 	OutputBytes int64   `json:"output_bytes,omitempty"` // standard output and error together
+	DiskBytes   int64   `json:"disk_bytes,omitempty"`   // what the folders of its own hold: the working folder that it was made, and its private temporary one
+	Inodes      int64   `json:"inodes,omitempty"`       // files and folders in those
 }
 
 // Content is bytes: Text where they are UTF-8, else Base64 (RFC 4648, padded).

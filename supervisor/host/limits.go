@@ -39,6 +39,8 @@ func Hold(r policy.Resource) string {
 		return "the kernel, for each file (RLIMIT_FSIZE)"
 	case policy.Output:
 		return "pipes in place of standard output and error, but for terminals"
+	case policy.Disk, policy.Inodes:
+		return "looking at the folders of its own, as soon as it can be reached and at least once a second"
 	}
 	return "unknown"
 }

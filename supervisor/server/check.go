@@ -155,6 +155,7 @@ func checkLimits(l *client.Limits) error {
 	for name, n := range map[string]float64{
 		"wall_seconds": l.WallSeconds * 1000, "cpu_seconds": l.CPUSeconds * 1000, "memory_bytes": float64(l.MemoryBytes),
 		"processes": float64(l.Processes), "open_files": float64(l.OpenFiles), "file_bytes": float64(l.FileBytes), "output_bytes": float64(l.OutputBytes),
+		"disk_bytes": float64(l.DiskBytes), "inodes": float64(l.Inodes),
 	} {
 		if !(n >= 0 && n <= most) {
 			return invalid("/limits/"+name, "not less than 0, nor that much")

@@ -88,6 +88,8 @@ func limits(host *config.Limits, asked *client.Limits) client.Limits {
 		OpenFiles:   least(host.OpenFiles, asked.OpenFiles),
 		FileBytes:   least(int64(host.FileSize), asked.FileBytes),
 		OutputBytes: least(int64(host.Output), asked.OutputBytes),
+		DiskBytes:   least(int64(host.Disk), asked.DiskBytes),
+		Inodes:      least(int64(host.Inodes), asked.Inodes),
 	}
 }
 

@@ -74,6 +74,8 @@ type Limits struct {
 	OpenFiles int      `yaml:"open-files"`
 	FileSize  Size     `yaml:"file-size"`
 	Output    Size     `yaml:"output"` // standard output and error together
+	Disk      Size     `yaml:"disk"`   // what a job's own folders hold
+	Inodes    int      `yaml:"inodes"` // files and folders in those
 	Audit     Size     `yaml:"audit"`
 	Files     Size     `yaml:"files"` // collected files
 }
@@ -85,7 +87,7 @@ func defaults() Config {
 		Socket: "/run/callgated/callgated.sock", Mode: 0o666, State: "/var/lib/callgated", Host: name, Slots: 2 * runtime.NumCPU(),
 		Prefix: "callgate", Replica: 1, Default: []string{"builtin:default"},
 		Quota:  Quota{Queued: 10000, Running: 1000, Stored: 100000},
-		Limits: Limits{OpenFiles: 4096, Output: 64 << 20, Audit: 16 << 20, Files: 64 << 20},
+		Limits: Limits{OpenFiles: 4096, Disk: 4 << 30, Inodes: 250000, Output: 64 << 20, Audit: 16 << 20, Files: 64 << 20},
 		Keep:   Duration(7 * 24 * time.Hour), Grace: Duration(30 * time.Second), Stop: "leave", DeadAfter: Duration(30 * time.Second),
 		Reserve: 64 << 20, Request: 16 << 20,
 	}

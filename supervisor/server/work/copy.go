@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 
@@ -15,19 +16,38 @@ import (
 // CopyFrom fills the folder with a copy of another: regular files, folders and
 // symbolic links as they are; what else there is, is left out. Permissions are
 // kept, and owners are whoever copies; holes stay holes. It ends with ctx, and where
-// room says that there is none left.
-func (f *Folder) CopyFrom(ctx context.Context, folder string, room func() bool) error {
-	c := copier{ctx: ctx, room: room, to: f}
+// room says that there is none left, or with more than most.
+func (f *Folder) CopyFrom(ctx context.Context, folder string, room func() bool, most Most) error {
+	c := copier{ctx: ctx, room: room, left: most, to: f}
+	if most.Bytes == 0 {
+		c.left.Bytes = math.MaxInt64
+	}
+	if most.Files == 0 {
+		c.left.Files = math.MaxInt64
+	}
 	if err := c.copy(folder); err != nil {
 		return fmt.Errorf("copy the working folder %s: %w", folder, err)
 	}
 	return nil
 }
 
+// Most is what a copy may take. 0: there is no bound.
+type Most struct {
+	Bytes int64 // of files, their holes left out
+	Files int64 // files and folders
+}
+
+// Errors of a copy that would take too much.
+var (
+	ErrDisk   = errors.New("the limit on disk was reached before the command began")
+	ErrInodes = errors.New("the limit on inodes was reached before the command began")
+)
+
 // copier is one copying.
 type copier struct {
 	ctx      context.Context
 	room     func() bool
+	left     Most
 	from, to *Folder
 	modes    []mode
 }
@@ -42,6 +62,9 @@ func (c *copier) copy(folder string) error {
 	err = fs.WalkDir(os.DirFS(folder), ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil {
 			err = c.mayGoOn()
+		}
+		if c.left.Files--; err == nil && c.left.Files < 0 {
+			err = ErrInodes
 		}
 		if err != nil {
 			return err
@@ -149,7 +172,11 @@ func (c *copier) copyData(out, in *os.File, size int64) error {
 			if err := c.mayGoOn(); err != nil {
 				return err
 			}
-			if err := copyPart(out, in, at, min(copyPiece, min(end, size)-at)); err != nil {
+			n := min(copyPiece, min(end, size)-at)
+			if c.left.Bytes -= n; c.left.Bytes < 0 {
+				return ErrDisk
+			}
+			if err := copyPart(out, in, at, n); err != nil {
 				return err
 			}
 		}

@@ -19,7 +19,7 @@ func copied(t *testing.T, ctx context.Context, from string, room func() bool) (s
 		t.Fatal(err)
 	}
 	defer f.Close()
-	return dir, f.CopyFrom(ctx, from, room)
+	return dir, f.CopyFrom(ctx, from, room, Most{})
 }
 
 func always() bool { return true }
