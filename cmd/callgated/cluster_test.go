@@ -39,6 +39,7 @@ type nats struct {
 	dir   string
 	cmds  [3]*exec.Cmd
 	ports [6]int
+	alone bool // one server, which is no cluster's
 }
 
 func newNATS(t *testing.T) *nats {
@@ -67,8 +68,10 @@ func (n *nats) start(i int) {
 		routes += fmt.Sprintf("nats://127.0.0.1:%d, ", port)
 	}
 	file := filepath.Join(n.dir, strconv.Itoa(i)+".conf")
-	text := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\ncluster { name: c, listen: 127.0.0.1:%d, routes: [%s] }\n",
-		i, n.ports[i], filepath.Join(n.dir, strconv.Itoa(i)), n.ports[3+i], strings.TrimSuffix(routes, ", "))
+	text := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", i, n.ports[i], filepath.Join(n.dir, strconv.Itoa(i)))
+	if !n.alone {
+		text += fmt.Sprintf("cluster { name: c, listen: 127.0.0.1:%d, routes: [%s] }\n", n.ports[3+i], strings.TrimSuffix(routes, ", "))
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)
 	}

@@ -169,14 +169,25 @@ func (s *Server) sure(ctx context.Context, r *store.Record) (*store.Record, erro
 	return r, nil
 }
 
-// follow waits for a run's end and settles the job.
+// follow waits for a run's end and settles the job, unless others gave that up
+// meanwhile.
 func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
-	published := s.publish(ctx, r, run)
+	publishing, stop := context.WithCancel(ctx)
+	defer stop()
+	published := s.publish(publishing, r, run)
 	s.all.Go(func() { s.countCalls(r, run) })
-	select {
-	case <-ctx.Done():
+	if s.await(ctx, r, run.Done()) {
+		s.log.Warn("a job was given up while this host was silent: its run here is ended, and counts for nothing",
+			"job", r.Job.ID, "attempt", r.Job.Attempt)
+		stop()
+		if err := run.Kill(); err != nil { // of one that has ended by itself it is no matter
+			s.log.Debug("end a run", "job", r.Job.ID, "err", err)
+		}
+		<-run.Done()
+		return
+	}
+	if ctx.Err() != nil {
 		return // the next daemon finds it
-	case <-run.Done():
 	}
 	published()
 	defer s.clear(r)
@@ -186,6 +197,24 @@ func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
 		return
 	}
 	s.settle(ctx, r, result)
+}
+
+// await waits for a run's end; lost says that before it the job, or this attempt at it,
+// became another's, or nobody's.
+func (s *Server) await(ctx context.Context, r *store.Record, done <-chan struct{}) (lost bool) {
+	for {
+		now, change := s.index.get(r.Job.ID)
+		if now == nil || now.Revision > r.Revision && !now.Holds(r.Claim.Token) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-done:
+			return false
+		case <-change:
+		}
+	}
 }
 
 // ended settles a job whose supervisor is gone without a result. A command that
@@ -250,7 +279,10 @@ func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Rec
 	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		now, err := s.store.Get(ctx, r.Job.ID)
 		stale := err == nil && now.Revision < r.Revision // of a replica that lags
-		if errors.Is(err, store.ErrNotFound) && s.gone(r.Job.ID) || err == nil && !stale && (now.Claim.Token != token || now.Job.State != client.Running) {
+		if errors.Is(err, store.ErrNotFound) && s.gone(r.Job.ID) || err == nil && !stale && !now.Holds(token) {
+			if r.Claim.Host == s.host {
+				s.log.Warn("a job was given up while this host was silent: what came of it here changes nothing", "job", r.Job.ID, "attempt", r.Job.Attempt)
+			}
 			return
 		}
 		if err == nil && !stale {

@@ -261,7 +261,7 @@ func (s *Server) publishAll(ctx context.Context, r *store.Record, run *runs.Run)
 		return err
 	}
 	defer files.Close()
-	return s.store.PutFiles(ctx, r.Job.ID, files)
+	return s.store.PutFiles(ctx, r.Job.ID, r.Job.Attempt, files)
 }
 
 // collected opens the tar of a job's collected files.
@@ -270,7 +270,7 @@ func (s *Server) collected(r *request, rec *store.Record) (io.ReadCloser, error)
 		return io.NopCloser(strings.NewReader("")), nil
 	}
 	if rec.Job.Host != s.host && s.store.Shared() {
-		return s.store.Files(r.Context(), rec.Job.ID)
+		return s.store.Files(r.Context(), rec.Job.ID, rec.Job.Attempt)
 	}
 	f, err := s.runs.Files(rec.Job.ID, rec.Job.Attempt)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,31 +11,31 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// In a shared store a job's journal is kept too, as its host reads it, in pieces:
-// one message each, which says in a header of which attempt it is and where in
-// the journal it begins.
+// In a shared store a job's journals are kept too, one of each attempt, as its host reads
+// it, in pieces: one message each, which says in a header where in the journal it
+// begins. A host that goes on with an attempt that was given up touches no other's.
 const (
-	attemptHeader = "Callgate-Attempt"
-	offsetHeader  = "Callgate-Offset"
+	offsetHeader = "Callgate-Offset"
 	// MaxPiece is the greatest piece of a journal that Append takes, in bytes.
 	MaxPiece = 512 << 10
 )
 
 func (s *Store) createLog(ctx context.Context) error {
 	_, err := s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: s.opt.Prefix + "_log", Subjects: []string{s.opt.Prefix + ".log.*"}, Storage: jetstream.FileStorage,
+		Name: s.opt.Prefix + "_log", Subjects: []string{s.opt.Prefix + ".log.*.*"}, Storage: jetstream.FileStorage,
 		Replicas: s.opt.Replicas, MaxAge: s.opt.Keep, AllowDirect: true,
 	})
 	return err
 }
 
-func (s *Store) logSubject(id string) string { return s.opt.Prefix + ".log." + id }
+func (s *Store) logSubject(id string, attempt int) string {
+	return s.opt.Prefix + ".log." + id + "." + strconv.Itoa(attempt)
+}
 
 // Append stores a piece of a job's journal.
 func (s *Store) Append(ctx context.Context, id string, attempt int, offset int64, piece []byte) error {
-	m := nats.NewMsg(s.logSubject(id))
+	m := nats.NewMsg(s.logSubject(id, attempt))
 	m.Data = piece
-	m.Header.Set(attemptHeader, strconv.Itoa(attempt))
 	m.Header.Set(offsetHeader, strconv.FormatInt(offset, 10))
 	if _, err := s.js.PublishMsg(ctx, m); err != nil {
 		return fmt.Errorf("store the job's output: %w", err)
@@ -49,30 +49,25 @@ func (s *Store) Appended(ctx context.Context, id string, attempt int) (int64, er
 	if err != nil {
 		return 0, fmt.Errorf("read the job's stored output: %w", err)
 	}
-	m, err := stream.GetLastMsgForSubject(ctx, s.logSubject(id))
+	m, err := stream.GetLastMsgForSubject(ctx, s.logSubject(id, attempt))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read the job's stored output: %w", err)
 	}
-	at, offset := place(m.Header)
-	if at != attempt {
-		return 0, nil
-	}
-	return offset + int64(len(m.Data)), nil
+	return place(m.Header) + int64(len(m.Data)), nil
 }
 
-func place(h nats.Header) (attempt int, offset int64) {
-	attempt, _ = strconv.Atoi(h.Get(attemptHeader))
+func place(h nats.Header) (offset int64) {
 	offset, _ = strconv.ParseInt(h.Get(offsetHeader), 10, 64)
-	return attempt, offset
+	return offset
 }
 
 // Log gives the pieces of an attempt's journal as they are stored, in order and
 // each once, until ctx ends.
 func (s *Store) Log(ctx context.Context, id string, attempt int, each func(offset int64, piece []byte) error) error {
-	c, err := s.js.OrderedConsumer(ctx, s.opt.Prefix+"_log", jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.logSubject(id)}})
+	c, err := s.js.OrderedConsumer(ctx, s.opt.Prefix+"_log", jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.logSubject(id, attempt)}})
 	if err != nil {
 		return fmt.Errorf("read the job's stored output: %w", err)
 	}
@@ -89,8 +84,8 @@ func (s *Store) Log(ctx context.Context, id string, attempt int, each func(offse
 		if err != nil {
 			return errors.Join(ctx.Err(), err)
 		}
-		at, offset := place(m.Headers())
-		if piece := m.Data(); at == attempt && offset <= next && offset+int64(len(piece)) > next {
+		offset := place(m.Headers())
+		if piece := m.Data(); offset <= next && offset+int64(len(piece)) > next {
 			if err := each(next, piece[next-offset:]); err != nil {
 				return err
 			}
@@ -104,20 +99,22 @@ func (s *Store) purgeLog(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return stream.Purge(ctx, jetstream.WithPurgeSubject(s.logSubject(id)))
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(s.opt.Prefix+".log."+id+".*"))
 }
 
-// PutFiles stores a job's collected files, a tar.
-func (s *Store) PutFiles(ctx context.Context, id string, tar io.Reader) error {
-	if _, err := s.files.Put(ctx, jetstream.ObjectMeta{Name: id}, tar); err != nil {
+func filesName(id string, attempt int) string { return id + "." + strconv.Itoa(attempt) }
+
+// PutFiles stores what was collected of an attempt, a tar.
+func (s *Store) PutFiles(ctx context.Context, id string, attempt int, tar io.Reader) error {
+	if _, err := s.files.Put(ctx, jetstream.ObjectMeta{Name: filesName(id, attempt)}, tar); err != nil {
 		return fmt.Errorf("store the job's files: %w", err)
 	}
 	return nil
 }
 
 // Files gives them back; none is an empty tar.
-func (s *Store) Files(ctx context.Context, id string) (io.ReadCloser, error) {
-	o, err := s.files.Get(ctx, id)
+func (s *Store) Files(ctx context.Context, id string, attempt int) (io.ReadCloser, error) {
+	o, err := s.files.Get(ctx, filesName(id, attempt))
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return io.NopCloser(io.LimitReader(nil, 0)), nil
 	}
@@ -125,6 +122,15 @@ func (s *Store) Files(ctx context.Context, id string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("read the job's files: %w", err)
 	}
 	return o, nil
+}
+
+// purgeFiles forgets the files of all of a job's attempts.
+func (s *Store) purgeFiles(ctx context.Context, id string, attempts int) error {
+	var errs []error
+	for attempt := range attempts {
+		errs = append(errs, absent(s.files.Delete(ctx, filesName(id, attempt+1))))
+	}
+	return errors.Join(errs...)
 }
 
 // Ask has the daemon of a host answer a question of its jobs.

@@ -44,6 +44,11 @@ type Claim struct {
 // Ended says whether the job is over.
 func (r *Record) Ended() bool { return r.Job.State == client.Ended }
 
+// Holds says whether the job runs by the claim of that token.
+func (r *Record) Holds(token string) bool {
+	return r.Job.State == client.Running && r.Claim.Token == token
+}
+
 // markerTime is how long the store remembers that something was removed: for as
 // long as a daemon may not have heard of it.
 const markerTime = time.Hour
@@ -122,7 +127,7 @@ func (s *Store) Remove(ctx context.Context, r *Record) error {
 		errs = append(errs, absent(s.keys.Purge(ctx, r.Key, jetstream.PurgeTTL(markerTime))))
 	}
 	if s.Shared() {
-		errs = append(errs, absent(s.files.Delete(ctx, r.Job.ID)), s.purgeLog(ctx, r.Job.ID))
+		errs = append(errs, s.purgeFiles(ctx, r.Job.ID, r.Job.Attempt), s.purgeLog(ctx, r.Job.ID))
 	}
 	return errors.Join(errs...)
 }
