@@ -10,6 +10,8 @@ import (
 type binder struct {
 	at  Place
 	led *ledger
+
+	homeless bool // it was told that ~ stands for nothing
 }
 
 // fail reports what keeps a rule from being held. A rule that permits then
@@ -20,12 +22,28 @@ func (b *binder) fail(rule *Rule, pos Position, hint, message string) {
 	}
 }
 
+const unknownHome = "the home folder is unknown"
+
+// failHome reports that once: it is one mistake, and policies have a hundred
+// patterns with it.
+func (b *binder) failHome(rule *Rule, pos Position) {
+	if b.homeless || rule.Action.Permits() {
+		return
+	}
+	b.homeless = true
+	b.led.add(Mistake{
+		Pos:     pos,
+		Message: unknownHome + ", so that this " + rule.word() + " rule, and others with ~, cannot be held: HOME is not set, and the list of users does not have this one",
+		Hint:    "set HOME; to a folder that is not there, if the user has none",
+	})
+}
+
 // names gives a pattern's components here. A why that is not empty says what
 // is unknown.
 func (b *binder) names(p *pattern) (names []boundName, why string) {
 	switch {
 	case p.start == atHome && !path.IsAbs(b.at.Home):
-		return nil, "the home folder is unknown"
+		return nil, unknownHome
 	case p.start == atHome:
 		names = literals(b.at.Home)
 	case p.start == atDir && !path.IsAbs(b.at.Dir):
@@ -153,7 +171,11 @@ func joined(names []boundName) string {
 // symbolic links followed.
 func (b *binder) enter(t *pathTree, rule *Rule, p *pattern, i order) (bound BoundPath, ok bool) {
 	names, why := b.names(p)
-	if why != "" {
+	switch {
+	case why == unknownHome:
+		b.failHome(rule, p.pos)
+		return bound, false
+	case why != "":
 		b.fail(rule, p.pos, "", why)
 		return bound, false
 	}

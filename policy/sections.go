@@ -22,7 +22,7 @@ type pathRules struct {
 // without an address match nothing.
 func (s Set) Bind(at Place) (*Sections, error) {
 	var led ledger
-	b := &binder{at, &led}
+	b := &binder{at: at, led: &led}
 	bound := &Sections{}
 	for _, p := range s {
 		if p.sections[Files].has {

@@ -203,7 +203,7 @@ allow write [{/etc/p false}]`
 
 // TestBindFailsClosed: a rule that restricts must not lose a pattern.
 func TestBindFailsClosed(t *testing.T) {
-	p := parse(t, `files: [{deny: [/x, $NONE/a, "~/b"]}, {write: $NONE}, {kill: $REL}]
+	p := parse(t, `files: [{deny: [/x, $NONE/a, "~/b", "~/c"]}, {write: $NONE}, {kill: $REL}]
 exec: [{deny: /srv/$UP}]
 network: [{deny: nowhere.example}, {connect: nowhere.example}, {log: "unix:$NONE"}]
 `)
@@ -211,8 +211,8 @@ network: [{deny: nowhere.example}, {connect: nowhere.example}, {log: "unix:$NONE
 	where.Home = ""
 	_, err := Set{p}.Bind(where)
 	want := `p.yaml:2:21: $NONE is not set, so that this deny rule cannot be held
-p.yaml:2:30: the home folder is unknown, so that this deny rule cannot be held
-p.yaml:2:62: $REL is no absolute path, so that this kill rule cannot be held
+p.yaml:2:30: the home folder is unknown, so that this deny rule, and others with ~, cannot be held: HOME is not set, and the list of users does not have this one; set HOME; to a folder that is not there, if the user has none
+p.yaml:2:69: $REL is no absolute path, so that this kill rule cannot be held
 p.yaml:3:15: $UP has .. in it, so that this deny rule cannot be held
 p.yaml:4:18: the host "nowhere.example" has no address here, so that this deny rule cannot be held; write addresses`
 	if err == nil || err.Error() != want {

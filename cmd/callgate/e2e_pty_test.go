@@ -279,7 +279,7 @@ func TestRoomUser(t *testing.T) {
 	status := `id -u; id -g; grep -E '^(Groups|Cap(Inh|Prm|Eff|Amb)|NoNewPrivs):' /proc/self/status | tr -d ' \t'; echo $HOME $USER`
 	none := strings.Repeat("0", 16)
 	want := "Groups:\nCapInh:" + none + "\nCapPrm:" + none + "\nCapEff:" + none + "\nCapAmb:" + none + "\nNoNewPrivs:1\n"
-	run("65533:65532", "sh", "-c", status).want(t, 0, "65533\n65532\n"+want+"/ 65533\n")
+	run("65533:65532", "sh", "-c", status).want(t, 0, "65533\n65532\n"+want+"/nonexistent 65533\n")
 	got := run("nobody", "sh", "-c", status)
 	if !strings.HasPrefix(got.stdout, "65534\n65534\n"+want) || !strings.Contains(got.stdout, " nobody\n") {
 		t.Errorf("as nobody: %v", got)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -89,4 +91,46 @@ func checkUnreadable(t *testing.T, got outcome) {
 		}
 	}
 	t.Errorf("no denial says that the memory cannot be read: %q\n%v", describe(got.calls("")), got)
+}
+
+// TestHomeless is a user whom the list of users does not have, without HOME: what
+// builtin:default hides is nowhere, which is told in one line. With HOME, or by
+// --user, it runs.
+func TestHomeless(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("to be a user whom the list does not have takes root")
+		return
+	}
+	dir, err := os.MkdirTemp("", "callgate-homeless")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	const uid = 54321
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, uid, uid)); err != nil {
+		t.Fatal(err)
+	}
+	tracee(t) // has callgate be for all to execute
+	run := func(uid uint32, env []string, args ...string) (string, int) {
+		cmd := exec.Command("callgate", append([]string{"run", "-p", "builtin:default"}, args...)...)
+		cmd.Dir, cmd.Env = dir, append(env, "PATH="+os.Getenv("PATH"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	said, status := run(uid, nil, "--", "id", "-u")
+	if status != 125 || strings.Count(said, "the home folder is unknown") != 1 || !strings.Contains(said, "set HOME") || len(said) > 400 {
+		t.Errorf("without HOME: %d, %s", status, said)
+	}
+	for _, env := range [][]string{{"HOME=/nonexistent"}, {"HOME=" + dir}} {
+		if said, status := run(uid, env, "--", "id", "-u"); status != 0 || said != "54321\n" {
+			t.Errorf("with %s: %d, %s", env, status, said)
+		}
+	}
+	if said, status := run(0, nil, "--user", "54321:54321", "--", "sh", "-c", "id -u; echo $HOME"); status != 0 || said != "54321\n/nonexistent\n" {
+		t.Errorf("by --user: %d, %s", status, said)
+	}
 }

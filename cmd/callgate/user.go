@@ -123,7 +123,7 @@ func become(as *handover.Identity) error {
 	case as == nil && unix.Geteuid() == 0:
 		return errors.New("root's job does not say whose it is")
 	case as == nil:
-		return nil
+		return house(unix.Getuid())
 	}
 	if err := expose(); err != nil {
 		return err
@@ -136,7 +136,19 @@ func become(as *handover.Identity) error {
 	for i, g := range as.Groups {
 		groups[i] = int(g)
 	}
-	return id.assume(groups)
+	if err := id.assume(groups); err != nil {
+		return err
+	}
+	return house(id.uid)
+}
+
+// house has ~ stand for something in the policies of a user without an entry in the
+// list of users: a folder that is not there, as the job's HOME has it.
+func house(uid int) error {
+	if _, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return nil
+	}
+	return os.Setenv("HOME", handover.NoHome)
 }
 
 type privilegeError struct{ err error }
@@ -176,7 +188,7 @@ func expose() error {
 
 // settle sets the variables that name the user and its own folder.
 func (id *identity) settle() error {
-	home, name := "/", strconv.Itoa(id.uid)
+	home, name := handover.NoHome, strconv.Itoa(id.uid)
 	if id.entry != nil {
 		home, name = id.entry.HomeDir, id.entry.Username
 	}

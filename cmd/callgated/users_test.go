@@ -248,3 +248,32 @@ func TestQuotas(t *testing.T) {
 	}
 	h.submit(shell("true"))
 }
+
+// TestHomeless is for root: a user whom the list of users does not have runs jobs
+// under the default policy, and its ~ is not all of the file system.
+func TestHomeless(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("to be a user whom the list does not have takes root")
+		return
+	}
+	h := running(t, "default: [builtin:default]\n")
+	run := func(request string) (string, *client.Job) {
+		answer := h.as("54321", `http://x/v1/jobs -d '`+request+`'`)
+		_, rest, _ := strings.Cut(answer, `"id":"`)
+		id, _, _ := strings.Cut(rest, `"`)
+		if id == "" {
+			t.Fatal(answer)
+		}
+		j := h.wait(id)
+		return h.output(id, client.StdoutEvent), j
+	}
+	if out, j := run(`{"argv": ["sh", "-c", "id -u; echo $HOME"]}`); j.Result.Status != 0 || out != "54321\n/nonexistent\n" {
+		t.Errorf("%+v: %s", j.Result, out)
+	}
+	text := "callgate: 1\\nextends: builtin:base\\nfiles: [{deny: [\"~/.ssh\"]}, {read: [\"~\", /usr, /lib, /lib64, /bin]}]"
+	text = strings.ReplaceAll(text, `"`, `\"`)
+	if out, j := run(`{"argv": ["cat", "` + common(t, h) + `"], "policies": [{"name": "home.yaml", "text": "` + text + `"}]}`); j.Result.Status != 1 || out != "" {
+		t.Errorf("~ is the file system: %+v: %s", j.Result, out)
+	}
+}

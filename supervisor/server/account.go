@@ -11,6 +11,7 @@ import (
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
+	"callgate/supervisor/server/handover"
 )
 
 // account is a user of this host's.
@@ -34,7 +35,7 @@ func (a *account) home() string {
 	if u, err := user.LookupId(strconv.FormatUint(uint64(a.uid), 10)); err == nil {
 		return u.HomeDir
 	}
-	return "/"
+	return handover.NoHome
 }
 
 // is says whether a name or number stands for the user.

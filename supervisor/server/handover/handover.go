@@ -17,6 +17,10 @@ import (
 // version than its daemon refuses the job.
 const Version = 2
 
+// NoHome is the home folder of a user whom the host's list of users does not have: one
+// that is not there. `/` would have a policy's read: ~ open the whole file system.
+const NoHome = "/nonexistent"
+
 // Descriptors of a supervisor beside 0, the command's standard input, and 2, its
 // own complaints.
 const (
