@@ -231,6 +231,43 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestInputKilled kills the daemon again and again while a job takes its input slowly:
+// not a byte comes twice, or not at all.
+func TestInputKilled(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	r := shell("for i in $(seq 60); do head -c 7001; sleep 0.02; done; cat")
+	r.Stdin = &client.Stdin{Open: true}
+	id := h.submit(r).ID
+	var text strings.Builder
+	for i := range 90000 {
+		fmt.Fprintln(&text, i)
+	}
+	in := h.input(id)
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(in, text.String())
+		wrote <- errors.Join(err, in.Close())
+	}()
+	h.runs(id)
+	for said := 0; said < 6; said++ {
+		for len(h.output(id, client.StdoutEvent)) < said*60000+1 {
+			pause()
+		}
+		h.kill()
+		h.start()
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if j := h.wait(id); j.Result.Status != 0 {
+		t.Errorf("%+v", j)
+	}
+	if out := h.output(id, client.StdoutEvent); out != text.String() {
+		t.Errorf("of %d bytes of input came %d", text.Len(), len(out))
+	}
+}
+
 // TestIdempotent has one key make one job.
 func TestIdempotent(t *testing.T) {
 	t.Parallel()

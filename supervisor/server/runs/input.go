@@ -2,11 +2,12 @@ package runs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +18,23 @@ import (
 )
 
 // input is a command's open standard input. How much of it has gone through the
-// FIFO is noted in a file, for the daemon after this one.
+// FIFO the daemon after this one can tell to the byte, whenever this one is killed.
+//
+// It goes by pieces that are written whole or not at all (PIPE_BUF in pipe(7)). The file
+// input.count has a piece's number, where it begins and how long it is; before the
+// piece is written its number is made the FIFO's time of change, which the kernel sets
+// to the present with the write itself (pipe_write in fs/pipe.c).
 type input struct {
 	mu     sync.Mutex
 	opened bool
+	path   string                  // of the FIFO
 	fifo   atomic.Pointer[os.File] // nil: not open yet, or not any more
 	count  *os.File
-	offset int64
+	next   int64 // the number of the next piece
+	offset int64 // where that begins
 }
+
+const maxPiece = 4096 // PIPE_BUF
 
 // ErrNotOpen says that nobody reads a job's input.
 var ErrNotOpen = errors.New("nobody reads the job's input")
@@ -88,24 +98,70 @@ func (in *input) open(dir string) error {
 		}
 		return nil
 	}
-	fd, err := unix.Open(filepath.Join(dir, "input"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	in.path = filepath.Join(dir, "input")
+	fd, err := unix.Open(in.path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ENXIO || err == unix.ENOENT {
 		return ErrNotOpen
 	}
 	if err != nil {
-		return &os.PathError{Op: "open", Path: filepath.Join(dir, "input"), Err: err}
+		return &os.PathError{Op: "open", Path: in.path, Err: err}
 	}
 	in.fifo.Store(os.NewFile(uintptr(fd), "input"))
 	if in.count, err = os.OpenFile(filepath.Join(dir, "input.count"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
-	text, err := io.ReadAll(in.count)
+	if err := in.recall(); err != nil {
+		return err
+	}
+	in.opened = true
+	return nil
+}
+
+// recall finds out what has gone through the FIFO.
+func (in *input) recall() error {
+	var number, begin, length int64
+	if _, err := fmt.Fscan(in.count, &number, &begin, &length); err == io.EOF {
+		in.next, in.offset = 1, 0
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("read %s: %w", in.count.Name(), err)
+	}
+	st, err := os.Stat(in.path)
 	if err != nil {
 		return err
 	}
-	in.offset, _ = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // nothing yet: 0
-	in.opened = true
+	in.next, in.offset = number+1, begin+length
+	if st.ModTime().Equal(stamp(number)) { // it was about to be written
+		in.next, in.offset = number, begin
+	}
 	return nil
+}
+
+// mark says that a piece is about to be written, and none that came before.
+func (in *input) mark() error {
+	return os.Chtimes(in.path, time.Time{}, stamp(in.next))
+}
+
+// stamp is a piece's number as a time long past.
+func stamp(number int64) time.Time { return time.Unix(number%1e9, 0) }
+
+// note says where the piece begins and how long it is.
+func (in *input) note(length int) error {
+	_, err := in.count.WriteAt(fmt.Appendf(nil, "%d %d %d\n", in.next, in.offset, length), 0)
+	return err
+}
+
+// write writes a piece. Its number is the next one's as long as it is not written.
+func (in *input) write(fifo *os.File, piece []byte) error {
+	if err := errors.Join(in.mark(), in.note(len(piece))); err != nil {
+		return err
+	}
+	n, err := fifo.Write(piece)
+	if n > 0 {
+		in.offset += int64(n)
+		in.next++
+	}
+	return err
 }
 
 func (in *input) copy(body io.Reader) error {
@@ -116,10 +172,11 @@ func (in *input) copy(body io.Reader) error {
 	buf := make([]byte, 32<<10)
 	for {
 		n, readErr := body.Read(buf)
-		sent, err := fifo.Write(buf[:n])
-		in.offset += int64(sent)
-		if saveErr := in.save(); err == nil {
-			err = saveErr
+		var err error
+		for piece := range slices.Chunk(buf[:n], maxPiece) {
+			if err = in.write(fifo, piece); err != nil {
+				break
+			}
 		}
 		switch {
 		case errors.Is(err, unix.EPIPE), errors.Is(err, os.ErrClosed):
@@ -132,11 +189,6 @@ func (in *input) copy(body io.Reader) error {
 			return readErr
 		}
 	}
-}
-
-func (in *input) save() error {
-	_, err := in.count.WriteAt([]byte(strconv.FormatInt(in.offset, 10)+"\n"), 0)
-	return err
 }
 
 // close breaks off what is being written.
