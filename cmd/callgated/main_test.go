@@ -253,6 +253,12 @@ func lacking(t *testing.T, what string) {
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("this machine lacks %s, and on CI nothing may be skipped", what)
 	}
-	fmt.Fprintf(os.Stderr, "%s is skipped: this machine lacks %s\n", t.Name(), what)
+	skip(t, "this machine lacks "+what)
+}
+
+// skip ends a test and says why, also where go test would keep it to itself.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	fmt.Fprintf(os.Stderr, "%s is skipped: %s\n", t.Name(), why)
 	t.SkipNow()
 }
