@@ -26,6 +26,7 @@ import (
 	"callgate/supervisor/server/config"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 )
 
@@ -147,6 +148,10 @@ func (d *daemon) run() error {
 	}
 }
 
+// metricsMost is how many connections there may be of who asks for metrics, and are
+// anyone.
+const metricsMost = 32
+
 // operate serves what Prometheus and the like ask for, which know of no unix
 // sockets, at the config's address.
 func (d *daemon) operate(s *server.Server) error {
@@ -157,6 +162,7 @@ func (d *daemon) operate(s *server.Server) error {
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	l = netutil.LimitListener(l, metricsMost)
 	d.log.Info("metrics", "address", l.Addr().String())
 	srv := &http.Server{Handler: s.Operate(), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 32 << 10}
 	go func() { d.log.Warn("metrics are not served any more", "err", srv.Serve(l)) }()

@@ -127,7 +127,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) (srv *http.Serv
 	}
 	done := make(chan error, 1)
 	go func() {
-		err := srv.Serve(&listener{UnixListener: l, count: map[uint32]int{}})
+		err := srv.Serve(&listener{UnixListener: l, most: s.connections, count: map[uint32]int{}})
 		if errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}

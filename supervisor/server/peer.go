@@ -104,11 +104,56 @@ const soPeerPidfd = 77 // SO_PEERPIDFD of asm-generic/socket.h
 
 const maxPerUser = 512 // connections of one user at once
 
-// listener accepts connections, of each user so many at once.
+// Descriptors of the daemon's, as its limit on them is shared out.
+const (
+	perConnection = 2  // itself, and a file of the job's that it asks for
+	perJob        = 8  // that runs: FIFOs, its supervisor's pidfd, its input, and what starting it takes
+	ownFiles      = 96 // the store, the log, epoll, and so on
+	fewest        = 8  // connections that there are in any case
+)
+
+// connections is how many there may be at once, so that jobs can run and the store
+// can work whatever clients do.
+func (s *Server) connections() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fewest
+	}
+	cfg, _ := s.settings()
+	left := int(min(limit.Cur, 1<<30)) - ownFiles - perJob*cfg.Slots
+	return max(left/perConnection, fewest)
+}
+
+// listener accepts connections, of each user so many at once: no more than maxPerUser,
+// nor than half of what the others leave. However many users take what they can,
+// there is some left for the next.
 type listener struct {
 	*net.UnixListener
+	most  func() int
 	mu    sync.Mutex
 	count map[uint32]int
+	all   int
+}
+
+// admit counts a connection of a user's, if it may have another.
+func (l *listener) admit(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count[uid] >= maxPerUser || 2*l.count[uid] >= l.most()-l.all {
+		return false
+	}
+	l.count[uid]++
+	l.all++
+	return true
+}
+
+func (l *listener) leave(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all--
+	if l.count[uid]--; l.count[uid] == 0 {
+		delete(l.count, uid)
+	}
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -118,13 +163,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		p := identify(c)
-		l.mu.Lock()
-		room := l.count[p.uid] < maxPerUser
-		if room {
-			l.count[p.uid]++
-		}
-		l.mu.Unlock()
-		if room {
+		if l.admit(p.uid) {
 			return &countedConn{UnixConn: c, peer: p, from: l}, nil
 		}
 		_ = c.Close()
@@ -139,12 +178,6 @@ type countedConn struct {
 }
 
 func (c *countedConn) Close() error {
-	c.once.Do(func() {
-		c.from.mu.Lock()
-		defer c.from.mu.Unlock()
-		if c.from.count[c.peer.uid]--; c.from.count[c.peer.uid] == 0 {
-			delete(c.from.count, c.peer.uid)
-		}
-	})
+	c.once.Do(func() { c.from.leave(c.peer.uid) })
 	return c.UnixConn.Close()
 }
