@@ -21,6 +21,7 @@ func (s *Server) clear(r *store.Record) {
 		return s.runs.Clear(r.Job.ID, r.Job.Attempt, &handover.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups})
 	}
 	err := try()
+	s.weigh(r)
 	if err == nil {
 		return
 	}

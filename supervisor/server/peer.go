@@ -109,7 +109,7 @@ const (
 	perConnection = 2  // itself, and a file of the job's that it asks for
 	perJob        = 8  // that runs: FIFOs, its supervisor's pidfd, its input, and what starting it takes
 	ownFiles      = 96 // the store, the log, epoll, and so on
-	fewest        = 8  // connections that there are in any case
+	fewest        = 64 // connections that there are in any case
 )
 
 // connections is how many there may be at once, so that jobs can run and the store

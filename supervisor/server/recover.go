@@ -18,10 +18,13 @@ func (s *Server) recover() {
 	if err != nil {
 		s.log.Error("look for runs", "err", err)
 	}
-	var left []*store.Record
+	var left, ended []*store.Record
 	for id, attempt := range known {
 		if r, _ := s.index.get(id); r != nil && r.Job.Host == s.host && r.Job.Attempt == attempt {
-			if r.Ended() && !s.runs.Cleared(id, attempt) {
+			switch {
+			case r.Ended() && s.runs.Cleared(id, attempt):
+				ended = append(ended, r)
+			case r.Ended():
 				left = append(left, r)
 			}
 			continue
@@ -34,6 +37,9 @@ func (s *Server) recover() {
 		}
 	}
 	s.all.Go(func() {
+		for _, r := range ended {
+			s.weigh(r)
+		}
 		for _, r := range left {
 			if s.lifetime.Err() == nil {
 				s.clear(r)
@@ -148,8 +154,12 @@ func (s *Server) tidy(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.heavy:
+			s.trim(ctx)
+			continue
 		case <-tick.C:
 		}
+		s.trim(ctx) // the config may be another
 		cfg, _ := s.settings()
 		old := s.index.all(func(r *store.Record) bool {
 			return r.Ended() && time.Since(r.Job.Ended) > time.Duration(cfg.Keep) && (r.Job.Host == s.host || r.Job.Host == "")

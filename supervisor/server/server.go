@@ -56,6 +56,7 @@ type Server struct {
 	stop     context.CancelFunc
 	lifetime context.Context // ends with Close
 	all      sync.WaitGroup  // goroutines that end with the server
+	heavy    chan struct{}   // there is more of ended jobs than is to be kept, perhaps
 	clearing sync.Mutex      // of who tries again to remove what is left, one after the other
 
 	mu       sync.Mutex
@@ -70,7 +71,7 @@ type Server struct {
 
 // New opens the store and takes up what the daemon before has left.
 func New(ctx context.Context, opt Options) (*Server, error) {
-	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
+	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), heavy: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
 	s.index = newIndex(s.prod)
 	s.hosts = newHosts(s.host)
 	texts, err := opt.Config.LoadPolicies(opt.Loader)

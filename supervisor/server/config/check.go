@@ -45,6 +45,9 @@ func (c *Config) check() (wrong []string) {
 	if c.Request < 64<<10 {
 		fail("request: less than 64KiB")
 	}
+	if one := c.Limits.Output + c.Limits.Audit + c.Limits.Files; c.KeepSize > 0 && c.KeepSize < one {
+		fail("keep-size: less than one job may have: %d bytes of output, audit and files, by the limits", one)
+	}
 	c.checkNames(fail)
 	return wrong
 }

@@ -45,6 +45,7 @@ type Config struct {
 	Metrics   string   `yaml:"metrics"`    // HOST:PORT, at which /metrics, /health and /ready are for everyone; "": the socket alone
 	Traces    string   `yaml:"traces"`     // a collector's OTLP/HTTP endpoint; "": none
 	Keep      Duration `yaml:"keep"`       // how long ended jobs are kept
+	KeepSize  Size     `yaml:"keep-size"`  // what ended jobs' output and files take of the disk at most; 0: no bound
 	Grace     Duration `yaml:"grace"`      // how long a stop waits for running jobs with stop: finish
 	Stop      string   `yaml:"stop"`       // leave, finish or kill: what becomes of running jobs when the daemon stops
 	DeadAfter Duration `yaml:"dead-after"` // how long a silent host is taken for alive
@@ -88,7 +89,7 @@ func defaults() Config {
 		Prefix: "callgate", Replica: 1, Default: []string{"builtin:default"},
 		Quota:  Quota{Queued: 10000, Running: 1000, Stored: 100000},
 		Limits: Limits{OpenFiles: 4096, Disk: 4 << 30, Inodes: 250000, Output: 64 << 20, Audit: 16 << 20, Files: 64 << 20},
-		Keep:   Duration(7 * 24 * time.Hour), Grace: Duration(30 * time.Second), Stop: "leave", DeadAfter: Duration(30 * time.Second),
+		Keep:   Duration(7 * 24 * time.Hour), KeepSize: 10 << 30, Grace: Duration(30 * time.Second), Stop: "leave", DeadAfter: Duration(30 * time.Second),
 		Reserve: 64 << 20, Request: 16 << 20,
 	}
 }

@@ -96,7 +96,9 @@ func (r *Run) watch() {
 		<-unheard // nobody holds the other end any more
 	}
 	r.reap()
-	_ = os.Remove(filepath.Join(r.dir, "work")) // the supervisor has emptied it, or Clear does
+	for _, name := range []string{"work", "stdin"} {
+		_ = os.Remove(filepath.Join(r.dir, name)) // the supervisor has emptied the folder, or Clear does both
+	}
 	r.read()
 	r.close()
 	r.tell(true)

@@ -33,12 +33,15 @@ type Host struct {
 
 	mu   sync.Mutex
 	runs map[string]*Run // by job
+
+	weights map[string]int64 // of jobs that have ended
+	total   int64
 }
 
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
-	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}}
+	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, weights: map[string]int64{}}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		mode = 0o711 // the jobs' users go through, and see no names
@@ -103,6 +106,7 @@ func (h *Host) Remove(id string) error {
 	}
 	delete(h.runs, id)
 	h.mu.Unlock()
+	defer h.unweigh(id)
 	folders, err := filepath.Glob(filepath.Join(h.folder, id+".*"))
 	for _, folder := range folders {
 		err = errors.Join(err, h.removeFolder(folder))
