@@ -12,7 +12,7 @@ const (
 // comparisons is all that there is to measure; a new one is a function below.
 func comparisons(t *tools) []comparison {
 	all := []comparison{filtered(t), landlocked(t), traced(t), pinned(t), rules(t), tasks(t), parallel(t)}
-	return append(append(all, programs(t)...), startup(t), memory(t))
+	return append(append(all, programs(t)...), startup(t), jobs(t, 1), jobs(t, 4), memory(t))
 }
 
 // filtered is the loop where the filter alone decides.

@@ -32,6 +32,7 @@ func bench(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("callbench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	callgate := flags.String("callgate", "bin/callgate", "the callgate to measure")
+	judge := flags.String("go-judge", "", "the go-judge to measure (default the one beside callgate, or in PATH)")
 	rounds := flags.Int("runs", 11, "how many rounds; each measures every subject once")
 	only := flags.String("only", "", "names of the comparisons to make, separated by commas (default all)")
 	file := flags.String("o", "", "also write the results to this `file`, as Markdown")
@@ -39,13 +40,14 @@ func bench(args []string, out, progress io.Writer) error {
 		return err
 	}
 	if *rounds < 1 || flags.NArg() > 0 {
-		return errors.New("usage: callbench [-callgate FILE] [-runs N] [-only NAME,...] [-o FILE]")
+		return errors.New("usage: callbench [-callgate FILE] [-go-judge FILE] [-runs N] [-only NAME,...] [-o FILE]")
 	}
 	t, err := newTools(*callgate)
 	if err != nil {
 		return err
 	}
 	defer t.remove()
+	t.judge = *judge
 	chosen, err := choose(comparisons(t), *only)
 	if err != nil {
 		return err

@@ -22,7 +22,9 @@ var sources embed.FS
 type tools struct {
 	dir      string
 	callgate string
+	judge    string          // the go-judge to measure; "": to be found
 	done     map[string]bool // see once
+	daemons  map[string]started
 }
 
 // newTools finds the callgate to measure, unpacks testdata and builds the C
@@ -39,7 +41,7 @@ func newTools(callgate string) (*tools, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tools{dir: dir, callgate: path}
+	t := &tools{dir: dir, callgate: path, daemons: map[string]started{}}
 	if err := t.unpack(); err != nil {
 		t.remove()
 		return nil, err
@@ -83,7 +85,14 @@ func (t *tools) unpack() error {
 	return nil
 }
 
-func (t *tools) remove() { os.RemoveAll(t.dir) }
+func (t *tools) remove() {
+	for _, s := range t.daemons {
+		if s.daemon != nil {
+			s.daemon.stop()
+		}
+	}
+	os.RemoveAll(t.dir)
+}
 
 // file is where one of testdata's files is, or the program built of it.
 func (t *tools) file(name string) string { return filepath.Join(t.dir, name) }
