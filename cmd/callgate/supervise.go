@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,16 +45,16 @@ var errKilled = errors.New("killed")
 // supervise does the whole job. What it returns is for a person who called it by
 // hand, or for the daemon's log: it wrote no result then.
 func supervise() error {
-	for fd := handover.SpecFD; fd <= handover.InputFD; fd++ {
+	for fd := handover.HandFD; fd <= handover.FilesFD; fd++ {
 		unix.CloseOnExec(fd)
 	}
 	signal.Ignore(unix.SIGPIPE)
 	s := &supervised{alive: handover.AliveFD}
-	if err := json.NewDecoder(os.NewFile(handover.SpecFD, "spec")).Decode(&s.spec); err != nil {
-		return fmt.Errorf("supervise is for callgated to start: read the job: %w", err)
-	}
-	if s.spec.Version != handover.Version {
-		return fmt.Errorf("supervise: callgated is of another version: its job has form %d, not %d", s.spec.Version, handover.Version)
+	if err := s.await(); err != nil {
+		if errors.Is(err, handover.ErrNone) {
+			return nil
+		}
+		return fmt.Errorf("supervise is for callgated to start: %w", err)
 	}
 	if err := become(s.spec.As); err != nil {
 		return fmt.Errorf("supervise: %w", err)
@@ -65,9 +64,6 @@ func supervise() error {
 	}
 	if err := ordinaryLimits(); err != nil {
 		return fmt.Errorf("supervise: %w", err)
-	}
-	if s.spec.InputOpen {
-		s.input = os.NewFile(handover.InputFD, "input") // its end can be told before the command begins
 	}
 	s.journal = journal.NewWriter(s.grown(os.NewFile(handover.JournalFD, "journal")), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
 	out := os.NewFile(handover.ResultFD, "result")
@@ -94,6 +90,24 @@ func (s *supervised) tidy() error {
 		err = errors.Join(err, scratch.Sweep(handover.TempDir))
 	}
 	return err
+}
+
+// await waits for the job, and for what the command is to read.
+func (s *supervised) await() error {
+	spec, with, err := handover.Await()
+	if err != nil {
+		return err
+	}
+	s.spec = *spec
+	if len(with) == 0 { // nothing is to be run
+		return nil
+	}
+	err = unix.Dup3(int(with[0].Fd()), 0, 0)
+	_ = with[0].Close()
+	if len(with) > 1 {
+		s.input = with[1] // its end can be told before the command begins
+	}
+	return os.NewSyscallError("dup3", err)
 }
 
 // grown tells the daemon, if it is there, of what is written to the journal.

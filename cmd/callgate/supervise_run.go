@@ -105,7 +105,7 @@ func (s *supervised) policies() (policy.Set, error) {
 		bounds.DiskBytes, bounds.Inodes = 0, 0
 	}
 	if text := limitsPolicy(&bounds); text != "" {
-		limits, err := l.Parse("callgated:limits", []byte(text))
+		limits, err := l.Parse(limitsName, []byte(text))
 		if err != nil {
 			return nil, err
 		}
@@ -114,9 +114,13 @@ func (s *supervised) policies() (policy.Set, error) {
 	return l.Guard(set)
 }
 
-const stateName = "callgated:state"
+// The daemon's own policies, which speak of files and limits only.
+const (
+	stateName  = "callgated:state"
+	limitsName = "callgated:limits"
+)
 
-func isState(p *policy.Policy) bool { return p.Name == stateName }
+func isDaemons(p *policy.Policy) bool { return p.Name == stateName || p.Name == limitsName }
 
 // statePolicy denies the daemon's folder, where other jobs' files are too, but
 // for what is the job's own.
@@ -198,7 +202,7 @@ func variable(env []string, name string) string {
 }
 
 // plan compiles the policies. None of what another supervisor made is used: that was
-// another user's process. The state folder's policy has no say in whether filters that
+// another user's process. The daemon's own policies have no say in whether filters that
 // come with callgate serve: they are proven for all of the set.
 func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
 	opts, err := host.Bind(set, "", env, path)
@@ -206,7 +210,7 @@ func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.P
 		return nil, err
 	}
 	opts.Report = true
-	opts.Ready = readyFilters(slices.DeleteFunc(slices.Clone(set), isState), opts.Holders, opts.Report)
+	opts.Ready = readyFilters(slices.DeleteFunc(slices.Clone(set), isDaemons), opts.Holders, opts.Report)
 	return compile.Compile(set, opts)
 }
 

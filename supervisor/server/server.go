@@ -142,6 +142,9 @@ func (s *Server) begin() error {
 	case <-time.After(time.Minute):
 		return errors.New("the store does not tell its jobs")
 	}
+	if err := s.runs.Spares(s.opt.Config.Spares); err != nil {
+		s.log.Warn("remove what a daemon before has left", "err", err)
+	}
 	s.recover()
 	s.all.Go(func() { s.beat(ctx) })
 	s.all.Go(func() { s.schedule(ctx) })
@@ -284,6 +287,7 @@ func (s *Server) Close() {
 	}
 	s.store.Close()
 	s.all.Wait()
+	s.runs.Close()
 	s.closeTraces()
 	_ = s.lock.Close()
 }

@@ -62,7 +62,7 @@ func (s *Server) spec(r *store.Record, req *client.Request) (*handover.Spec, err
 		set.names = append(set.names, texts.Source(name))
 	}
 	spec := &handover.Spec{
-		Version: handover.Version, ID: r.Job.ID, Argv: req.Argv, Env: environ(req.Env, r), Files: req.Files, Collect: req.Collect,
+		ID: r.Job.ID, Argv: req.Argv, Env: environ(req.Env, r), Files: req.Files, Collect: req.Collect,
 		Policies: set.names, Texts: set.texts, State: cfg.State, InputOpen: req.Stdin != nil && req.Stdin.Open,
 		Limits: limits(&cfg.Limits, req.Limits), AuditBytes: int64(cfg.Limits.Audit),
 		FilesBytes: int64(cfg.Limits.Files), Reserve: int64(cfg.Reserve) / 2,

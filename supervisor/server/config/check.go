@@ -30,6 +30,9 @@ func (c *Config) check() (wrong []string) {
 	if c.Slots < 1 || c.Slots > 10000 {
 		fail("slots: %d: from 1 to 10000", c.Slots)
 	}
+	if c.Spares < 0 || c.Spares > 100 {
+		fail("spares: %d: from 0 to 100", c.Spares)
+	}
 	if c.Replica < 1 || c.Replica > 5 {
 		fail("replicas: %d: from 1 to 5", c.Replica)
 	}

@@ -24,7 +24,8 @@ type Config struct {
 	Program string            `yaml:"supervisor"`  // the callgate that supervises jobs; "": the one beside callgated, or in PATH
 	Host    string            `yaml:"host"`        // this host's name in the queue
 	Labels  map[string]string `yaml:"labels"`
-	Slots   int               `yaml:"slots"` // jobs at once
+	Slots   int               `yaml:"slots"`  // jobs at once
+	Spares  int               `yaml:"spares"` // supervisors that are started before there is a job for them
 
 	NATS    []string `yaml:"nats"`   // URLs of servers to share; none: one in this process
 	Prefix  string   `yaml:"prefix"` // of the names of buckets and streams there
@@ -85,7 +86,7 @@ type Limits struct {
 func defaults() Config {
 	name, _ := os.Hostname() // "" is told as a mistake below
 	return Config{
-		Socket: "/run/callgated/callgated.sock", Mode: 0o666, State: "/var/lib/callgated", Host: name, Slots: 2 * runtime.NumCPU(),
+		Socket: "/run/callgated/callgated.sock", Mode: 0o666, State: "/var/lib/callgated", Host: name, Slots: 2 * runtime.NumCPU(), Spares: min(runtime.NumCPU(), 4),
 		Prefix: "callgate", Replica: 1, Default: []string{"builtin:default"},
 		Quota:  Quota{Queued: 10000, Running: 1000, Stored: 100000},
 		Limits: Limits{OpenFiles: 4096, Disk: 4 << 30, Inodes: 250000, Output: 64 << 20, Audit: 16 << 20, Files: 64 << 20},

@@ -7,6 +7,9 @@
 // take its descriptors (PR_SET_DUMPABLE in prctl(2)). It gets open descriptors rather than
 // names: the folder that they lie in is the daemon's, and the job's user
 // may not change what is there.
+//
+// A supervisor can be started before there is a job for it: it waits for one, and ends
+// where none comes. It takes one, and no other after it.
 package handover
 
 import (
@@ -15,7 +18,7 @@ import (
 
 // Version is that of this package's forms. A supervisor that is of another
 // version than its daemon refuses the job.
-const Version = 2
+const Version = 3
 
 // NoHome is the home folder of a user whom the host's list of users does not have: one
 // that is not there. `/` would have a policy's read: ~ open the whole file system.
@@ -24,14 +27,13 @@ const NoHome = "/nonexistent"
 // Descriptors of a supervisor beside 0, the command's standard input, and 2, its
 // own complaints.
 const (
-	SpecFD    = 3 + iota // Spec as JSON
+	HandFD    = 3 + iota // a socket, by which its job comes: see Give
 	JournalFD            // package journal, at its end
 	ResultFD             // Result as JSON and a newline, once
 	ControlFD            // a FIFO: the daemon's orders, one a line
 	AliveFD              // a FIFO, to write: a byte whenever the journal has grown, its end when this process is gone
 	BegunFD              // gets a byte before the command's first instruction
 	FilesFD              // a tar of the files that were collected
-	InputFD              // a FIFO's other end, which keeps the command's input open; only with Spec.InputOpen
 )
 
 // Orders on ControlFD. OrderSignal and OrderGroup take a signal's number after a space.
@@ -44,7 +46,6 @@ const (
 
 // Spec is what a supervisor is to do.
 type Spec struct {
-	Version  int
 	ID       string
 	Argv     []string
 	Env      []string // NAME=VALUE, all of it

@@ -2,81 +2,56 @@ package runs
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
 )
 
 // layout is a run's folder as it is made, and the descriptors of its supervisor.
 type layout struct {
-	dir   string
-	fds   []int // the supervisor's 0, 1, 2 and so on; -1: none
-	input bool
+	dir string
+	fds []int // the supervisor's 0, 1, 2 and so on
 }
 
 const writing = unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND
 
-// make makes the folder. What is in it is the daemon's; work is the user's.
-func (l *layout) make(spec *handover.Spec, as *handover.Identity, stdin []byte) error {
-	mode := os.FileMode(0o700)
+// folderMode is that of the folders which jobs' users go through: they see no names.
+func folderMode() os.FileMode {
 	if os.Geteuid() == 0 {
-		mode, spec.As = 0o711, as
+		return 0o711
 	}
-	if err := os.Mkdir(l.dir, mode); err != nil {
+	return 0o700
+}
+
+// make makes the folder, and opens what does not need the daemon to have opened
+// the FIFOs. All of it is the daemon's.
+func (l *layout) make(hand int) error {
+	if err := os.Mkdir(l.dir, folderMode()); err != nil {
 		return err
 	}
-	if err := os.Chmod(l.dir, mode); err != nil { // whatever the umask
+	if err := os.Chmod(l.dir, folderMode()); err != nil { // whatever the umask
 		return err
 	}
-	if spec.Own {
-		if err := os.Mkdir(filepath.Join(l.dir, "work"), 0o700); err != nil {
-			return err
-		}
-		if os.Geteuid() == 0 {
-			if err := os.Chown(filepath.Join(l.dir, "work"), int(as.UID), int(as.GID)); err != nil {
-				return err
-			}
-		}
+	if err := os.Mkdir(filepath.Join(l.dir, "work"), 0o700); err != nil {
+		return err
 	}
 	for _, name := range []string{"alive", "control"} {
-		if err := l.fifo(name); err != nil {
+		if err := fifo(l.dir, name); err != nil {
 			return err
 		}
 	}
-	l.input = spec.InputOpen
-	if l.input {
-		if err := l.fifo("input"); err != nil {
+	for _, name := range []string{"/dev/null", "/dev/null", "log"} {
+		if err := l.add(name, writing); err != nil {
 			return err
 		}
 	}
-	return l.open(spec, stdin)
-}
-
-func (l *layout) fifo(name string) error {
-	if err := unix.Mkfifo(filepath.Join(l.dir, name), 0o600); err != nil {
-		return &os.PathError{Op: "mkfifo", Path: filepath.Join(l.dir, name), Err: err}
+	hand, err := unix.FcntlInt(uintptr(hand), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
 	}
-	return nil
-}
-
-func (l *layout) open(spec *handover.Spec, stdin []byte) error {
-	if err := l.openInput(stdin); err != nil {
-		return err
-	}
-	if err := l.add("/dev/null", unix.O_WRONLY); err != nil {
-		return err
-	}
-	if err := l.add("log", writing); err != nil {
-		return err
-	}
-	if err := l.spec(spec); err != nil {
-		return err
-	}
+	l.fds = append(l.fds, hand)
 	for _, name := range []string{"journal", "result"} {
 		if err := l.add(name, writing); err != nil {
 			return err
@@ -85,55 +60,32 @@ func (l *layout) open(spec *handover.Spec, stdin []byte) error {
 	return nil
 }
 
-// openInput opens what the command is to read.
-func (l *layout) openInput(stdin []byte) error {
-	switch {
-	case l.input:
-		if err := l.add("input", unix.O_RDONLY|unix.O_NONBLOCK); err != nil {
-			return err
-		}
-		return unix.SetNonblock(l.fds[0], false)
-	case len(stdin) == 0:
-		return l.add("/dev/null", unix.O_RDONLY)
+func fifo(dir, name string) error {
+	if err := unix.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+		return &os.PathError{Op: "mkfifo", Path: filepath.Join(dir, name), Err: err}
 	}
-	name := filepath.Join(l.dir, "stdin")
-	if err := os.WriteFile(name, stdin, 0o600); err != nil {
-		return err
-	}
-	return l.add("stdin", unix.O_RDONLY)
+	return nil
 }
 
 func (l *layout) add(name string, flags int) error {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(l.dir, name)
-	}
-	fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o600)
+	fd, err := openIn(l.dir, name, flags)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
+		return err
 	}
 	l.fds = append(l.fds, fd)
 	return nil
 }
 
-func (l *layout) spec(spec *handover.Spec) error {
-	b, err := json.Marshal(spec)
+// openIn opens a file of a folder's, or one with an absolute name.
+func openIn(dir, name string, flags int) (int, error) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return -1, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	fd, err := unix.MemfdCreate("job", unix.MFD_CLOEXEC)
-	if err != nil {
-		return os.NewSyscallError("memfd_create", err)
-	}
-	l.fds = append(l.fds, fd)
-	for rest := b; len(rest) > 0; {
-		n, err := unix.Write(fd, rest)
-		if err != nil {
-			return os.NewSyscallError("write", err)
-		}
-		rest = rest[n:]
-	}
-	_, err = unix.Seek(fd, 0, unix.SEEK_SET)
-	return err
+	return fd, nil
 }
 
 // connect opens the ends of FIFOs, now that the daemon has the others.
@@ -145,9 +97,6 @@ func (l *layout) connect() error {
 		if err := l.add(end.name, end.flags); err != nil {
 			return err
 		}
-	}
-	if l.input {
-		return l.add("input", unix.O_WRONLY)
 	}
 	return nil
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"callgate/supervisor/server/handover"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -22,6 +20,8 @@ type process struct {
 	pid int
 	fd  *os.File  // a pidfd
 	due time.Time // when it is to have ended of itself; zero: there is no such time
+
+	started, boot string // as note has them, once it was asked
 }
 
 // Times that a supervisor gets beyond those of its job.
@@ -39,21 +39,29 @@ func dueAt(wallSeconds float64) time.Time {
 	return time.Now().Add(time.Duration(2*min(wallSeconds, 1e9)*float64(time.Second)) + extraTime)
 }
 
-// note writes down which process it is, for a daemon after this one.
-func (p *process) note(file string) error {
-	started, err := startOf(p.pid)
-	if err != nil {
-		return err
+// note writes down which process it is, for a daemon after this one. What is written
+// over another note is as long as that, so that there is always one.
+func (p *process) note(file string) (err error) {
+	if p.started == "" {
+		if p.started, err = startOf(p.pid); err != nil {
+			return err
+		}
 	}
-	boot, err := bootID()
-	if err != nil {
-		return err
+	if p.boot == "" {
+		if p.boot, err = bootID(); err != nil {
+			return err
+		}
 	}
 	due := int64(0)
 	if !p.due.IsZero() {
 		due = p.due.Unix()
 	}
-	return os.WriteFile(file, fmt.Appendf(nil, "%d %s %s %d\n", p.pid, started, boot, due), 0o600)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d %s %s %020d\n", p.pid, p.started, p.boot, due)
+	return errors.Join(err, f.Close())
 }
 
 // find is the process that was noted; with none and no error it is gone.
@@ -104,16 +112,13 @@ func (p *process) open() error {
 	return nil
 }
 
-// wait returns when the process has ended (pidfd_open(2)).
+// wait returns when the process has ended.
 func (p *process) wait() error {
 	conn, err := p.fd.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return conn.Read(func(fd uintptr) bool {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-		return n > 0 || err != nil && err != unix.EINTR
-	})
+	return conn.Read(func(fd uintptr) bool { return ended(int(fd)) })
 }
 
 // kill kills it. One that has ended stays as it is.
@@ -141,9 +146,24 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
+// over says whether it has ended.
+func (p *process) over() bool {
+	gone := true
+	if conn, err := p.fd.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { gone = ended(int(fd)) })
+	}
+	return gone
+}
+
+// ended says whether a pidfd's process has (pidfd_open(2)).
+func ended(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
 // launch starts the supervisor, and holds it.
-func (r *Run) launch(l *layout, program string, spec *handover.Spec) error {
-	p := &process{due: dueAt(spec.Limits.WallSeconds)}
+func (r *Run) launch(l *layout, program string) error {
+	p := &process{}
 	var err error
 	if p.pid, err = l.exec(program); err != nil {
 		return err
@@ -155,6 +175,7 @@ func (r *Run) launch(l *layout, program string, spec *handover.Spec) error {
 	if err != nil { // nobody could end it
 		_ = unix.Kill(p.pid, unix.SIGKILL)
 		r.reap()
+		r.process = nil
 	}
 	return err
 }

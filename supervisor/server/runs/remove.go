@@ -40,9 +40,11 @@ func (h *Host) removeFolder(folder string) error {
 // removeWork removes a run's working folder, if there is one.
 func (h *Host) removeWork(folder string) error {
 	work := filepath.Join(folder, "work")
-	err := h.empty(work)
-	if err == nil {
-		err = os.Remove(work)
+	err := os.Remove(work)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err = h.empty(work); err == nil {
+			err = os.Remove(work)
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the job's working folder: %w", err)
@@ -75,7 +77,7 @@ func (h *Host) sweep(as *handover.Identity) error {
 	if os.Geteuid() != 0 || as.UID == 0 {
 		return scratch.Sweep(handover.TempDir)
 	}
-	return h.have(&handover.Spec{Version: handover.Version, As: as, Sweep: true})
+	return h.have(&handover.Spec{As: as, Sweep: true})
 }
 
 // empty empties a folder as its owner.
@@ -88,26 +90,28 @@ func (h *Host) empty(folder string) error {
 	if os.Geteuid() != 0 || owner.Uid == 0 {
 		return scratch.Empty(folder)
 	}
-	return h.have(&handover.Spec{Version: handover.Version, As: &handover.Identity{UID: owner.Uid, GID: owner.Gid}, Empty: folder})
+	return h.have(&handover.Spec{As: &handover.Identity{UID: owner.Uid, GID: owner.Gid}, Empty: folder})
 }
 
 // have has a process of the user's do what spec says.
 func (h *Host) have(spec *handover.Spec) error {
-	l := &layout{}
-	defer l.close()
-	if err := l.spec(spec); err != nil {
+	hand, theirs, err := handover.NewHand()
+	if err != nil {
 		return err
 	}
-	in := os.NewFile(uintptr(l.fds[0]), "spec")
-	l.fds = nil
-	defer in.Close()
+	defer hand.Close()
+	end := os.NewFile(uintptr(theirs), "hand")
+	defer end.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), emptyTime) // its user may stop it
 	defer cancel()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, h.program, "supervise")
-	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stderr = "/", []string{}, []*os.File{in}, &said
+	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stderr = "/", []string{}, []*os.File{end}, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Run(); err != nil {
+	if err = hand.Give(spec); err == nil {
+		err = cmd.Run()
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %.2000s", err, bytes.TrimSpace(said.Bytes()))
 	}
 	return nil

@@ -15,11 +15,13 @@ package runs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"callgate/supervisor/server/handover"
 
@@ -31,6 +33,12 @@ type Host struct {
 	folder  string // where theirs are
 	program string // callgate
 
+	made    atomic.Int64  // spares, in all
+	ready   chan *spare   // nil: none are kept
+	taken   chan struct{} // one was
+	closed  chan struct{}
+	fillers sync.WaitGroup
+
 	mu   sync.Mutex
 	runs map[string]*Run // by job
 
@@ -41,11 +49,9 @@ type Host struct {
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
-	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, weights: map[string]int64{}}
-	mode := os.FileMode(0o700)
-	if os.Geteuid() == 0 {
-		mode = 0o711 // the jobs' users go through, and see no names
-	}
+	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, weights: map[string]int64{},
+		taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	mode := folderMode()
 	for _, dir := range []string{state, h.folder} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return nil, err
@@ -89,6 +95,9 @@ func (h *Host) Known() (map[string]int, error) {
 	}
 	known := map[string]int{}
 	for _, e := range list {
+		if isSpare(e.Name()) {
+			continue
+		}
 		id, attempt, _ := strings.Cut(e.Name(), ".")
 		if n, err := strconv.Atoi(attempt); err == nil {
 			known[id] = max(n, known[id])
@@ -114,10 +123,21 @@ func (h *Host) Remove(id string) error {
 	return err
 }
 
+// clear removes what there is of attempts before this one, and of one of this number
+// that did not begin.
+func (h *Host) clear(id string, attempt int) error {
+	for n := 1; n <= attempt; n++ {
+		if err := h.removeFolder(h.path(id, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // Start starts a run. It must not have been started before, ever: that is the
 // caller's to know, by the store.
 func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
-	if err := h.Remove(spec.ID); err != nil { // of an attempt before
+	if err := h.clear(spec.ID, attempt); err != nil {
 		return nil, err
 	}
 	r, err := h.start(spec, as, attempt, stdin)
@@ -135,33 +155,33 @@ func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, st
 }
 
 func (h *Host) start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
-	l := &layout{dir: h.path(spec.ID, attempt)}
-	defer l.close()
-	if err := l.make(spec, as, stdin); err != nil {
-		return nil, err
-	}
-	r, err := h.open(spec.ID, attempt)
+	s, err := h.take()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.connect(); err != nil {
-		r.close()
+	if os.Geteuid() == 0 {
+		spec.As = as
+	}
+	if err = s.settle(h.path(spec.ID, attempt), spec, as); err == nil {
+		err = s.give(spec, stdin)
+	}
+	if err != nil {
+		h.discard(s, s.dir)
 		return nil, err
 	}
-	if err := r.launch(l, h.program, spec); err != nil {
-		r.close()
-		return nil, err
-	}
-	return r, nil
+	s.hand.Close()
+	s.ID, s.Attempt = spec.ID, attempt
+	return s.Run, nil
 }
 
 // Adopt finds a run again that a daemon before this one has started; fs.ErrNotExist
 // says that there is none.
 func (h *Host) Adopt(id string, attempt int) (*Run, error) {
-	r, err := h.open(id, attempt)
+	r, err := open(h.path(id, attempt))
 	if err != nil {
 		return nil, err
 	}
+	r.ID, r.Attempt = id, attempt
 	r.process, r.unknown = find(filepath.Join(r.dir, "pid"))
 	h.mu.Lock()
 	h.runs[id] = r
@@ -173,8 +193,9 @@ func (h *Host) Adopt(id string, attempt int) (*Run, error) {
 	return r, nil
 }
 
-func (h *Host) open(id string, attempt int) (*Run, error) {
-	r := &Run{ID: id, Attempt: attempt, dir: h.path(id, attempt), done: make(chan struct{}), grew: make(chan struct{})}
+// open opens the daemon's ends of a folder's FIFOs.
+func open(dir string) (*Run, error) {
+	r := &Run{dir: dir, done: make(chan struct{}), grew: make(chan struct{})}
 	fd, err := unix.Open(filepath.Join(r.dir, "alive"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: filepath.Join(r.dir, "alive"), Err: err}
