@@ -55,7 +55,8 @@ lint: setup-build setup-lint ## gofmt, go vet (arm64 too), staticcheck, shellche
 	.ci/vet-arm64
 	$(GO) run $(staticcheck) ./...
 
-bench: setup-build setup-bench build ## the benchmark of docs/bench.md
+bench: setup-build setup-bench build ## the benchmark of docs/bench.md; for its jobs, go-judge is built or taken from PATH
+	@.ci/go-judge bin/go-judge
 	$(GO) run ./cmd/callbench
 
 install: build ## install the programs, their units, man pages and completions under PREFIX

@@ -40,9 +40,10 @@ func (t *tools) callgated() (*daemon, error) {
 	}, "unix")
 }
 
-// goJudge starts go-judge, once, as it comes, but that it writes no log.
+// goJudge starts go-judge, once, as it comes, but that it writes no log. Where it
+// does not start, which takes privileges, it is not measured.
 func (t *tools) goJudge() (*daemon, error) {
-	return t.daemon("go-judge", func(d *daemon) (err error) {
+	d, err := t.daemon("go-judge", func(d *daemon) (err error) {
 		program, err := t.findJudge()
 		if err != nil {
 			return err
@@ -54,6 +55,10 @@ func (t *tools) goJudge() (*daemon, error) {
 		d.cmd.Dir = d.files // without a mount.yaml
 		return nil
 	}, "tcp")
+	if err != nil {
+		err = absent(err.Error())
+	}
+	return d, err
 }
 
 // findJudge finds the go-judge to measure: the one that is named, the one that `make

@@ -71,7 +71,7 @@ func TestArguments(t *testing.T) {
 		{"-runs 0", "usage: "},
 		{"more", "usage: "},
 		{"-callgate /nowhere/callgate", "no callgate to measure"},
-		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, landlock, traced, pinned, rules, tasks, parallel, clone, build, tar, find, startup, memory`},
+		{"-callgate /bin/true -only loop,lop", `no comparison "lop"; there are loop, landlock, traced, pinned, rules, tasks, parallel, clone, build, tar, find, startup, jobs, jobs-4, memory`},
 	} {
 		var out strings.Builder
 		err := bench(strings.Fields(c.args), &out, &out)
