@@ -139,7 +139,7 @@ func (h *host) killRuns() {
 func (h *host) supervisors() (pids []int) {
 	names, _ := filepath.Glob("/proc/[0-9]*/fd/6")
 	for _, fd := range names {
-		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") && strings.HasSuffix(target, "/control") {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") && strings.HasSuffix(target, "/control") && !strings.Contains(target, "/spare-") {
 			var pid int
 			fmt.Sscanf(fd, "/proc/%d/", &pid)
 			pids = append(pids, pid)
