@@ -108,13 +108,9 @@ func (h *Host) Known() (map[string]int, error) {
 
 // Remove removes what there is of a job. It must have ended.
 func (h *Host) Remove(id string) error {
-	h.mu.Lock()
-	if r := h.runs[id]; r != nil && !r.over() {
-		h.mu.Unlock()
-		return errors.New("remove a job's files: it runs")
+	if err := h.forget(id); err != nil {
+		return err
 	}
-	delete(h.runs, id)
-	h.mu.Unlock()
 	defer h.unweigh(id)
 	folders, err := filepath.Glob(filepath.Join(h.folder, id+".*"))
 	for _, folder := range folders {
@@ -123,9 +119,23 @@ func (h *Host) Remove(id string) error {
 	return err
 }
 
-// clear removes what there is of attempts before this one, and of one of this number
-// that did not begin.
+func (h *Host) forget(id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.runs[id]; r != nil && !r.over() {
+		return errors.New("remove a job's files: it runs")
+	}
+	delete(h.runs, id)
+	return nil
+}
+
+// clear is Remove before an attempt: of those before it, and of one of its number that
+// did not begin. It looks at no other job's.
 func (h *Host) clear(id string, attempt int) error {
+	if err := h.forget(id); err != nil {
+		return err
+	}
+	defer h.unweigh(id)
 	for n := 1; n <= attempt; n++ {
 		if err := h.removeFolder(h.path(id, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
