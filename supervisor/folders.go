@@ -20,6 +20,7 @@ import (
 type folders struct {
 	fds  []int
 	look sync.Mutex // held while somebody looks
+	last unlinked   // what the last look found
 	gone atomic.Bool
 }
 
@@ -109,7 +110,7 @@ const folderDepth = 1000
 func (f *folders) measure(pids []int) (holding, error) {
 	f.look.Lock()
 	defer f.look.Unlock()
-	w := &folderWalk{seen: map[file]bool{}, disks: map[uint64]bool{}, gone: &f.gone}
+	w := &folderWalk{seen: map[file]bool{}, disks: map[uint64]bool{}, gone: &f.gone, nameless: unlinked{}}
 	for _, fd := range f.fds {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
@@ -120,9 +121,8 @@ func (f *folders) measure(pids []int) (holding, error) {
 			return w.sum, err
 		}
 	}
-	for _, pid := range pids {
-		w.unlinked(pid)
-	}
+	w.hidden(pids, f.last)
+	f.last = w.nameless
 	return w.sum, nil
 }
 
@@ -134,6 +134,8 @@ type folderWalk struct {
 	seen  map[file]bool // files with several names, or open several times
 	disks map[uint64]bool
 	gone  *atomic.Bool
+
+	nameless unlinked
 }
 
 func (w *folderWalk) add(st *unix.Stat_t) {
@@ -152,6 +154,11 @@ func (w *folderWalk) folder(fd int, dev uint64, depth int) error {
 	if depth > folderDepth {
 		return errDeep
 	}
+	close, err := uncover(fd)
+	if err != nil {
+		return nil // its owner is not the sandbox's user
+	}
+	defer func() { close() }()
 	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ignored(err)
@@ -161,7 +168,13 @@ func (w *folderWalk) folder(fd int, dev uint64, depth int) error {
 	for {
 		names, err := dir.Readdirnames(1024)
 		for _, name := range names {
-			if err := w.entry(again, name, dev, depth); err != nil {
+			err := w.entry(again, name, dev, depth)
+			if errors.Is(err, unix.EACCES) { // closed again meanwhile; who does that all the time is over the limit
+				if close, err = uncover(fd); err == nil {
+					err = w.entry(again, name, dev, depth)
+				}
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -171,8 +184,26 @@ func (w *folderWalk) folder(fd int, dev uint64, depth int) error {
 	}
 }
 
+// uncover opens a folder that its owner has closed, for as long as it is looked through:
+// the sandbox could hide in it what it has.
+func uncover(fd int) (cover func(), err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&0o500 == 0o500 {
+		return func() {}, err
+	}
+	self, was := "/proc/self/fd/"+strconv.Itoa(fd), st.Mode&0o7777
+	if err := unix.Chmod(self, was|0o500); err != nil {
+		return func() {}, err
+	}
+	return func() {
+		if unix.Fstat(fd, &st) == nil && st.Mode&0o7777 == was|0o500 { // nobody has said otherwise meanwhile
+			_ = unix.Chmod(self, was)
+		}
+	}, nil
+}
+
 func ignored(err error) error {
-	if err == io.EOF || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) { // another user's, put there from outside
+	if err == io.EOF || errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	return err
@@ -190,7 +221,7 @@ func (w *folderWalk) entry(dir int, name string, dev uint64, depth int) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil
 	}
-	fd, err := openClosed(dir, name)
+	fd, err := openFolder(dir, name)
 	if err != nil {
 		return ignored(err)
 	}
@@ -198,44 +229,12 @@ func (w *folderWalk) entry(dir int, name string, dev uint64, depth int) error {
 	return w.folder(fd, dev, depth+1)
 }
 
-// openClosed opens a folder in a folder. One that its owner has closed is opened for
-// a moment: the sandbox could hide in it what it has.
-func openClosed(dir int, name string) (int, error) {
+// openFolder opens a folder in a folder, as a place (O_PATH).
+func openFolder(dir int, name string) (int, error) {
 	const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS
-	path, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: resolve})
+	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: resolve})
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) {
 		return -1, unix.ENOENT // it is another by now
 	}
-	if err != nil {
-		return -1, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(path, &st); err != nil || st.Mode&0o500 == 0o500 {
-		return path, err
-	}
-	self := "/proc/self/fd/" + strconv.Itoa(path)
-	if err := unix.Chmod(self, st.Mode&0o7777|0o500); err != nil {
-		unix.Close(path)
-		return -1, unix.ENOENT // its owner is not the sandbox's user
-	}
-	defer unix.Close(path)
-	fd, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	return fd, errors.Join(err, unix.Chmod(self, st.Mode&0o7777))
-}
-
-// unlinked adds the files that a process has open and that have no name.
-func (w *folderWalk) unlinked(pid int) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
-	list, err := os.Open(dir)
-	if err != nil {
-		return // it is gone, or undumpable
-	}
-	defer list.Close()
-	names, _ := list.Readdirnames(-1)
-	for _, name := range names {
-		var st unix.Stat_t
-		if unix.Stat(dir+name, &st) == nil && st.Nlink == 0 && w.disks[st.Dev] && st.Mode&unix.S_IFMT == unix.S_IFREG {
-			w.add(&st)
-		}
-	}
+	return fd, err
 }

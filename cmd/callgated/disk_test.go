@@ -30,7 +30,7 @@ func TestDisk(t *testing.T) {
 		"asks for more":    {script: fill + " >f; sleep 100", limit: "disk_bytes", asks: &client.Limits{DiskBytes: 1 << 40, Inodes: 1 << 40}},
 		"asks for less":    {script: "head -c 200000 /dev/zero >f; sleep 100", limit: "disk_bytes", asks: &client.Limits{DiskBytes: 100000}},
 		"without a name":   {script: "exec 3>f; rm f; " + fill + " >&3; sleep 100", limit: "disk_bytes"},
-		"closed":           {script: "mkdir -p a/b; " + fill + " >a/b/f; chmod 0 a/b a; sleep 100", limit: "disk_bytes"},
+		"closed":           {script: "mkdir -p a/b; exec 3>a/b/f; chmod 0 a/b a .; " + fill + " >&3; sleep 100", limit: "disk_bytes"},
 		"temporary":        {script: fill + " >$TMPDIR/f; sleep 100", limit: "disk_bytes"},
 		"moved away":       {script: `mv $TMPDIR "$TMPDIR.x"; ` + fill + ` >"$TMPDIR.x/f"; mv "$TMPDIR.x" $TMPDIR; sleep 100`, limit: "disk_bytes"},
 		"empty files":      {script: "i=0; while [ $i -lt 2500 ]; do : >$i; i=$((i+1)); done; sleep 100", limit: "inodes"},
