@@ -33,9 +33,9 @@ func TestDisk(t *testing.T) {
 		"closed":           {script: "mkdir -p a/b; exec 3>a/b/f; chmod 0 a/b a .; " + fill + " >&3; sleep 100", limit: "disk_bytes"},
 		"temporary":        {script: fill + " >$TMPDIR/f; sleep 100", limit: "disk_bytes"},
 		"moved away":       {script: `mv $TMPDIR "$TMPDIR.x"; ` + fill + ` >"$TMPDIR.x/f"; mv "$TMPDIR.x" $TMPDIR; sleep 100`, limit: "disk_bytes"},
-		"empty files":      {script: "i=0; while [ $i -lt 2500 ]; do : >$i; i=$((i+1)); done; sleep 100", limit: "inodes"},
+		"empty files":      {script: "touch $(seq 2500); sleep 100", limit: "inodes"},
 		"links":            {script: ": >f; i=0; while [ $i -lt 100 ]; do ln -s $i $i; i=$((i+1)); done; sleep 100", limit: "inodes", asks: &client.Limits{Inodes: 50}},
-		"deep":             {script: "i=0; while [ $i -lt 1100 ]; do mkdir d; cd -P d 2>/dev/null || cd d; i=$((i+1)); done; sleep 100", limit: "disk_bytes"},
+		"deep":             {script: "mkdir -p $(yes d/ | head -n 1100 | tr -d '\\n'); sleep 100", limit: "disk_bytes"},
 		"a copy":           {script: "true", limit: "disk_bytes", folder: large},
 		"what is not held": {script: "truncate -s 1G sparse; ln -s " + large + " link; head -c 5000000 /dev/zero >f; ln f g; ln f h; sleep 0.5"},
 	} {
