@@ -288,6 +288,15 @@ func TestLogs(t *testing.T) {
 	if got := callgate(t, socket, "logs", "--json", jobA); strings.Count(got.stdout, "\n") != 5 || !strings.Contains(got.stdout, `"base64":"ZXJy/wo="`) {
 		t.Errorf("logs --json: %s", got.stdout)
 	}
+	earlier := logsFlags{earlier: true}
+	job := &client.Job{State: client.Queued, Earlier: []client.Attempt{{Attempt: 1, Host: "h1", Message: "its host, h1, was lost"}}}
+	want := "attempt 1, on h1, was lost: its host, h1, was lost; what follows is the next one's"
+	if got := earlier.attempt(&client.Event{Kind: client.StateEvent, Attempt: 1, Job: job}); got != want {
+		t.Errorf("logs --earlier says %q", got)
+	}
+	if got := callgate(t, socket, "logs", "--earlier", jobA); got != (said{"out\n", "err\xff\n" + lost, 0}) {
+		t.Errorf("logs --earlier: %+v", got)
+	}
 }
 
 // TestFilesStayInTheirFolder: the paths of files are a job's to choose.

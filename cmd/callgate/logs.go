@@ -17,6 +17,7 @@ type logsFlags struct {
 	socket                              string
 	after                               uint64
 	follow, stdout, stderr, audit, json bool
+	earlier                             bool
 }
 
 func newLogs() *cobra.Command {
@@ -40,6 +41,7 @@ callgated tells it, in order, with an offset at which --after goes on.`,
 	flags.BoolVar(&f.stdout, "stdout", false, "only standard output")
 	flags.BoolVar(&f.stderr, "stderr", false, "only standard error")
 	flags.BoolVar(&f.audit, "audit", false, "the audit log, a line an event")
+	flags.BoolVar(&f.earlier, "earlier", false, "that of attempts that were lost too, with a line after each")
 	flags.Uint64Var(&f.after, "after", 0, "only what came after `OFFSET`")
 	jsonFlag(cmd, &f.json)
 	daemonFlag(cmd, &f.socket)
@@ -63,7 +65,7 @@ func (f *logsFlags) kinds() []client.EventKind {
 }
 
 func (f *logsFlags) logs(w io.Writer, id string) error {
-	q := client.EventQuery{After: f.after, Follow: f.follow, Kinds: f.kinds()}
+	q := client.EventQuery{After: f.after, Follow: f.follow, Earlier: f.earlier, Kinds: f.kinds()}
 	for e, err := range client.New(f.socket).Events(context.Background(), id, q) {
 		if err != nil {
 			return remoteFailure(err)
@@ -89,8 +91,25 @@ func (f *logsFlags) show(w io.Writer, e *client.Event) error {
 		_, err = fmt.Fprintf(w, "%s\n", e.Audit)
 	case client.LostEvent:
 		tellLost(e.Lost)
+	case client.StateEvent:
+		if text := f.attempt(e); text != "" {
+			say(os.Stderr, text)
+		}
 	}
 	return err
+}
+
+// attempt says that an attempt ends here which was lost; "" where none does.
+func (f *logsFlags) attempt(e *client.Event) string {
+	if !f.earlier || e.Job == nil || e.Job.State != client.Queued {
+		return ""
+	}
+	for _, at := range e.Job.Earlier {
+		if at.Attempt == e.Attempt {
+			return fmt.Sprintf("attempt %d, on %s, was lost: %s; what follows is the next one's", at.Attempt, at.Host, at.Message)
+		}
+	}
+	return ""
 }
 
 // tellLost says that something is missing here.

@@ -137,7 +137,7 @@ func TestCluster(t *testing.T) {
 	ran := common(t, hosts[0])
 	long := fmt.Sprintf("echo once >>%s; echo said; sleep 1000", ran)
 	lost := hosts[0].submit(on("h2", openShell(long))).ID
-	again := openShell("test -e " + ran + ".2 && exit 7; touch " + ran + ".2; sleep 1000")
+	again := openShell("test -e " + ran + ".2 && exit 7; echo first; touch " + ran + ".2; sleep 1000")
 	again.Retries = 1
 	retried := hosts[0].submit(on("h2", again)).ID
 	if err := os.Chmod(hosts[0].dir, 0o777); err != nil {
@@ -149,7 +149,7 @@ func TestCluster(t *testing.T) {
 		_, err := os.Stat(ran + ".2")
 		there = err == nil
 	}
-	for hosts[1].output(lost, client.StdoutEvent) == "" { // what it says is to be shared by then
+	for hosts[1].output(lost, client.StdoutEvent) == "" || hosts[1].output(retried, client.StdoutEvent) == "" { // what they say is to be shared by then
 		pause()
 	}
 	hosts[2].killRuns()
@@ -166,6 +166,16 @@ func TestCluster(t *testing.T) {
 	hosts[2].start() // what asked for its labels goes on there
 	if j := hosts[0].wait(retried); j.Result.Status != 7 || j.Attempt != 2 {
 		t.Errorf("a job that may be run again: %+v, %+v", j, j.Result)
+	}
+	said := ""
+	for e, err := range hosts[1].Events(t.Context(), retried, client.EventQuery{Earlier: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		said += fmt.Sprint(e.Attempt, strings.TrimSpace(e.Text), " ")
+	}
+	if !strings.Contains(said, "1first ") {
+		t.Errorf("what it said before its host died: %q", said)
 	}
 
 	// NATS restarts.

@@ -146,7 +146,8 @@ type Job struct {
 	Submitted time.Time         `json:"submitted"`
 	Started   time.Time         `json:"started,omitzero"` // of the last attempt
 	Ended     time.Time         `json:"ended,omitzero"`
-	Attempt   int               `json:"attempt"` // which run this is, from 1; 0 before the first
+	Attempt   int               `json:"attempt"`           // which run this is, from 1; 0 before the first
+	Earlier   []Attempt         `json:"earlier,omitempty"` // those before that were lost
 	Retries   int               `json:"retries"`
 
 	StdoutBytes  int64 `json:"stdout_bytes"` // stored of the last attempt
@@ -155,6 +156,15 @@ type Job struct {
 
 	Usage  Usage   `json:"usage"`
 	Result *Result `json:"result,omitempty"` // of an ended job
+}
+
+// Attempt is one that was lost, after which the job was run again.
+type Attempt struct {
+	Attempt int       `json:"attempt"` // from 1
+	Host    string    `json:"host"`
+	Started time.Time `json:"started"`
+	Lost    time.Time `json:"lost"`    // when that was known
+	Message string    `json:"message"` // why, in words
 }
 
 // Usage is what a job has used: a running one as last looked at, an ended one

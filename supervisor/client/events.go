@@ -23,9 +23,11 @@ const (
 
 // EventQuery says which events to give.
 type EventQuery struct {
-	After  uint64      // only those after the one with this offset
-	Follow bool        // go on until the job has ended
-	Kinds  []EventKind // these, and StateEvent and LostEvent; none: all
+	After  uint64 // only those after the one with this offset
+	Follow bool   // go on until the job has ended
+	// Earlier gives the events of attempts that were lost too, which are before the last one's.
+	Earlier bool
+	Kinds   []EventKind // these, and StateEvent and LostEvent; none: all
 }
 
 // Events gives what a job has said and done, in order. An error is the last
@@ -57,6 +59,9 @@ func (c *Client) Events(ctx context.Context, id string, q EventQuery) iter.Seq2[
 // stream is one request's events.
 func (c *Client) stream(ctx context.Context, id string, q EventQuery, yield func(*Event) bool) error {
 	v := url.Values{"after": {strconv.FormatUint(q.After, 10)}, "follow": {strconv.FormatBool(q.Follow)}}
+	if q.Earlier {
+		v.Set("earlier", "true")
+	}
 	for _, k := range q.Kinds {
 		v.Add("kind", string(k))
 	}

@@ -46,7 +46,7 @@ func (s *Server) routes() []route {
 		{"kill", "POST", "/v1/jobs/{id}/kill", nil, s.kill},
 		{"signal", "POST", "/v1/jobs/{id}/signal", nil, s.signal},
 		{"write", "POST", "/v1/jobs/{id}/stdin", []string{"offset", "end"}, s.stdin},
-		{"events", "GET", "/v1/jobs/{id}/events", []string{"after", "follow", "kind"}, s.events},
+		{"events", "GET", "/v1/jobs/{id}/events", []string{"after", "follow", "earlier", "kind"}, s.events},
 		{"stdout", "GET", "/v1/jobs/{id}/stdout", []string{"offset", "follow"}, s.stdout},
 		{"stderr", "GET", "/v1/jobs/{id}/stderr", []string{"offset", "follow"}, s.stderr},
 		{"files", "GET", "/v1/jobs/{id}/files", nil, s.files},

@@ -44,6 +44,10 @@ func (s *Server) events(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	earlier, err := r.truth("earlier")
+	if err != nil {
+		return err
+	}
 	kinds := r.query["kind"]
 	for _, k := range kinds {
 		if !slices.Contains([]string{"state", "stdout", "stderr", "audit", "lost"}, k) {
@@ -55,7 +59,7 @@ func (s *Server) events(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	e := &eventStream{out: newAnswer(w), after: uint64(after), kinds: kinds}
+	e := &eventStream{out: newAnswer(w), after: uint64(after), kinds: kinds, before: earlier}
 	if err := s.stream(r, rec, follow, e); err != nil {
 		return e.out.fail(err)
 	}
@@ -64,10 +68,13 @@ func (s *Server) events(w http.ResponseWriter, r *request) error {
 
 // eventStream is an answer of events.
 type eventStream struct {
-	out   *streamed
-	after uint64
-	kinds []string
+	out    *streamed
+	after  uint64
+	kinds  []string
+	before bool // attempts that were lost are wanted too
 }
+
+func (e *eventStream) earlier() bool { return e.before }
 
 func (e *eventStream) wants(k client.EventKind) bool {
 	return len(e.kinds) == 0 || k == client.StateEvent || k == client.LostEvent || slices.Contains(e.kinds, string(k))
@@ -95,11 +102,12 @@ func (e *eventStream) begin(r *store.Record) error {
 	j := r.Job
 	j.State, j.Result, j.Ended, j.Usage, j.StdoutBytes, j.StderrBytes, j.DroppedBytes = client.Queued, nil, time.Time{}, client.Usage{}, 0, 0, 0
 	queued := j
-	queued.Host, queued.Started, queued.Attempt = "", time.Time{}, 0
+	queued.Host, queued.Started, queued.Attempt, queued.Earlier = "", time.Time{}, 0, nil
 	if err := e.state(r, queued, j.Submitted, 0, queuedAt, false); err != nil || j.Attempt == 0 || j.Started.IsZero() {
 		return err
 	}
 	j.State = client.Running
+	j.Earlier = slices.DeleteFunc(slices.Clone(j.Earlier), func(a client.Attempt) bool { return a.Attempt >= j.Attempt })
 	return e.state(r, j, j.Started, j.Attempt, runningAt, false)
 }
 
@@ -132,6 +140,15 @@ func (e *eventStream) end(r *store.Record) error {
 	return e.state(r, r.Job, r.Job.Ended, r.Job.Attempt, place, true)
 }
 
+// lost is the state event after an attempt: the job is queued again.
+func (e *eventStream) lost(r *store.Record, at client.Attempt) error {
+	j := r.Job
+	j.State, j.Host, j.Started, j.Result, j.Ended, j.Usage = client.Queued, "", time.Time{}, nil, time.Time{}, client.Usage{}
+	j.StdoutBytes, j.StderrBytes, j.DroppedBytes = 0, 0, 0
+	j.Earlier = j.Earlier[:slices.Index(j.Earlier, at)+1]
+	return e.state(r, j, at.Lost, at.Attempt, endedAt, false)
+}
+
 func (e *eventStream) flush() error { return e.out.flush() }
 
 // sink takes what a job said: events, or the bytes of one of its outputs.
@@ -139,13 +156,19 @@ type sink interface {
 	begin(r *store.Record) error // of an attempt
 	record(r *store.Record, rec *journal.Record) error
 	end(r *store.Record) error // of the job
-	flush() error              // what was taken goes to the client now
+	// earlier says whether attempts before the last are wanted; each ends with lost.
+	earlier() bool
+	lost(r *store.Record, at client.Attempt) error
+	flush() error // what was taken goes to the client now
 }
 
 // stream gives a sink what there is of a job's last attempt, and with follow what
 // comes, until the job has ended.
 func (s *Server) stream(r *request, rec *store.Record, follow bool, to sink) error {
 	for {
+		if err := s.streamEarlier(r, rec, to); err != nil {
+			return err
+		}
 		if err := to.begin(rec); err != nil {
 			return err
 		}
@@ -173,6 +196,29 @@ func (s *Server) stream(r *request, rec *store.Record, follow bool, to sink) err
 		}
 		rec = now
 	}
+}
+
+// streamEarlier gives the attempts that were lost, if they are wanted. What the sink
+// has of one it takes no second time.
+func (s *Server) streamEarlier(r *request, rec *store.Record, to sink) error {
+	if !to.earlier() {
+		return nil
+	}
+	for _, at := range rec.Job.Earlier {
+		view := *rec
+		view.Job.Attempt, view.Job.Host, view.Job.Started, view.Job.State = at.Attempt, at.Host, at.Started, client.Running
+		err := to.begin(&view)
+		if err == nil {
+			_, err = s.streamAttempt(r, &view, false, to)
+		}
+		if err == nil {
+			err = to.lost(&view, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Server) pause(r *request, change <-chan struct{}, to sink) error {
@@ -281,8 +327,10 @@ func (b *byteStream) record(_ *store.Record, rec *journal.Record) error {
 	return b.out.write(data[n:])
 }
 
-func (b *byteStream) end(*store.Record) error { return nil }
-func (b *byteStream) flush() error            { return b.out.flush() }
+func (b *byteStream) end(*store.Record) error                  { return nil }
+func (b *byteStream) earlier() bool                            { return false }
+func (b *byteStream) lost(*store.Record, client.Attempt) error { return nil }
+func (b *byteStream) flush() error                             { return b.out.flush() }
 
 // streamed is an answer that comes piece by piece. A client that takes nothing
 // for writeTime is given up.

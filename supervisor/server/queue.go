@@ -245,6 +245,9 @@ func (s *Server) killed(id string) bool {
 func (s *Server) lose(ctx context.Context, r *store.Record, why string) {
 	s.change(ctx, r, func(r *store.Record) {
 		if r.Job.Attempt <= r.Job.Retries && !r.Kill {
+			r.Job.Earlier = append(r.Job.Earlier, client.Attempt{
+				Attempt: r.Job.Attempt, Host: r.Job.Host, Started: r.Job.Started, Lost: time.Now().UTC(), Message: why,
+			})
 			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
 			return
 		}

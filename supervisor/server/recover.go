@@ -20,7 +20,7 @@ func (s *Server) recover() {
 	}
 	var left, ended []*store.Record
 	for id, attempt := range known {
-		if r, _ := s.index.get(id); r != nil && r.Job.Host == s.host && r.Job.Attempt == attempt {
+		if r, _ := s.index.get(id); r != nil && s.keeps(r, attempt) {
 			switch {
 			case r.Ended() && s.runs.Cleared(id, attempt):
 				ended = append(ended, r)
@@ -174,6 +174,12 @@ func (s *Server) tidy(ctx context.Context) {
 	}
 }
 
+// keeps says whether what an attempt has left here is this host's to keep: in a store of
+// its own also what is to be told of one that was lost, until the next begins.
+func (s *Server) keeps(r *store.Record, attempt int) bool {
+	return r.Job.Attempt == attempt && (r.Job.Host == s.host || r.Job.State == client.Queued && !s.store.Shared())
+}
+
 // fence ends what runs here of jobs that other daemons took from this host while
 // it was silent.
 func (s *Server) fence(ctx context.Context) {
@@ -186,7 +192,7 @@ func (s *Server) fence(ctx context.Context) {
 			continue
 		}
 		now, err := s.store.Get(ctx, id)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (now.Job.Host != s.host || now.Job.Attempt != attempt) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && !s.keeps(now, attempt) {
 			s.discard(id, attempt)
 		}
 		s.leave(id)

@@ -101,6 +101,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		_ = s.lock.Close()
 		return nil, err
 	}
+	s.runs.Earlier = !s.store.Shared() // which else has them
 	if err := s.begin(); err != nil {
 		s.Close()
 		return nil, err

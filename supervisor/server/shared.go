@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ type source struct {
 }
 
 func (s *Server) source(ctx context.Context, r *store.Record) (*source, error) {
-	if r.Job.Host != s.host {
+	if s.store.Shared() && (r.Job.Host != s.host || isEarlier(&r.Job)) {
 		return s.remote(ctx, r)
 	}
 	run, err := s.begun(ctx, r)
@@ -48,6 +49,11 @@ func (s *Server) source(ctx context.Context, r *store.Record) (*source, error) {
 		src.grew, src.over = run.Grew, run.Over
 	}
 	return src, nil
+}
+
+// isEarlier says whether this is the view of an attempt that was lost.
+func isEarlier(j *client.Job) bool {
+	return slices.ContainsFunc(j.Earlier, func(a client.Attempt) bool { return a.Attempt == j.Attempt })
 }
 
 // begun gives the run of a running job of this host's, which may just be being

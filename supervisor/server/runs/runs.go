@@ -2,7 +2,7 @@
 // each a process of its own that outlives the daemon, and finds them again.
 //
 // A run's folder, ID.ATTEMPT, has what its supervisor writes (journal, result,
-// begun, files) and two FIFOs. The supervisor holds the writing end of `alive`:
+// begun, files) and two FIFOs; ID.0 has the journals of attempts before it. The supervisor holds the writing end of `alive`:
 // when that ends, the supervisor is gone, with all of its sandbox. It reads orders
 // from `control`.
 //
@@ -38,6 +38,9 @@ type Host struct {
 	taken   chan struct{} // one was
 	closed  chan struct{}
 	fillers sync.WaitGroup
+
+	// Earlier says whether journals of attempts before a job's last are kept here.
+	Earlier bool
 
 	mu   sync.Mutex
 	runs map[string]*Run // by job
@@ -79,7 +82,11 @@ func (h *Host) Get(id string) *Run {
 
 // Journal opens what an attempt has written so far, whether it still runs or not.
 func (h *Host) Journal(id string, attempt int) (*os.File, error) {
-	return os.Open(filepath.Join(h.path(id, attempt), "journal"))
+	f, err := os.Open(filepath.Join(h.path(id, attempt), "journal"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Open(h.earlier(id, attempt))
+	}
+	return f, err
 }
 
 // Files opens the tar of what was collected.
@@ -99,7 +106,7 @@ func (h *Host) Known() (map[string]int, error) {
 			continue
 		}
 		id, attempt, _ := strings.Cut(e.Name(), ".")
-		if n, err := strconv.Atoi(attempt); err == nil {
+		if n, err := strconv.Atoi(attempt); err == nil && n > 0 {
 			known[id] = max(n, known[id])
 		}
 	}
@@ -129,25 +136,10 @@ func (h *Host) forget(id string) error {
 	return nil
 }
 
-// clear is Remove before an attempt: of those before it, and of one of its number that
-// did not begin. It looks at no other job's.
-func (h *Host) clear(id string, attempt int) error {
-	if err := h.forget(id); err != nil {
-		return err
-	}
-	defer h.unweigh(id)
-	for n := 1; n <= attempt; n++ {
-		if err := h.removeFolder(h.path(id, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
 // Start starts a run. It must not have been started before, ever: that is the
 // caller's to know, by the store.
 func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
-	if err := h.clear(spec.ID, attempt); err != nil {
+	if err := h.supersede(spec, attempt); err != nil {
 		return nil, err
 	}
 	r, err := h.start(spec, as, attempt, stdin)

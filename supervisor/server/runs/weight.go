@@ -1,19 +1,25 @@
 package runs
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
 
-// Weigh notes what an ended attempt's output and files take on the disk, until
-// Remove; an attempt before counts no more.
+// Weigh notes what an ended attempt's output and files take on the disk, with what is
+// kept of those before it, until Remove.
 func (h *Host) Weigh(id string, attempt int) error {
 	list, err := os.ReadDir(h.path(id, attempt))
 	if err != nil {
 		return err
 	}
+	earlier, err := os.ReadDir(h.path(id, 0))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	bytes := int64(0)
-	for _, e := range list {
+	for _, e := range append(list, earlier...) {
 		if st, err := e.Info(); err == nil { // else it is gone
 			bytes += st.Sys().(*syscall.Stat_t).Blocks * 512 // inode(7)
 		}
