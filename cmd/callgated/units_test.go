@@ -67,7 +67,7 @@ func TestUnitsSuit(t *testing.T) {
 	service, socket := unit(t, "callgated.service"), unit(t, "callgated.socket")
 	for key, want := range map[string]string{
 		"Type": "notify", "KillMode": "process", "OOMPolicy": "continue", "StateDirectory": "callgated", "StateDirectoryMode": "0711",
-		"TasksMax": "infinity", "Requires": "callgated.socket", "Also": "callgated.socket", "Restart": "on-failure", "NoNewPrivileges": "yes",
+		"TasksMax": "infinity", "Requires": "callgated.socket", "Also": "callgated.socket", "Restart": "on-failure", "NoNewPrivileges": "yes", "Delegate": "yes",
 	} {
 		if !slices.Equal(service[key], []string{want}) {
 			t.Errorf("callgated.service: %s=%v, not %s", key, service[key], want)
