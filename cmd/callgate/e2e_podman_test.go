@@ -29,7 +29,7 @@ files:
 func TestPodman(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		return // without root it takes subordinate user ids, which few have
+		skip(t, "without root podman takes subordinate user ids, which few have")
 	}
 	podman := newPodman(t)
 	for _, tt := range []struct {

@@ -65,11 +65,13 @@ func supervise() error {
 	if err := ordinaryLimits(); err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	s.journal = journal.NewWriter(s.grown(os.NewFile(handover.JournalFD, "journal")), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
+	written := os.NewFile(handover.JournalFD, "journal")
+	s.journal = journal.NewWriter(s.grown(written), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
 	out := os.NewFile(handover.ResultFD, "result")
 	result := s.result()
 	var err error
 	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
+	err = errors.Join(err, written.Sync()) // on the disk before the result that says so
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}

@@ -16,8 +16,7 @@ import (
 func TestImages(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("without root podman takes subordinate user ids, which few have")
-		return
+		skip(t, "without root podman takes subordinate user ids, which few have")
 	}
 	if _, err := exec.LookPath("podman"); err != nil {
 		lacking(t, "podman")

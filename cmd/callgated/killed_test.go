@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"callgate/supervisor/client"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestInputKilled kills the daemon again and again while a job takes its input slowly:
@@ -114,4 +117,26 @@ func TestEarlier(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(h.dir, "state", "jobs", id+".*")); len(left) > 0 {
 		t.Errorf("what is left of a removed job: %s", left)
 	}
+}
+
+// TestHeldABitLonger: what a process that a killed daemon was about to start still
+// holds, the socket and the folder's lock, a daemon after it waits for.
+func TestHeldABitLonger(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "")
+	if err := os.Mkdir(filepath.Join(h.dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(h.dir, "state/lock"))
+	if err == nil {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := descriptor(t, unix.AF_UNIX, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: filepath.Join(h.dir, "s")}, true)
+	for i, held := range []*os.File{socket, lock} {
+		time.AfterFunc(time.Duration(i+1)*200*time.Millisecond, func() { _ = held.Close() })
+	}
+	h.start()
 }

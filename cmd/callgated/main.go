@@ -241,6 +241,16 @@ func makeFolder(dir string) error {
 	return os.Chmod(dir, 0o755)
 }
 
+// listened says whether somebody may be listening on a socket, such as one who has
+// too many waiting to take another (unix(7), EAGAIN).
+func listened(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist)
+}
+
 // listen takes the socket that systemd passes, or makes one.
 func (d *daemon) listen() (*net.UnixListener, error) {
 	l, err := passed()
@@ -250,8 +260,7 @@ func (d *daemon) listen() (*net.UnixListener, error) {
 	if err := makeFolder(filepath.Dir(d.cfg.Socket)); err != nil {
 		return nil, err
 	}
-	if conn, err := net.Dial("unix", d.cfg.Socket); err == nil {
-		_ = conn.Close()
+	if !server.Patiently(func() bool { return !listened(d.cfg.Socket) }) {
 		return nil, fmt.Errorf("%s: another callgated listens there", d.cfg.Socket)
 	}
 	if st, err := os.Lstat(d.cfg.Socket); err == nil && st.Mode()&os.ModeSocket != 0 {

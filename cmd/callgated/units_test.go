@@ -88,8 +88,7 @@ func TestUnitsSuit(t *testing.T) {
 func TestUnitPrivileges(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("an ordinary user's daemon has no privileges to do without")
-		return
+		skip(t, "an ordinary user's daemon has no privileges to do without")
 	}
 	h := newHost(t, "root-jobs: false\n")
 	cmd := h.command()

@@ -31,8 +31,7 @@ func (h *host) as(uid, args string) string {
 func TestTwoUsers(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("two users take root to be: TestOtherUser is what an ordinary user can try")
-		return
+		skip(t, "two users take root to be: TestOtherUser is what an ordinary user can try")
 	}
 	h := running(t, "root-jobs: false\nlabels: {}\n")
 	submit := func(uid string) string {
@@ -254,8 +253,7 @@ func TestQuotas(t *testing.T) {
 func TestHomeless(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("to be a user whom the list does not have takes root")
-		return
+		skip(t, "to be a user whom the list does not have takes root")
 	}
 	h := running(t, "default: [builtin:default]\n")
 	run := func(request string) (string, *client.Job) {

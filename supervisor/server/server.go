@@ -109,6 +109,18 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	return s, nil
 }
 
+// Patiently tries something for a second. What a daemon held that was killed, a process
+// that it was about to start can hold a moment longer: until execve (fork(2), open(2)).
+func Patiently(try func() bool) bool {
+	for range 100 {
+		if try() {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return try()
+}
+
 // lockState sees to it that the folder has one daemon.
 func (s *Server) lockState() error {
 	name := filepath.Join(s.opt.Config.State, "lock")
@@ -116,7 +128,11 @@ func (s *Server) lockState() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	taken := Patiently(func() bool {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		return err == nil
+	})
+	if !taken {
 		_ = f.Close()
 		return fmt.Errorf("%s: another callgated has this folder: %w", name, err)
 	}
