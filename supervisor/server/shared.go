@@ -270,8 +270,12 @@ func (s *Server) publishAll(ctx context.Context, r *store.Record, run *runs.Run)
 	return s.store.PutFiles(ctx, r.Job.ID, r.Job.Attempt, files)
 }
 
-// collected opens the tar of a job's collected files.
-func (s *Server) collected(r *request, rec *store.Record) (io.ReadCloser, error) {
+// collected opens the tar of the collected files of the job that is asked for.
+func (s *Server) collected(r *request) (io.ReadCloser, error) {
+	rec, _, err := s.job(r)
+	if err != nil {
+		return nil, err
+	}
 	if !rec.Ended() || rec.Job.Attempt == 0 {
 		return io.NopCloser(strings.NewReader("")), nil
 	}
@@ -286,11 +290,7 @@ func (s *Server) collected(r *request, rec *store.Record) (io.ReadCloser, error)
 }
 
 func (s *Server) files(w http.ResponseWriter, r *request) error {
-	rec, _, err := s.job(r)
-	if err != nil {
-		return err
-	}
-	tarred, err := s.collected(r, rec)
+	tarred, err := s.collected(r)
 	if err != nil {
 		return err
 	}
@@ -311,11 +311,7 @@ func (s *Server) file(w http.ResponseWriter, r *request) error {
 	if name == "" {
 		return malformed("path", "which file?")
 	}
-	rec, _, err := s.job(r)
-	if err != nil {
-		return err
-	}
-	tarred, err := s.collected(r, rec)
+	tarred, err := s.collected(r)
 	if err != nil {
 		return err
 	}
