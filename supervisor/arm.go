@@ -88,6 +88,9 @@ func (s *sandbox) armBegin(t *task) error {
 	if err == nil {
 		err = s.kernel.Write(t.process.pid, a.before.IP(), gate)
 	}
+	if err = s.unlessGone(t, err); err == unix.ESRCH {
+		return err
+	}
 	if err != nil { // the program may be executed but not read
 		t.arming, s.unarmed = nil, true
 		return s.kernel.Resume(t.tid, 0)
@@ -140,7 +143,11 @@ func (s *sandbox) armEnter(t *task, call abi.Call) error {
 func (s *sandbox) armEnd(t *task, failed error) error {
 	a := t.arming
 	gate := ptrace.Gate(a.before.Code32())
-	if err := s.kernel.Write(t.process.pid, a.before.IP(), a.text[:len(gate)]); err != nil {
+	err := s.unlessGone(t, s.kernel.Write(t.process.pid, a.before.IP(), a.text[:len(gate)]))
+	switch {
+	case err == unix.ESRCH:
+		return err
+	case err != nil:
 		return fmt.Errorf("the program's text: %w", err)
 	}
 	if err := s.kernel.SetRegisters(t.tid, &a.before); err != nil {
@@ -150,6 +157,20 @@ func (s *sandbox) armEnd(t *task, failed error) error {
 	t.process.armed = failed == nil
 	s.unarmed = s.unarmed || failed != nil
 	return s.kernel.Resume(t.tid, 0)
+}
+
+// unlessGone is why t's memory could not be reached, if it could not: unix.ESRCH where t
+// was killed meanwhile, which ends its stop before its memory goes (ptrace(2), "Death
+// under ptrace").
+func (s *sandbox) unlessGone(t *task, err error) error {
+	if err == nil {
+		return nil
+	}
+	var regs ptrace.Registers
+	if gone := s.kernel.Registers(t.tid, &regs); gone != nil {
+		return gone
+	}
+	return err
 }
 
 // mapCall is mmap(PinBase, the area's size, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS|

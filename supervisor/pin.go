@@ -85,7 +85,7 @@ func (s *sandbox) room(t *task, n int) (pinned, error) {
 
 // fill puts what was judged into a piece of t's pinned area.
 func (s *sandbox) fill(t *task, piece pinned, data []byte) error {
-	err := s.kernel.Write(t.process.pid, piece.address(), data)
+	err := s.unlessGone(t, s.kernel.Write(t.process.pid, piece.address(), data))
 	if err != nil {
 		s.pins.free(piece)
 	}

@@ -88,6 +88,10 @@ func TestWorkingFolderGoes(t *testing.T) {
 	h.wait(late)
 	h.cleared(late)
 	gone(late)
+	if err := h.Kill(t.Context(), retried); err != nil { // whose second attempt runs
+		t.Fatal(err)
+	}
+	h.wait(retried)
 	if text, err := os.ReadFile(filepath.Join(outside, "keep")); string(text) != "kept" {
 		t.Errorf("%q, %v", text, err)
 	}
