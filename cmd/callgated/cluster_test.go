@@ -152,8 +152,8 @@ func TestCluster(t *testing.T) {
 	for hosts[1].output(lost, client.StdoutEvent) == "" || hosts[1].output(retried, client.StdoutEvent) == "" { // what they say is to be shared by then
 		pause()
 	}
+	hosts[2].kill() // first: a daemon that sees its supervisors die queues the jobs again itself
 	hosts[2].killRuns()
-	hosts[2].kill()
 	if j := hosts[0].wait(lost); j.Result.Cause != client.ByLoss || j.Attempt != 1 {
 		t.Errorf("a job whose host died: %+v, %+v", j, j.Result)
 	}
