@@ -160,7 +160,7 @@ func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.P
 	}
 	opts.Report = f.reports()
 	supervisor.HoldMetadata(set, &opts, command)
-	opts.Ready = readyFilters(set, opts.Holders, opts.Report)
+	opts.Ready = filters.For(set, opts.Holders, opts.Report)
 	return compile.Compile(set, opts)
 }
 
@@ -224,21 +224,6 @@ func inherited(fd int) bool {
 
 // reports says whether anyone hears of what the filter could deny by itself.
 func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
-
-// readyFilters are the programs that come with callgate, if shipped policies and
-// the guards are all that speaks of calls; nil if they must be compiled.
-func readyFilters(set policy.Set, holders compile.Holders, report bool) []compile.Program {
-	for _, p := range set[1:] {
-		if !policy.IsGuard(p.Name) || p.Name == policy.GuardRoomName {
-			return nil
-		}
-	}
-	ready, err := compile.ReadPrograms(filters.For(set[0].CallsFrom, holders, report))
-	if err != nil {
-		return nil
-	}
-	return ready
-}
 
 // ownFailure is an error that is callgate's, not the command's.
 func ownFailure(err error) error { return &failure{status: exitCallgate, err: err} }

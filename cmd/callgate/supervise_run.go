@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"callgate/configs/filters"
 	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor"
@@ -210,7 +211,7 @@ func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.P
 		return nil, err
 	}
 	opts.Report = true
-	opts.Ready = readyFilters(slices.DeleteFunc(slices.Clone(set), isDaemons), opts.Holders, opts.Report)
+	opts.Ready = filters.For(slices.DeleteFunc(slices.Clone(set), isDaemons), opts.Holders, opts.Report)
 	return compile.Compile(set, opts)
 }
 

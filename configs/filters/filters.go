@@ -2,10 +2,11 @@
 // callgate, which spare most starts the time of compiling. Nothing trusts them:
 // package compile proves them at every start as it proves what it compiles.
 //
-// ARCH/NAMES[.HOLDERS].bpf is what the filter of a policy answers whose rules on
+// ARCH/NAMES[.room][.HOLDERS].bpf is what the filter of a policy answers whose rules on
 // calls are those of NAMES (policy.Policy.CallsFrom; "none" where there are none),
-// if nobody is told of denials, ARCH/NAMES[.HOLDERS].report.bpf the same if somebody
-// is (compile.Options.Report); both with the guards that callgate adds. HOLDERS are
+// if nobody is told of denials, ARCH/NAMES[.room][.HOLDERS].report.bpf the same if somebody
+// is (compile.Options.Report); both with the guards that callgate adds, "room" with
+// that of isolated sandboxes. HOLDERS are
 // those of the policy's sections (compile.Holders.String), which the host decides.
 // Their form is that of compile.AppendPrograms. To make them anew:
 //
@@ -17,34 +18,48 @@ import (
 	"runtime"
 	"strings"
 
+	"callgate/policy"
 	"callgate/policy/compile"
 )
 
 //go:embed amd64
 var files embed.FS
 
-// For is the compiled filter for rules on calls from shipped policies alone, named
-// builtin:NAME, whose sections these hold; nil if there is none for the machine that
-// this was built for, or for these policies, or the sections are seldom held so.
-func For(callsFrom []string, holders compile.Holders, report bool) []byte {
-	for _, name := range callsFrom {
+// For is the compiled filter for one policy and its guards (policy.Loader.Guard), whose
+// rules on calls are from shipped policies alone, and whose sections these hold; nil if
+// there is none for the machine that this was built for, or for such a set, or the
+// sections are seldom held so.
+func For(set policy.Set, holders compile.Holders, report bool) []compile.Program {
+	for _, p := range set[1:] {
+		if !policy.IsGuard(p.Name) {
+			return nil
+		}
+	}
+	for _, name := range set[0].CallsFrom {
 		if !strings.HasPrefix(name, builtin) {
 			return nil
 		}
 	}
-	data, err := files.ReadFile(file(callsFrom, holders, report))
+	data, err := files.ReadFile(file(set, holders, report))
 	if err != nil {
 		return nil
 	}
-	return data
+	programs, err := compile.ReadPrograms(data)
+	if err != nil {
+		return nil
+	}
+	return programs
 }
 
 const builtin = "builtin:"
 
-func file(callsFrom []string, holders compile.Holders, report bool) string {
+func file(set policy.Set, holders compile.Holders, report bool) string {
 	name := "none"
-	if len(callsFrom) > 0 {
-		name = strings.ReplaceAll(strings.Join(callsFrom, "+"), builtin, "")
+	if from := set[0].CallsFrom; len(from) > 0 {
+		name = strings.ReplaceAll(strings.Join(from, "+"), builtin, "")
+	}
+	if set.Isolation() != 0 {
+		name += ".room"
 	}
 	if words := holders.String(); words != "" {
 		name += "." + strings.ReplaceAll(words, " ", "-")
