@@ -96,10 +96,15 @@ func (s *Server) leave(id string) {
 // attempt claims a job, runs it and settles it.
 func (s *Server) attempt(ctx context.Context, known *store.Record) {
 	r, err := s.claim(ctx, known)
-	if err != nil {
-		if !errors.Is(err, store.ErrConflict) && ctx.Err() == nil {
-			s.log.Error("claim a job", "job", known.Job.ID, "err", err)
-		}
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrConflict) || ctx.Err() != nil:
+		return
+	case errors.Is(err, store.ErrNotFound) && !s.gone(known.Job.ID): // says a replica that lags
+		time.Sleep(lag)
+		return
+	default:
+		s.log.Error("claim a job", "job", known.Job.ID, "err", err)
 		return
 	}
 	run, err := s.start(ctx, r)
@@ -115,6 +120,10 @@ func (s *Server) attempt(ctx context.Context, known *store.Record) {
 	}
 	s.follow(ctx, r, run)
 }
+
+// lag is how long a replica of the store is given to learn of a job before it is asked
+// again.
+const lag = 20 * time.Millisecond
 
 // claim makes a job this host's, or fails.
 func (s *Server) claim(ctx context.Context, known *store.Record) (*store.Record, error) {

@@ -227,7 +227,7 @@ func (s *Server) publish(ctx context.Context, r *store.Record, run *runs.Run) (w
 }
 
 func (s *Server) publishAll(ctx context.Context, r *store.Record, run *runs.Run) error {
-	at, err := s.store.Appended(ctx, r.Job.ID, r.Job.Attempt)
+	at, err := s.appended(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -269,6 +269,17 @@ func (s *Server) publishAll(ctx context.Context, r *store.Record, run *runs.Run)
 	defer files.Close()
 	return s.store.PutFiles(ctx, r.Job.ID, r.Job.Attempt, files)
 }
+
+// appended asks how much of a journal is stored. A server that has just started can
+// leave a question without an answer: whoever asks then asks again.
+func (s *Server) appended(ctx context.Context, r *store.Record) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return s.store.Appended(ctx, r.Job.ID, r.Job.Attempt)
+}
+
+// answerTime is what the store has to answer a question.
+const answerTime = 2 * time.Second
 
 // collected opens the tar of the collected files of the job that is asked for.
 func (s *Server) collected(r *request) (io.ReadCloser, error) {
