@@ -231,6 +231,50 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestInputBeforeBegin: what is written to a job whose supervisor dies before the
+// command begins, with its daemon or alone, arrives when the job is run again.
+func TestInputBeforeBegin(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "spares: 0\n")
+	slow := filepath.Join(h.dir, "slow")
+	program := must(callgate())
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 1\nexec "+program+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, alone := range []bool{false, true, false, true, false} {
+		h.configure("supervisor: " + slow + "\nspares: 0\n")
+		h.start()
+		r := shell("read a; echo one $a")
+		r.Stdin = &client.Stdin{Open: true}
+		id := h.submit(r).ID
+		h.runs(id)
+		in := h.input(id)
+		go func() {
+			io.WriteString(in, "a\n")
+			in.Close()
+		}()
+		for len(h.supervisors()) == 0 {
+			pause()
+		}
+		h.kill()
+		h.configure("supervisor: " + program + "\nspares: 0\n")
+		if !alone {
+			h.killRuns()
+			h.start()
+		} else {
+			h.start()
+			h.killRuns()
+		}
+		if j := h.wait(id); j.Result.Status != 0 || j.Attempt != 1 {
+			t.Errorf("alone %v: %+v, %+v", alone, j, j.Result)
+		}
+		if out := h.output(id, client.StdoutEvent); out != "one a\n" {
+			t.Errorf("alone %v: the output is %q", alone, out)
+		}
+		h.stop()
+	}
+}
+
 // TestIdempotent has one key make one job.
 func TestIdempotent(t *testing.T) {
 	t.Parallel()

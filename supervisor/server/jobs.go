@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -260,6 +259,34 @@ func (s *Server) runOf(ctx context.Context, id string) (*runs.Run, error) {
 	}
 }
 
+// reader waits for the run that is to get a job's input. A job that runs can be queued
+// again: where its supervisor was lost before the command began.
+func (s *Server) reader(r *request, rec *store.Record, change <-chan struct{}) (*runs.Run, error) {
+	for {
+		switch {
+		case rec.Ended():
+			return nil, client.NewProblem(client.NotOpen, 409, "it has ended")
+		case rec.Job.State == client.Queued:
+			select {
+			case <-r.Context().Done():
+				return nil, unavailable("the daemon stops")
+			case <-change:
+			}
+		case rec.Claim.Host != s.host:
+			return nil, client.NewProblem(client.NotOpen, 409, "it runs on host "+rec.Claim.Host+", whose daemon takes its input")
+		default:
+			run, err := s.runOf(r.Context(), rec.Job.ID)
+			if !errors.Is(err, client.NotRunning) {
+				return run, err
+			}
+		}
+		var err error
+		if rec, change, err = s.job(r); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 	offset, err := r.number("offset", 0, 1<<62, -1)
 	if err != nil {
@@ -276,27 +303,11 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 	if !rec.InputOpen {
 		return client.NewProblem(client.NotOpen, 409, "the job has no open input")
 	}
-	for rec.Job.State == client.Queued {
-		select {
-		case <-r.Context().Done():
-			return unavailable("the daemon stops")
-		case <-change:
-		}
-		if rec, change, err = s.job(r); err != nil {
-			return err
-		}
-	}
-	if rec.Ended() || rec.Claim.Host != s.host {
-		return client.NewProblem(client.NotOpen, 409, cmp.Or(map[bool]string{true: "it has ended"}[rec.Ended()], "it runs on host "+rec.Claim.Host+", whose daemon takes its input"))
-	}
-	run, err := s.runOf(r.Context(), rec.Job.ID)
-	if errors.Is(err, client.NotRunning) {
-		return client.NewProblem(client.NotOpen, 409, "it has ended")
-	}
+	run, err := s.reader(r, rec, change)
 	if err != nil {
 		return err
 	}
-	arrived, err := run.Write(r.Body, offset, end)
+	arrived, err := run.Write(r.Context(), r.Body, offset, end)
 	var elsewhere *runs.OffsetError
 	switch {
 	case errors.Is(err, runs.ErrNotOpen), errors.Is(err, os.ErrClosed):

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,8 @@ const maxPiece = 4096 // PIPE_BUF
 // ErrNotOpen says that nobody reads a job's input.
 var ErrNotOpen = errors.New("nobody reads the job's input")
 
-// ErrNotBegun says that a job's command has not begun, and may yet.
+// ErrNotBegun says that the command of a run that is over never began. Another run of
+// the job's may follow.
 var ErrNotBegun = errors.New("the command has not begun")
 
 // OffsetError says that input begins elsewhere than what has arrived ends.
@@ -50,12 +52,16 @@ func (e *OffsetError) Error() string {
 }
 
 // Write sends what body has to the command, as it comes: offset is where that
-// begins, -1 where it does not matter. It gives how much has arrived in all.
-func (r *Run) Write(body io.Reader, offset int64, end bool) (int64, error) {
+// begins, -1 where it does not matter. It gives how much has arrived in all. Until the
+// command begins it waits.
+func (r *Run) Write(ctx context.Context, body io.Reader, offset int64, end bool) (int64, error) {
+	if err := r.awaitBegin(ctx); err != nil {
+		return 0, err
+	}
 	in := &r.input
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if err := r.openInput(); err != nil {
+	if err := in.open(r.dir); err != nil {
 		return 0, err
 	}
 	if offset >= 0 && offset != in.offset {
@@ -71,22 +77,23 @@ func (r *Run) Write(body io.Reader, offset int64, end bool) (int64, error) {
 	return in.offset, nil
 }
 
-const (
-	beginTime = 5 * time.Second // for a command to begin, while somebody writes to it
-	beginLook = 10 * time.Millisecond
-)
-
-// openInput opens the FIFO. That nobody reads it means something only when the
-// command has begun.
-func (r *Run) openInput() error {
-	for until := time.Now().Add(beginTime); ; time.Sleep(beginLook) {
-		begun := r.Begun() || r.over()
-		err := r.input.open(r.dir)
+// awaitBegin waits until the command begins. What were put into the FIFO before that
+// would be lost with a supervisor that dies early: the run that follows has a FIFO of its
+// own.
+func (r *Run) awaitBegin(ctx context.Context) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		grew, over := r.Grew(), r.over()
 		switch {
-		case !errors.Is(err, ErrNotOpen) || begun:
-			return err
-		case time.Now().After(until):
+		case r.Begun():
+			return nil
+		case over:
 			return ErrNotBegun
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grew:
+		case <-time.After(pause):
 		}
 	}
 }
