@@ -30,7 +30,7 @@ demo: build ## build, then show the main job on real programs
 
 # The last lines of test are go test's own.
 test: setup-build setup-test fuzz test-user ## every test, as this user and, for root, as an ordinary one too
-	$(GO) test -parallel 8 ./...
+	$(GO) test -parallel 8 -timeout 20m ./...
 
 test-user: setup-build setup-test ## for root: the tests that start sandboxes, as an ordinary user
 	.ci/test-user
