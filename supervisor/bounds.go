@@ -46,6 +46,7 @@ type bounds struct {
 	began   time.Time
 	timers  [alarms]*time.Timer
 	group   *cgroup.Group
+	given   bool // the group is the caller's
 	usage   usage
 	folders folders
 }
@@ -131,6 +132,9 @@ func (b *bounds) end() error {
 		return nil
 	}
 	b.usage.memory = b.group.Peak()
+	if b.given {
+		return nil
+	}
 	return b.group.Remove()
 }
 

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"callgate/policy"
@@ -31,7 +32,9 @@ func (s *sandbox) prepareLimits(cmd *Command) ([]launch.Limit, error) {
 		s.population = population{most: b.limits[policy.Processes].Most, zombies: map[int]struct{}{}}
 	}
 	if most := b.limits[policy.Memory].Most; most > 0 {
-		b.group, _ = cgroup.New(most) // where there is none, memory is sampled
+		if err := s.enclosure(most); err != nil {
+			return nil, err
+		}
 	}
 	if b.limits.Has(policy.Disk) || b.limits.Has(policy.Inodes) {
 		if err := b.folders.open(cmd.Own); err != nil {
@@ -42,6 +45,21 @@ func (s *sandbox) prepareLimits(cmd *Command) ([]launch.Limit, error) {
 		b.usage.live = map[int]struct{}{}
 	}
 	return b.rlimits(), nil
+}
+
+// enclosure finds the cgroup for the limit on memory. Where there is none, memory is
+// sampled.
+func (s *sandbox) enclosure(most int64) error {
+	b := &s.bounds
+	if s.opt.Memory == nil {
+		b.group, _ = cgroup.New(most)
+		return nil
+	}
+	b.group, b.given = s.opt.Memory, true
+	if err := b.group.Bound(most); err != nil {
+		return fmt.Errorf("the cgroup of the limit on memory: %w", err)
+	}
+	return nil
 }
 
 // rlimits are the limits of each process. The one on data only bounds what can be

@@ -19,6 +19,7 @@ import (
 
 	"callgate/policy/compile"
 	"callgate/supervisor/audit"
+	"callgate/supervisor/cgroup"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,6 +64,9 @@ type Options struct {
 	// returns when the last process is gone. When Run's context ends, all get SIGTERM,
 	// and SIGKILL after Grace; the result is the command's even so.
 	Linger bool
+	// Memory is a cgroup for a limit on memory, which the caller made while it had
+	// more privileges than now, and gives up itself; nil: Run makes one where it can.
+	Memory *cgroup.Group
 
 	// Started is called once, with the command's process, when that is about
 	// to run its first instruction. Stopped is called when a signal has stopped

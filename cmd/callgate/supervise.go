@@ -16,6 +16,7 @@ import (
 	"callgate/policy"
 	"callgate/supervisor"
 	"callgate/supervisor/audit"
+	"callgate/supervisor/cgroup"
 	"callgate/supervisor/client"
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
@@ -29,6 +30,8 @@ import (
 // daemon starts, with the descriptors of package handover. It outlives the daemon.
 type supervised struct {
 	spec    handover.Spec
+	set     policy.Set
+	memory  *cgroup.Group // made as root, for a user who could make none; or nil
 	journal *journal.Writer
 	alive   int
 
@@ -56,6 +59,7 @@ func supervise() error {
 		}
 		return fmt.Errorf("supervise is for callgated to start: %w", err)
 	}
+	unloadable := s.load()
 	if err := become(s.spec.As); err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
@@ -68,7 +72,7 @@ func supervise() error {
 	written := os.NewFile(handover.JournalFD, "journal")
 	s.journal = journal.NewWriter(s.grown(written), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
 	out := os.NewFile(handover.ResultFD, "result")
-	result := s.result()
+	result := s.result(unloadable)
 	var err error
 	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
 	err = errors.Join(err, written.Sync()) // on the disk before the result that says so
@@ -80,6 +84,21 @@ func supervise() error {
 		err = errors.Join(err, scratch.Empty(s.spec.Work)) // the daemon tries again, and tells of it
 	}
 	return err
+}
+
+// load loads the job's policies, which are texts, and makes the cgroup for their limit on
+// memory as long as this process may.
+func (s *supervised) load() (err error) {
+	if len(s.spec.Policies) == 0 {
+		return nil
+	}
+	if s.set, err = s.policies(); err != nil {
+		return err
+	}
+	if most := s.set.Limits()[policy.Memory].Most; most > 0 && s.spec.As != nil && s.spec.As.UID != 0 {
+		s.memory, _ = cgroup.New(most) // where there is none, memory is sampled
+	}
+	return nil
 }
 
 // tidy removes what runs have left, for the daemon.
@@ -132,12 +151,17 @@ func (s *supervised) room() bool {
 	return unix.Fstatfs(handover.JournalFD, &st) != nil || int64(st.Bavail)*st.Bsize > s.spec.Reserve
 }
 
-// result runs the job and says how it ended.
-func (s *supervised) result() *handover.Result {
+// result runs the job and says how it ended. unloadable is what is wrong with its
+// policies.
+func (s *supervised) result(unloadable error) *handover.Result {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go s.obey(cancel)
-	if err := s.fillInTime(ctx); err != nil {
+	err := unloadable
+	if err == nil {
+		err = s.fillInTime(ctx)
+	}
+	if err != nil {
 		return s.verdict(ctx, nil, err)
 	}
 	result, err := s.run(ctx)

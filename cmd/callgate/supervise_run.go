@@ -165,16 +165,12 @@ func inYAML(path string) string {
 
 // run runs the command under the job's policies.
 func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
-	set, err := s.policies()
-	if err != nil {
-		return nil, err
-	}
-	env := set.Environ(s.spec.Env)
+	env := s.set.Environ(s.spec.Env)
 	var own []string
 	if s.spec.Own {
 		own = append(own, s.spec.Work)
 	}
-	if set.PrivateTmp() {
+	if s.set.PrivateTmp() {
 		tmp, err := scratch.New(handover.TempDir)
 		if err != nil {
 			return nil, err
@@ -186,7 +182,7 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.plan(set, env, path)
+	plan, err := s.plan(s.set, env, path)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +232,7 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 		return nil, ctx.Err()
 	}
 	spread()
-	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace})
+	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace, Memory: s.memory})
 	err = errors.Join(err, stdout.Close(), stderr.Close())
 	copies.Wait()
 	_, _ = sink.Close() // what is lost stands in the journal, and counts as missing there

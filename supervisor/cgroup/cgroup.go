@@ -3,7 +3,12 @@
 //
 // A group's folder is locked (flock(2)) while its sandbox lasts. A callgate that
 // died left its group behind unlocked and, since nothing of a sandbox outlives its
-// tracer, empty; the next one that makes a group there removes it.
+// tracer, empty; the next one that makes a group there removes it, or Sweep.
+//
+// Who makes a group can go on to use it as a user who could not: its files are open
+// by then, and the kernel asks who opened them (cgroup_procs_write_permission in
+// kernel/cgroup/cgroup.c, cgroup1_procs_write in cgroup-v1.c; Linux 5.16 and its
+// stable predecessors, commit 1756d7994ad8). Only the removing is then for others.
 //
 // # Limits
 //
@@ -33,6 +38,10 @@ type Group struct {
 	kind kind
 	path string
 	fd   int // the folder, locked
+
+	procs         *os.File   // cgroup.procs
+	most          []*os.File // what Bound writes to
+	events, peaks *os.File   // nil: the kernel has no such file
 }
 
 // kind is a version's files.
@@ -64,7 +73,10 @@ func New(memory int64) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.bound(memory); err != nil {
+	if err = g.open(); err == nil {
+		err = g.Bound(memory)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.Remove())
 	}
 	return g, nil
@@ -91,7 +103,7 @@ func claimNew(parent string, k kind) (*Group, error) {
 		// Until it is locked, another callgate may take it for a dead run's.
 		fd, err := claim(path)
 		if err == nil {
-			return &Group{k, path, fd}, nil
+			return &Group{kind: k, path: path, fd: fd}, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
 			return nil, errors.Join(err, os.Remove(path))
@@ -123,36 +135,69 @@ func claim(path string) (fd int, err error) {
 	return fd, nil
 }
 
-// bound limits memory, and swap on top of it to nothing where swap is accounted.
-// An out-of-memory kill of version 2 takes all of the group.
-func (g *Group) bound(memory int64) error {
-	text := strconv.FormatInt(memory, 10)
-	if err := g.write(g.kind.limit, text); err != nil {
+// open opens the group's files. An out-of-memory kill of version 2 is to take all of the
+// group, and nothing of it may be swapped out.
+func (g *Group) open() (err error) {
+	if g.procs, err = g.file("cgroup.procs"); err != nil {
 		return err
 	}
-	swap := text
-	if g.kind == version2 {
-		swap = "0"
-	}
-	for file, text := range map[string]string{g.kind.swap: swap, "memory.oom.group": "1"} {
-		if err := g.write(file, text); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
-			return err // it is there, and does not take it
-		}
-	}
-	return nil
-}
-
-func (g *Group) write(file, text string) error {
-	f, err := os.OpenFile(filepath.Join(g.path, file), os.O_WRONLY, 0)
+	limit, err := g.file(g.kind.limit)
 	if err != nil {
 		return err
+	}
+	g.most = append(g.most, limit)
+	for file, name := range map[**os.File]string{&g.events: g.kind.events, &g.peaks: g.kind.peaks} {
+		if *file, err = os.Open(filepath.Join(g.path, name)); whereThere(err) != nil {
+			return err
+		}
+	}
+	if g.kind == version1 {
+		swap, err := g.file(g.kind.swap)
+		if err == nil {
+			g.most = append(g.most, swap)
+		}
+		return whereThere(err)
+	}
+	return errors.Join(g.set(g.kind.swap, "0"), g.set("memory.oom.group", "1"))
+}
+
+func (g *Group) file(name string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(g.path, name), os.O_WRONLY, 0)
+}
+
+// set writes to a file that not every kernel has.
+func (g *Group) set(name, text string) error {
+	f, err := g.file(name)
+	if err != nil {
+		return whereThere(err)
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
 }
 
+func whereThere(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// Bound has the group hold so many bytes of memory at most, in version 1 with what is
+// swapped out: as few as before, or fewer.
+func (g *Group) Bound(memory int64) error {
+	for _, f := range g.most {
+		if _, err := f.WriteString(strconv.FormatInt(memory, 10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Add moves a process into the group; what it starts is born there.
-func (g *Group) Add(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
+func (g *Group) Add(pid int) error {
+	_, err := g.procs.WriteString(strconv.Itoa(pid))
+	return err
+}
 
 // Holds says whether a process is in the group, or in one that was made in it; so is one
 // that is gone. Where its first thread ends before the others, those are looked at.
@@ -204,11 +249,7 @@ func exiting(folder string) bool {
 
 // Kills is how many processes were killed for want of memory in the group.
 func (g *Group) Kills() int64 {
-	text, err := os.ReadFile(filepath.Join(g.path, g.kind.events))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(read(g.events))) {
 		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
 			return number([]byte(n))
 		}
@@ -218,12 +259,13 @@ func (g *Group) Kills() int64 {
 
 // Peak is the most bytes that the group held at one time; 0 where the kernel does
 // not say (memory.peak comes with Linux 5.19).
-func (g *Group) Peak() int64 {
-	text, err := os.ReadFile(filepath.Join(g.path, g.kind.peaks))
-	if err != nil {
-		return 0
-	}
-	return number(text)
+func (g *Group) Peak() int64 { return number(read(g.peaks)) }
+
+// read is what one of the group's files says now; nothing where there is none.
+func read(f *os.File) []byte {
+	text := make([]byte, 4096)
+	n, _ := f.ReadAt(text, 0) // io.EOF
+	return text[:n]
 }
 
 func number(text []byte) int64 {
@@ -234,10 +276,18 @@ func number(text []byte) int64 {
 	return n
 }
 
+// Close gives the group up for others to remove. Precondition: all in it are dead.
+func (g *Group) Close() {
+	for _, f := range append(g.most, g.procs, g.events, g.peaks) {
+		_ = f.Close() // nil: it was never opened
+	}
+	unix.Close(g.fd)
+}
+
 // Remove removes the group. Precondition: all in it are dead.
 func (g *Group) Remove() error {
 	err := remove(g.path)
-	unix.Close(g.fd)
+	g.Close()
 	if err != nil {
 		return fmt.Errorf("remove the cgroup: %w", err)
 	}
@@ -270,6 +320,13 @@ func remove(path string) error {
 		return nil
 	}
 	return &os.PathError{Op: "rmdir", Path: path, Err: err}
+}
+
+// Sweep removes the groups that dead runs have left where this process can make one.
+func Sweep() {
+	if parent, _, err := place(); err == nil {
+		sweep(parent)
+	}
 }
 
 // sweep removes what dead runs have left. What it cannot remove stays.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"callgate/supervisor/cgroup"
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/store"
@@ -159,7 +160,8 @@ func (s *Server) tidy(ctx context.Context) {
 			continue
 		case <-tick.C:
 		}
-		s.trim(ctx) // the config may be another
+		cgroup.Sweep() // supervisors that became users could not remove theirs
+		s.trim(ctx)    // the config may be another
 		cfg, _ := s.settings()
 		old := s.index.all(func(r *store.Record) bool {
 			return r.Ended() && time.Since(r.Job.Ended) > time.Duration(cfg.Keep) && (r.Job.Host == s.host || r.Job.Host == "")
