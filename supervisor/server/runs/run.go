@@ -167,12 +167,14 @@ func (r *Run) written() (*handover.Result, error) {
 	return handover.ReadResult(f)
 }
 
+// tell tells of more in the journal, or of the supervisor's end. What was heard before
+// that may be told after it.
 func (r *Run) tell(gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.grew)
 	r.grew = make(chan struct{})
-	r.gone = gone
+	r.gone = r.gone || gone
 }
 
 func (r *Run) close() {
