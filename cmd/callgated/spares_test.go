@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"callgate/supervisor/client"
@@ -70,6 +72,10 @@ func TestSpares(t *testing.T) {
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+		h.until("it is dead", func() bool {
+			text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+			return err != nil || strings.Contains(string(text), ") Z ") // the daemon has yet to wait for it
+		})
 	}
 	h.runTrue()
 	before := h.spares(2)
