@@ -18,24 +18,32 @@ type Ruling struct {
 }
 
 // On is the set on one number, without the policies behind one that kills for it
-// whatever the arguments: nothing outdoes that. It uses room, if that is large
-// enough.
+// whatever the arguments: nothing outdoes that. Those behind the first that allow it
+// whatever the arguments are left out too: they outdo nothing. It uses room, if that is
+// large enough.
 func (s Set) On(a abi.Arch, nr uint32, room Number) Number {
 	n := slices.Grow(room[:0], len(s))[:len(s)]
-	for i, p := range s {
-		n[i].take(p, a, nr)
-		if len(n[i].Clauses) == 0 && n[i].rest.Action == Kill {
-			return n[:i+1]
+	used := 0
+	for _, p := range s {
+		r := &n[used]
+		r.take(p, a, nr)
+		switch {
+		case len(r.Clauses) > 0:
+		case r.rest.Action == Kill:
+			return n[:used+1]
+		case r.rest.Action == Allow && used > 0:
+			continue
 		}
+		used++
 	}
-	return n
+	return n[:used]
 }
 
 // Decide is Set.Decide for a call with the number and these argument registers.
 func (n Number) Decide(args *[6]uint64) Verdict { return n.Verdict(n.Find(args)) }
 
 // Find is what decides a call with these argument registers: the policy, by its
-// index in the set, and its rule, nil where none holds. The index is -1 in a set
+// ruling's index, and its rule, nil where none holds. The index is -1 in a set
 // of no policies.
 func (n Number) Find(args *[6]uint64) (by int, rule *Rule) {
 	by = -1

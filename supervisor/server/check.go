@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strings"
 
@@ -177,7 +178,8 @@ func (s *Server) named(req *client.Request) []client.Policy {
 	return names
 }
 
-// checkPolicies finds the mistakes of a request's policies.
+// checkPolicies finds the mistakes of a request's policies. Those of the config have been
+// loaded with it, and those that come with callgate have none.
 func (s *Server) checkPolicies(req *client.Request) error {
 	_, texts := s.settings()
 	set, err := bring(texts, s.named(req))
@@ -185,8 +187,16 @@ func (s *Server) checkPolicies(req *client.Request) error {
 		return err
 	}
 	loader := s.opt.Loader
+	shipped := loader.Builtins()
+	names := slices.DeleteFunc(set.names, func(name string) bool {
+		_, configured := texts.ByFile[name]
+		return configured || slices.Contains(shipped, name)
+	})
+	if len(names) == 0 {
+		return nil
+	}
 	loader.ReadFile = set.read
-	_, err = loader.LoadAll(set.names...)
+	_, err = loader.LoadAll(names...)
 	return err
 }
 
