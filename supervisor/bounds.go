@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -87,12 +89,18 @@ func (b *bounds) begin(pid int, watched bool) error {
 }
 
 // enclose puts the first stage where its memory, and that of all that comes of it, is
-// limited.
+// limited. A kernel that asks who adds it, and not who opened the group (see package
+// cgroup), leaves the memory of a given one to be sampled.
 func (b *bounds) enclose(pid int) error {
 	if b.group == nil {
 		return nil
 	}
-	if err := b.group.Add(pid); err != nil {
+	err := b.group.Add(pid)
+	if b.given && errors.Is(err, os.ErrPermission) {
+		b.group = nil
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("the cgroup of the limit on memory: %w", err)
 	}
 	return nil

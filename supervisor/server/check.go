@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"regexp"
+	"slices"
 	"strings"
 
 	"callgate/supervisor/client"
