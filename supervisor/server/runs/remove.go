@@ -21,6 +21,7 @@ const emptyTime = 20 * time.Second
 
 // removeFolder removes a run's folder. What is in its working folder the job's
 // user removes: it may have put there what is another's, which root could remove.
+// Clear may be removing some of it meanwhile.
 func (h *Host) removeFolder(folder string) error {
 	if err := h.removeWork(folder); err != nil {
 		return err
@@ -30,7 +31,7 @@ func (h *Host) removeFolder(folder string) error {
 		return err
 	}
 	for _, e := range list {
-		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil {
+		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
