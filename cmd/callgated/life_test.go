@@ -241,7 +241,12 @@ func TestInputBeforeBegin(t *testing.T) {
 	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 1\nexec "+program+" \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, alone := range []bool{false, true, false, true, false} {
+	const (
+		both = iota
+		supervisorLater
+		supervisorAlone
+	)
+	for _, dies := range []int{both, supervisorLater, both, supervisorAlone, supervisorLater, both} {
 		h.configure("supervisor: " + slow + "\nspares: 0\n")
 		h.start()
 		r := shell("read a; echo one $a")
@@ -256,22 +261,45 @@ func TestInputBeforeBegin(t *testing.T) {
 		for len(h.supervisors()) == 0 {
 			pause()
 		}
-		h.kill()
-		h.configure("supervisor: " + program + "\nspares: 0\n")
-		if !alone {
-			h.killRuns()
+		if dies != supervisorAlone {
+			h.kill()
+			h.configure("supervisor: " + program + "\nspares: 0\n")
+		}
+		if dies == supervisorLater {
 			h.start()
-		} else {
+		}
+		h.killRuns()
+		if dies == both {
 			h.start()
-			h.killRuns()
 		}
 		if j := h.wait(id); j.Result.Status != 0 || j.Attempt != 1 {
-			t.Errorf("alone %v: %+v, %+v", alone, j, j.Result)
+			t.Errorf("%d: %+v, %+v", dies, j, j.Result)
 		}
 		if out := h.output(id, client.StdoutEvent); out != "one a\n" {
-			t.Errorf("alone %v: the output is %q", alone, out)
+			t.Errorf("%d: the output is %q", dies, out)
 		}
 		h.stop()
+	}
+}
+
+// TestSupervisorThatDies: a job whose supervisor always dies before the command begins
+// fails, and says why.
+func TestSupervisorThatDies(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "")
+	broken := filepath.Join(h.dir, "broken")
+	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho started >>"+h.dir+"/count\necho no luck >&2\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.configure("supervisor: " + broken + "\nspares: 0\n")
+	h.start()
+	j := h.wait(h.submit(shell("true")).ID)
+	if j.Result.Cause != client.ByFailure || !strings.Contains(j.Result.Message, "no luck") || j.Attempt != 1 {
+		t.Errorf("%+v, %+v", j, j.Result)
+	}
+	count, err := os.ReadFile(filepath.Join(h.dir, "count"))
+	if n := strings.Count(string(count), "started"); err != nil || n != 3 {
+		t.Errorf("it was started %d times, %v", n, err)
 	}
 }
 

@@ -108,6 +108,11 @@ func (s *Server) attempt(ctx context.Context, known *store.Record) {
 		return
 	}
 	run, err := s.start(ctx, r)
+	if errors.Is(err, runs.ErrGone) {
+		s.early(ctx, r, err)
+		s.clear(r)
+		return
+	}
 	if err != nil {
 		s.log.Error("start a job", "job", r.Job.ID, "err", err)
 		s.settle(ctx, r, failed(err.Error()))
@@ -226,23 +231,45 @@ func (s *Server) await(ctx context.Context, r *store.Record, done <-chan struct{
 	}
 }
 
+// earlyMost is how often a job is tried again whose supervisor ends before the command
+// begins, while its daemon is there: a third time will not be chance.
+const earlyMost = 2
+
 // ended settles a job whose supervisor is gone without a result. A command that
 // has not begun is run again, and is none the wiser.
 func (s *Server) ended(ctx context.Context, r *store.Record, begun bool, why error) {
+	run := s.runs.Get(r.Job.ID)
 	switch {
 	case r.Kill || s.killed(r.Job.ID):
 		s.settle(ctx, r, &handover.Result{Ran: begun, Result: client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}})
 	case begun:
 		s.log.Warn("job lost", "job", r.Job.ID, "err", why)
 		s.lose(ctx, r, why.Error())
-	case why != nil && s.runs.Get(r.Job.ID) != nil && s.runs.Get(r.Job.ID).Ours():
-		s.settle(ctx, r, failed(why.Error()))
+	case why != nil && run != nil && run.Ours():
+		s.early(ctx, r, why)
 	default:
-		s.change(ctx, r, func(r *store.Record) {
-			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
-			r.Job.Attempt--
-		})
+		s.requeue(ctx, r, r.Early)
 	}
+}
+
+// early is for a job whose supervisor ended before the command began, and this daemon had
+// started it.
+func (s *Server) early(ctx context.Context, r *store.Record, why error) {
+	if r.Early >= earlyMost {
+		s.settle(ctx, r, failed(why.Error()))
+		return
+	}
+	s.log.Warn("a job's supervisor ended before the command began", "job", r.Job.ID, "err", why)
+	s.requeue(ctx, r, r.Early+1)
+}
+
+// requeue has a job run again whose command has not begun.
+func (s *Server) requeue(ctx context.Context, r *store.Record, early int) {
+	s.change(ctx, r, func(r *store.Record) {
+		r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
+		r.Job.Attempt--
+		r.Early = early
+	})
 }
 
 func (s *Server) killed(id string) bool {

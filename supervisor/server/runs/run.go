@@ -147,14 +147,22 @@ func (r *Run) read() {
 			Message: "the limit on wall-time was reached, and the job's supervisor did not end it"}}
 	}
 	if err == nil && result == nil {
-		err = errors.New("the job's supervisor ended without a word")
-		if text := tail(filepath.Join(r.dir, "log")); text != "" {
-			err = fmt.Errorf("the job's supervisor ended: %s", text)
-		}
+		err = r.lastWords()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result, r.err = result, err
+}
+
+// ErrGone says that a run's supervisor ended by itself, without a result.
+var ErrGone = errors.New("the job's supervisor ended")
+
+// lastWords are what it complained of.
+func (r *Run) lastWords() error {
+	if text := tail(filepath.Join(r.dir, "log")); text != "" {
+		return fmt.Errorf("%w: %s", ErrGone, text)
+	}
+	return fmt.Errorf("%w without a word", ErrGone)
 }
 
 // written is what there is of the result.

@@ -144,7 +144,10 @@ func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, st
 	}
 	r, err := h.start(spec, as, attempt, stdin)
 	if err != nil {
-		return nil, fmt.Errorf("start the job's supervisor: %w", err)
+		if !errors.Is(err, ErrGone) {
+			err = fmt.Errorf("start the job's supervisor: %w", err)
+		}
+		return nil, err
 	}
 	h.mu.Lock()
 	h.runs[spec.ID] = r
@@ -166,6 +169,9 @@ func (h *Host) start(spec *handover.Spec, as *handover.Identity, attempt int, st
 	}
 	if err = s.settle(h.path(spec.ID, attempt), spec, as); err == nil {
 		err = s.give(spec, stdin)
+	}
+	if errors.Is(err, unix.EPIPE) {
+		err = s.lastWords()
 	}
 	if err != nil {
 		h.discard(s, s.dir)

@@ -28,6 +28,7 @@ type Record struct {
 	Digest    string // of the request, as it came
 	Pinned    string `json:",omitempty"` // the only host that may run it
 	Kill      bool   `json:",omitempty"` // it was asked to end
+	Early     int    `json:",omitempty"` // how often its supervisor ended before the command began
 	Claim     Claim
 
 	Revision uint64 `json:"-"` // of the record, as Get and Watch gave it
