@@ -236,9 +236,9 @@ func TestRestart(t *testing.T) {
 func TestInputBeforeBegin(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "spares: 0\n")
-	slow := filepath.Join(h.dir, "slow")
+	slow, gate := filepath.Join(h.dir, "slow"), filepath.Join(h.dir, "gate")
 	program := must(callgate())
-	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 1\nexec "+program+" \"$@\"\n"), 0o755); err != nil {
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\nuntil [ -e "+gate+" ]; do sleep 0.05; done\nexec "+program+" \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	const (
@@ -269,6 +269,9 @@ func TestInputBeforeBegin(t *testing.T) {
 			h.start()
 		}
 		h.killRuns()
+		if err := os.WriteFile(gate, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
 		if dies == both {
 			h.start()
 		}
@@ -279,6 +282,9 @@ func TestInputBeforeBegin(t *testing.T) {
 			t.Errorf("%d: the output is %q", dies, out)
 		}
 		h.stop()
+		if err := os.Remove(gate); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
