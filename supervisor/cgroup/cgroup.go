@@ -172,7 +172,7 @@ func (g *Group) set(name, text string) error {
 		return whereThere(err)
 	}
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
+	return whereThere(errors.Join(err, f.Close()))
 }
 
 func whereThere(err error) error {
