@@ -65,7 +65,7 @@ type Options struct {
 	// and SIGKILL after Grace; the result is the command's even so.
 	Linger bool
 	// Memory is a cgroup for a limit on memory, which the caller made while it had
-	// more privileges than now, and gives up itself; nil: Run makes one where it can.
+	// more privileges than now. Run does not remove it. nil: Run makes one where it can.
 	Memory *cgroup.Group
 
 	// Started is called once, with the command's process, when that is about

@@ -59,11 +59,15 @@ func supervise() error {
 		}
 		return fmt.Errorf("supervise is for callgated to start: %w", err)
 	}
-	unloadable := s.load()
+	tidies := s.spec.Empty != "" || s.spec.Sweep
+	var unloadable error
+	if !tidies {
+		unloadable = s.load()
+	}
 	if err := become(s.spec.As); err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	if s.spec.Empty != "" || s.spec.Sweep {
+	if tidies {
 		return s.tidy()
 	}
 	if err := ordinaryLimits(); err != nil {
@@ -89,9 +93,6 @@ func supervise() error {
 // load loads the job's policies, which are texts, and makes the cgroup for their limit on
 // memory as long as this process may.
 func (s *supervised) load() (err error) {
-	if len(s.spec.Policies) == 0 {
-		return nil
-	}
 	if s.set, err = s.policies(); err != nil {
 		return err
 	}

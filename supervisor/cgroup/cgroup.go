@@ -146,10 +146,11 @@ func (g *Group) open() (err error) {
 		return err
 	}
 	g.most = append(g.most, limit)
-	for file, name := range map[**os.File]string{&g.events: g.kind.events, &g.peaks: g.kind.peaks} {
-		if *file, err = os.Open(filepath.Join(g.path, name)); whereThere(err) != nil {
-			return err
-		}
+	if g.events, err = os.Open(filepath.Join(g.path, g.kind.events)); whereThere(err) != nil {
+		return err
+	}
+	if g.peaks, err = os.Open(filepath.Join(g.path, g.kind.peaks)); whereThere(err) != nil {
+		return err
 	}
 	if g.kind == version1 {
 		swap, err := g.file(g.kind.swap)
@@ -276,8 +277,8 @@ func number(text []byte) int64 {
 	return n
 }
 
-// Close gives the group up for others to remove. Precondition: all in it are dead.
-func (g *Group) Close() {
+// close gives the group up, as the end of the process does.
+func (g *Group) close() {
 	for _, f := range append(g.most, g.procs, g.events, g.peaks) {
 		_ = f.Close() // nil: it was never opened
 	}
@@ -287,7 +288,7 @@ func (g *Group) Close() {
 // Remove removes the group. Precondition: all in it are dead.
 func (g *Group) Remove() error {
 	err := remove(g.path)
-	g.Close()
+	g.close()
 	if err != nil {
 		return fmt.Errorf("remove the cgroup: %w", err)
 	}

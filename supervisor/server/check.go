@@ -188,11 +188,11 @@ func (s *Server) checkPolicies(req *client.Request) error {
 	}
 	loader := s.opt.Loader
 	shipped := loader.Builtins()
-	names := slices.DeleteFunc(set.names, func(name string) bool {
+	names := slices.DeleteFunc(slices.Clone(set.names), func(name string) bool {
 		_, configured := texts.ByFile[name]
 		return configured || slices.Contains(shipped, name)
 	})
-	if len(names) == 0 {
+	if len(set.names) > 0 && len(names) == 0 {
 		return nil
 	}
 	loader.ReadFile = set.read

@@ -109,7 +109,7 @@ func (s *Server) attempt(ctx context.Context, known *store.Record) {
 	}
 	run, err := s.start(ctx, r)
 	if errors.Is(err, runs.ErrGone) {
-		s.early(ctx, r, err)
+		s.ended(ctx, r, false, true, err)
 		s.clear(r)
 		return
 	}
@@ -207,7 +207,7 @@ func (s *Server) follow(ctx context.Context, r *store.Record, run *runs.Run) {
 	defer s.clear(r)
 	result, err := run.Result()
 	if result == nil {
-		s.ended(ctx, r, run.Begun(), err)
+		s.ended(ctx, r, run.Begun(), run.Ours(), err)
 		return
 	}
 	s.settle(ctx, r, result)
@@ -235,41 +235,29 @@ func (s *Server) await(ctx context.Context, r *store.Record, done <-chan struct{
 // begins, while its daemon is there: a third time will not be chance.
 const earlyMost = 2
 
-// ended settles a job whose supervisor is gone without a result. A command that
-// has not begun is run again, and is none the wiser.
-func (s *Server) ended(ctx context.Context, r *store.Record, begun bool, why error) {
-	run := s.runs.Get(r.Job.ID)
+// ended settles a job whose supervisor is gone without a result; ours says that this
+// daemon had started it. A command that has not begun is run again, and is none the wiser.
+func (s *Server) ended(ctx context.Context, r *store.Record, begun, ours bool, why error) {
 	switch {
 	case r.Kill || s.killed(r.Job.ID):
 		s.settle(ctx, r, &handover.Result{Ran: begun, Result: client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}})
 	case begun:
 		s.log.Warn("job lost", "job", r.Job.ID, "err", why)
 		s.lose(ctx, r, why.Error())
-	case why != nil && run != nil && run.Ours():
-		s.early(ctx, r, why)
-	default:
-		s.requeue(ctx, r, r.Early)
-	}
-}
-
-// early is for a job whose supervisor ended before the command began, and this daemon had
-// started it.
-func (s *Server) early(ctx context.Context, r *store.Record, why error) {
-	if r.Early >= earlyMost {
+	case ours && r.Early >= earlyMost:
 		s.settle(ctx, r, failed(why.Error()))
-		return
+	default:
+		if ours {
+			s.log.Warn("a job's supervisor ended before the command began", "job", r.Job.ID, "err", why)
+		}
+		s.change(ctx, r, func(r *store.Record) {
+			r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
+			r.Job.Attempt--
+			if ours {
+				r.Early++
+			}
+		})
 	}
-	s.log.Warn("a job's supervisor ended before the command began", "job", r.Job.ID, "err", why)
-	s.requeue(ctx, r, r.Early+1)
-}
-
-// requeue has a job run again whose command has not begun.
-func (s *Server) requeue(ctx context.Context, r *store.Record, early int) {
-	s.change(ctx, r, func(r *store.Record) {
-		r.Job.State, r.Job.Host, r.Job.Started, r.Claim = client.Queued, "", time.Time{}, store.Claim{}
-		r.Job.Attempt--
-		r.Early = early
-	})
 }
 
 func (s *Server) killed(id string) bool {

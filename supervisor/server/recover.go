@@ -79,7 +79,7 @@ func (s *Server) readopt(r *store.Record) {
 			}
 			s.lose(ctx, r, "the host crashed")
 		case errors.Is(err, fs.ErrNotExist) && r.Claim.Boot == s.boot:
-			s.ended(ctx, r, false, nil)
+			s.ended(ctx, r, false, false, nil)
 		default:
 			s.lose(ctx, r, "the host crashed")
 		}
