@@ -33,3 +33,31 @@ syscalls: [{log: write}, {allow: read}, {deny: mount}]`)
 		}
 	}
 }
+
+// TestSameCalls: no two sets are taken for alike that decide some call differently.
+func TestSameCalls(t *testing.T) {
+	rules := parse(t, "default: deny\nsyscalls: [{allow: read}]")
+	texts := []string{
+		"default: allow\nfiles: [{read: /usr}]", "default: deny\nfiles: [{read: /usr}]", "default: log\nfiles: [{read: /usr}]",
+		"default: allow\nsyscalls: []", "default: deny\nsyscalls: []", "default: deny\nsyscalls: []\nerrno: ENOSYS", "default: deny\nsyscalls: []\nkernel: 5.4",
+		"default: allow\nsyscalls: []\ncompat: {i386: same}", "default: allow\nsyscalls: []\ncompat: {x32: deny}",
+		"default: deny\nsyscalls: [{allow: read}]",
+	}
+	for i, one := range texts {
+		for j, other := range texts {
+			p, q := parse(t, one), parse(t, other)
+			want := i == j && len(p.Rules) == 0
+			if got := (Set{rules, p}).SameCalls(Set{rules, q}); got != want {
+				t.Errorf("%q and %q: %t", one, other, got)
+			}
+		}
+	}
+	p := parse(t, texts[0])
+	q := parse(t, "default: allow\nfiles: [{deny: /etc}, {write: /tmp}]\nlimits: {memory: 1GiB}")
+	if !(Set{rules, p}).SameCalls(Set{rules, q}) {
+		t.Error("what is said of files and limits makes a difference")
+	}
+	if (Set{rules, p}).SameCalls(Set{rules}) || (Set{rules, p}).SameCalls(Set{p, rules}) {
+		t.Error("another order, or one policy less, makes no difference")
+	}
+}

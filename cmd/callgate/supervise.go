@@ -26,63 +26,84 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervised is one job of callgated's: `callgate supervise`, which only the
-// daemon starts, with the descriptors of package handover. It outlives the daemon.
+// supervise has the jobs of one user's that callgated gives it, one after the other: it is
+// `callgate supervise`, which only the daemon starts, and outlives that while it has a
+// job. What it returns is for a person who called it by hand, or for the daemon's log.
+func supervise() error {
+	unix.CloseOnExec(handover.HandFD)
+	signal.Ignore(unix.SIGPIPE)
+	var known known
+	var as *handover.Identity
+	for fresh := true; ; fresh = false {
+		spec, files, err := handover.Await()
+		if fresh && err == nil {
+			as = spec.As
+		}
+		switch {
+		case errors.Is(err, handover.ErrNone):
+			return nil
+		case err != nil:
+			return fmt.Errorf("supervise is for callgated to start: %w", err)
+		case spec.Tidies():
+			return tidy(spec)
+		case !fresh && !spec.As.Is(as):
+			return errors.New("supervise: the job is of another user's than the last")
+		}
+		s := &supervised{spec: *spec, files: files, known: &known, pidfd: -1}
+		err = s.do(fresh)
+		s.leave()
+		if err != nil || s.unsound {
+			return err
+		}
+	}
+}
+
+// supervised is one job of callgated's.
 type supervised struct {
 	spec    handover.Spec
+	files   []int // package handover's, -1 where one is closed
+	known   *known
 	set     policy.Set
 	memory  *cgroup.Group // made as root, for a user who could make none; or nil
 	journal *journal.Writer
-	alive   int
+	disk    int // the journal's, while that is open
+	control *os.File
+	unsound bool // something of the sandbox may be left: this process is to have no other
 
 	mu      sync.Mutex
 	pid     int   // of the command, 0 before it started
-	pidfd   int   // likewise: its number may be another's by and by
+	pidfd   int   // likewise, -1: its number may be another's by and by
 	waiting []int // signals for it, as OrderSignal has them; negative ones for the group
-	input   *os.File
 }
 
 // errKilled is why a job's sandbox was ended from outside.
 var errKilled = errors.New("killed")
 
-// supervise does the whole job. What it returns is for a person who called it by
-// hand, or for the daemon's log: it wrote no result then.
-func supervise() error {
-	for fd := handover.HandFD; fd <= handover.FilesFD; fd++ {
-		unix.CloseOnExec(fd)
+// do does the whole job; fresh says that this process has had none, and is root if the
+// daemon is. With an error no result was written.
+func (s *supervised) do(fresh bool) error {
+	if err := unix.Dup3(s.files[handover.LogFile], 2, 0); err != nil {
+		return fmt.Errorf("supervise: %w", os.NewSyscallError("dup3", err))
 	}
-	signal.Ignore(unix.SIGPIPE)
-	s := &supervised{alive: handover.AliveFD}
-	if err := s.await(); err != nil {
-		if errors.Is(err, handover.ErrNone) {
-			return nil
+	unloadable := s.load()
+	if fresh {
+		if err := errors.Join(become(s.spec.As), ordinaryLimits()); err != nil {
+			return fmt.Errorf("supervise: %w", err)
 		}
-		return fmt.Errorf("supervise is for callgated to start: %w", err)
 	}
-	tidies := s.spec.Empty != "" || s.spec.Sweep
-	var unloadable error
-	if !tidies {
-		unloadable = s.load()
-	}
-	if err := become(s.spec.As); err != nil {
-		return fmt.Errorf("supervise: %w", err)
-	}
-	if tidies {
-		return s.tidy()
-	}
-	if err := ordinaryLimits(); err != nil {
-		return fmt.Errorf("supervise: %w", err)
-	}
-	written := os.NewFile(handover.JournalFD, "journal")
-	s.journal = journal.NewWriter(s.grown(written), journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
-	out := os.NewFile(handover.ResultFD, "result")
+	s.control = s.file(handover.ControlFile)
+	s.disk = s.files[handover.JournalFile]
+	written := s.file(handover.JournalFile)
+	s.journal = journal.NewWriter(&grower{written, s.files[handover.AliveFile]}, journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
+	out := s.file(handover.ResultFile)
 	result := s.result(unloadable)
 	var err error
 	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
-	err = errors.Join(err, written.Sync()) // on the disk before the result that says so
+	err = errors.Join(err, written.Sync(), written.Close()) // on the disk before the result that says so
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}
+	result.Last = s.unsound
 	err = errors.Join(handover.WriteResult(out, result), out.Sync(), out.Close())
 	if s.spec.Own {
 		err = errors.Join(err, scratch.Empty(s.spec.Work)) // the daemon tries again, and tells of it
@@ -90,51 +111,69 @@ func supervise() error {
 	return err
 }
 
+// file is one of the job's files; whoever asks closes it.
+func (s *supervised) file(which int) *os.File {
+	f := os.NewFile(uintptr(s.files[which]), "handed")
+	s.files[which] = -1
+	return f
+}
+
+// shut closes one, if it is there still.
+func (s *supervised) shut(which int) {
+	if which < len(s.files) && s.files[which] >= 0 {
+		unix.Close(s.files[which])
+		s.files[which] = -1
+	}
+}
+
+// leave gives up all that is the job's. With AliveFile the daemon takes the job for over.
+func (s *supervised) leave() {
+	_ = unix.Chdir("/")
+	if s.control != nil {
+		_ = s.control.Close() // obey ends
+	}
+	s.mu.Lock() // of whom obey still heard
+	defer s.mu.Unlock()
+	if s.pidfd >= 0 {
+		unix.Close(s.pidfd)
+		s.pidfd = -1
+	}
+	for which := range s.files {
+		if which != handover.AliveFile {
+			s.shut(which)
+		}
+	}
+	s.shut(handover.AliveFile)
+}
+
 // load loads the job's policies, which are texts, and makes the cgroup for their limit on
-// memory as long as this process may.
+// memory while this process may.
 func (s *supervised) load() (err error) {
 	if s.set, err = s.policies(); err != nil {
 		return err
 	}
-	if most := s.set.Limits()[policy.Memory].Most; most > 0 && s.spec.As != nil && s.spec.As.UID != 0 {
+	if most := s.set.Limits()[policy.Memory].Most; most > 0 && s.spec.As != nil && s.spec.As.UID != 0 && unix.Geteuid() == 0 {
 		s.memory, _ = cgroup.New(most) // where there is none, memory is sampled
 	}
 	return nil
 }
 
 // tidy removes what runs have left, for the daemon.
-func (s *supervised) tidy() error {
-	var err error
-	if s.spec.Empty != "" {
-		err = scratch.Empty(s.spec.Empty)
+func tidy(spec *handover.Spec) error {
+	err := become(spec.As)
+	if err != nil {
+		return fmt.Errorf("supervise: %w", err)
 	}
-	if s.spec.Sweep {
+	if spec.Empty != "" {
+		err = scratch.Empty(spec.Empty)
+	}
+	if spec.Sweep {
 		err = errors.Join(err, scratch.Sweep(handover.TempDir))
 	}
 	return err
 }
 
-// await waits for the job, and for what the command is to read.
-func (s *supervised) await() error {
-	spec, with, err := handover.Await()
-	if err != nil {
-		return err
-	}
-	s.spec = *spec
-	if len(with) == 0 { // nothing is to be run
-		return nil
-	}
-	err = unix.Dup3(int(with[0].Fd()), 0, 0)
-	_ = with[0].Close()
-	if len(with) > 1 {
-		s.input = with[1] // its end can be told before the command begins
-	}
-	return os.NewSyscallError("dup3", err)
-}
-
-// grown tells the daemon, if it is there, of what is written to the journal.
-func (s *supervised) grown(f *os.File) *grower { return &grower{f, s.alive} }
-
+// grower tells the daemon, if it is there, of what is written to the journal.
 type grower struct {
 	f     *os.File
 	alive int
@@ -149,7 +188,7 @@ func (g *grower) Write(p []byte) (int, error) {
 // room says whether the daemon's disk has more than its reserve.
 func (s *supervised) room() bool {
 	var st unix.Statfs_t
-	return unix.Fstatfs(handover.JournalFD, &st) != nil || int64(st.Bavail)*st.Bsize > s.spec.Reserve
+	return unix.Fstatfs(s.disk, &st) != nil || int64(st.Bavail)*st.Bsize > s.spec.Reserve
 }
 
 // result runs the job and says how it ended. unloadable is what is wrong with its
@@ -238,7 +277,7 @@ func usage(t *audit.Totals) client.Usage {
 
 // obey takes the daemon's orders.
 func (s *supervised) obey(cancel context.CancelCauseFunc) {
-	orders := bufio.NewScanner(os.NewFile(handover.ControlFD, "control"))
+	orders := bufio.NewScanner(s.control)
 	for orders.Scan() {
 		verb, rest, _ := strings.Cut(orders.Text(), " ")
 		number, _ := strconv.Atoi(rest)
@@ -258,10 +297,7 @@ func (s *supervised) obey(cancel context.CancelCauseFunc) {
 func (s *supervised) endInput() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.input != nil {
-		_ = s.input.Close() // a FIFO, to which nothing was written through this
-		s.input = nil
-	}
+	s.shut(handover.InputFile) // a FIFO, to which nothing was written through this
 }
 
 // signal sends a signal, a negative one to the group. Before the command has

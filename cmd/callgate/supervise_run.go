@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -84,15 +85,15 @@ func (s *supervised) collect() error {
 		return err
 	}
 	defer folder.Close()
-	kept := os.NewFile(handover.FilesFD, "files")
-	return errors.Join(folder.Collect(kept, s.spec.Collect, s.spec.FilesBytes), kept.Sync())
+	kept := s.file(handover.CollectedFile)
+	return errors.Join(folder.Collect(kept, s.spec.Collect, s.spec.FilesBytes), kept.Sync(), kept.Close())
 }
 
 // policies loads those of the job and the host's, and the one that keeps the
 // command out of the daemon's folder.
 func (s *supervised) policies() (policy.Set, error) {
 	l := s.texts()
-	set, err := l.LoadAll(s.spec.Policies...)
+	set, err := s.known.load(l, s.spec.Policies, s.spec.Texts)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,41 @@ func (s *supervised) policies() (policy.Set, error) {
 		}
 		set = append(set, limits)
 	}
-	return l.Guard(set)
+	return s.known.guard(l, set)
+}
+
+// known is what a supervisor keeps of a job for the next one's: what comes of policies
+// is the same while they are.
+type known struct {
+	names  []string
+	texts  map[string]string
+	set    policy.Set // of these
+	guards policy.Set // that such a set needs with the daemon's own policies; nil: not known
+	plan   *compile.Plan
+}
+
+func (k *known) load(l *policy.Loader, names []string, texts map[string]string) (policy.Set, error) {
+	if !slices.Equal(k.names, names) || !maps.Equal(k.texts, texts) {
+		set, err := l.LoadAll(names...)
+		if err != nil {
+			return nil, err
+		}
+		*k = known{names: names, texts: texts, set: set}
+	}
+	return slices.Clip(k.set), nil
+}
+
+// guard is policy.Loader.Guard. Which guards that adds the job's policies determine: the
+// daemon's have sections, and isolate nothing.
+func (k *known) guard(l *policy.Loader, set policy.Set) (policy.Set, error) {
+	if k.guards == nil {
+		guarded, err := l.Guard(set)
+		if err != nil {
+			return nil, err
+		}
+		k.guards = guarded[len(set):]
+	}
+	return append(set, k.guards...), nil
 }
 
 // The daemon's own policies, which speak of files and limits only.
@@ -121,12 +156,15 @@ const (
 	limitsName = "callgated:limits"
 )
 
+// silent begins a policy that says nothing of calls.
+const silent = "callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\n"
+
 func isDaemons(p *policy.Policy) bool { return p.Name == stateName || p.Name == limitsName }
 
 // statePolicy denies the daemon's folder, where other jobs' files are too, but
 // for what is the job's own.
 func (s *supervised) statePolicy() string {
-	text := "callgate: 1\ndefault: allow\nfiles:\n"
+	text := silent + "files:\n"
 	if s.spec.Own {
 		text += "  - write: " + inYAML(s.spec.Work) + "\n"
 	}
@@ -154,7 +192,7 @@ func limitsPolicy(l *client.Limits) string {
 	if text == "" {
 		return ""
 	}
-	return "callgate: 1\ndefault: allow\nlimits:\n" + text
+	return silent + "limits:\n" + text
 }
 
 // inYAML is a path as a policy has it, in which nothing is a glob.
@@ -198,8 +236,7 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// plan compiles the policies. None of what another supervisor made is used: that was
-// another user's process. The daemon's own policies have no say in whether filters that
+// plan compiles the policies, but for what is proven since this process's last job. The daemon's own policies have no say in whether filters that
 // come with callgate serve: they are proven for all of the set.
 func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
 	opts, err := host.Bind(set, "", env, path)
@@ -208,12 +245,18 @@ func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.P
 	}
 	opts.Report = true
 	opts.Ready = filters.For(slices.DeleteFunc(slices.Clone(set), isDaemons), opts.Holders, opts.Report)
-	return compile.Compile(set, opts)
+	opts.Before = s.known.plan
+	plan, err := compile.Compile(set, opts)
+	if err == nil {
+		s.known.plan = plan
+	}
+	return plan, err
 }
 
 // command runs the command with its output copied into the journal. All of it
 // is there when this returns: nobody of the sandbox is left who could write.
 func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd supervisor.Command) (*supervisor.Result, error) {
+	s.unsound = true // until it is known that nothing is left
 	var copies sync.WaitGroup
 	stdout, err := s.pipe(&copies, journal.Stdout)
 	if err != nil {
@@ -223,9 +266,10 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 	if err != nil {
 		return nil, errors.Join(err, stdout.Close())
 	}
-	cmd.Files = []*os.File{os.Stdin, stdout, stderr}
+	stdin := s.file(handover.StdinFile)
+	cmd.Files = []*os.File{stdin, stdout, stderr}
 	sink := audit.NewJSON(s.journal.Audit(), audit.JSONOptions{})
-	if _, err := unix.Write(handover.BegunFD, []byte{1}); err != nil {
+	if _, err := unix.Write(s.files[handover.BegunFile], []byte{1}); err != nil {
 		return nil, fmt.Errorf("note the start: %w", err)
 	}
 	if ctx.Err() != nil {
@@ -233,7 +277,8 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 	}
 	spread()
 	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace, Memory: s.memory})
-	err = errors.Join(err, stdout.Close(), stderr.Close())
+	s.unsound = err != nil
+	err = errors.Join(err, stdin.Close(), stdout.Close(), stderr.Close())
 	copies.Wait()
 	_, _ = sink.Close() // what is lost stands in the journal, and counts as missing there
 	return result, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -134,18 +135,31 @@ func (h *host) killRuns() {
 	}
 }
 
-// supervisors are the processes that supervise jobs: those that hold the reading
-// end of their orders.
+// supervisors are the processes that have a job.
 func (h *host) supervisors() (pids []int) {
-	names, _ := filepath.Glob("/proc/[0-9]*/fd/6")
-	for _, fd := range names {
-		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, h.dir+"/") && strings.HasSuffix(target, "/control") && !strings.Contains(target, "/spare-") {
-			var pid int
-			fmt.Sscanf(fd, "/proc/%d/", &pid)
+	names, _ := filepath.Glob(h.dir + "/state/jobs/*/pid")
+	for _, name := range names {
+		st, err := os.Stat(filepath.Join(filepath.Dir(name), "result"))
+		if pid := supervisorIn(name); err == nil && st.Size() == 0 && pid != 0 && !dead(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// supervisorIn is whom the note of a run names.
+func supervisorIn(file string) (pid int) {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &pid)
+	}
+	return pid
+}
+
+// dead says whether a process is gone, or will not do anything any more.
+func dead(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	return err != nil || strings.Contains(string(text), ") Z ")
 }
 
 // command is the daemon's.

@@ -115,3 +115,52 @@ func TestReadPrograms(t *testing.T) {
 		t.Errorf("got %v, error %v", got, err)
 	}
 }
+
+// TestProvenPrograms: the programs of a plan before are used for what they were proven for,
+// and for nothing else.
+func TestProvenPrograms(t *testing.T) {
+	rules := builtin(t, "default")
+	files := func(text string) policy.Set {
+		var l policy.Loader
+		p, err := l.Parse("files", []byte("callgate: 1\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(slices.Clip(rules), p)
+	}
+	set := files("default: allow\nfiles: [{read: /usr}]")
+	before, err := Compile(set, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		set  policy.Set
+		opts Options
+		used bool
+	}{
+		"the same":      {set, Options{}, true},
+		"other files":   {files("default: allow\nfiles: [{deny: /etc}]"), Options{}, true},
+		"other ABIs":    {files("default: allow\ncompat: {i386: same}\nfiles: [{read: /usr}]"), Options{}, false},
+		"other rules":   {files("default: deny\nsyscalls: [{allow: read}]"), Options{}, false},
+		"loaded anew":   {append(builtin(t, "default"), set[len(set)-1]), Options{}, false},
+		"told":          {set, Options{Report: true}, false},
+		"tasks counted": {set, Options{Births: true}, false},
+		"other holders": {set, Options{Holders: Holders{Files: Supervisor}}, false},
+	} {
+		want, err := Compile(c.set, c.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.opts.Before = before
+		plan, err := Compile(c.set, c.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used(plan, before.Filters) != c.used {
+			t.Errorf("%s: the programs before are used: %t", name, !c.used)
+		}
+		if !slices.EqualFunc(plan.Filters, want.Filters, slices.Equal[Program]) || !slices.Equal(plan.inexact, want.inexact) {
+			t.Errorf("%s: the plan is another than without the one before", name)
+		}
+	}
+}

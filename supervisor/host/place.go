@@ -61,6 +61,13 @@ func newLinker() *linker {
 	return &linker{known: map[string]string{}, found: map[string]compile.Found{}}
 }
 
+// close gives up what it took to follow links. It is not to be used again.
+func (l *linker) close() {
+	if l.resolver != nil {
+		l.resolver.Close()
+	}
+}
+
 // follow follows the symbolic links in a path as far as it exists.
 func (l *linker) follow(name string) string {
 	l.once.Do(func() {
@@ -157,6 +164,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 		return opts, nil
 	}
 	l := newLinker()
+	defer l.close()
 	at, err := place(dir, env, l)
 	if err != nil {
 		return compile.Options{}, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"callgate/policy"
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/work"
@@ -178,26 +179,35 @@ func (s *Server) named(req *client.Request) []client.Policy {
 	return names
 }
 
-// checkPolicies finds the mistakes of a request's policies. Those of the config have been
-// loaded with it, and those that come with callgate have none.
+// checkPolicies finds the mistakes of a request's policies.
 func (s *Server) checkPolicies(req *client.Request) error {
 	_, texts := s.settings()
 	set, err := bring(texts, s.named(req))
 	if err != nil {
 		return err
 	}
+	if len(set.names) == 0 {
+		_, err = s.opt.Loader.LoadAll()
+		return err
+	}
+	_, err = s.own(texts, set)
+	return err
+}
+
+// own loads those of a job's policies that neither the config nor callgate has brought:
+// these are known, and have no mistakes.
+func (s *Server) own(texts *config.Texts, set *brought) (policy.Set, error) {
 	loader := s.opt.Loader
 	shipped := loader.Builtins()
 	names := slices.DeleteFunc(slices.Clone(set.names), func(name string) bool {
 		_, configured := texts.ByFile[name]
 		return configured || slices.Contains(shipped, name)
 	})
-	if len(set.names) > 0 && len(names) == 0 {
-		return nil
+	if len(names) == 0 {
+		return nil, nil
 	}
 	loader.ReadFile = set.read
-	_, err = loader.LoadAll(names...)
-	return err
+	return loader.LoadAll(names...)
 }
 
 // brought are the policies of a job: the config's and its own.

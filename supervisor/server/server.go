@@ -159,9 +159,7 @@ func (s *Server) begin() error {
 	case <-time.After(time.Minute):
 		return errors.New("the store does not tell its jobs")
 	}
-	if err := s.runs.Spares(s.opt.Config.Spares); err != nil {
-		s.log.Warn("remove what a daemon before has left", "err", err)
-	}
+	s.runs.Spares(s.opt.Config.Spares)
 	s.recover()
 	s.all.Go(func() { s.beat(ctx) })
 	s.all.Go(func() { s.schedule(ctx) })

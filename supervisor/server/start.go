@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"callgate/policy"
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/handover"
@@ -21,15 +23,11 @@ func (s *Server) start(ctx context.Context, r *store.Record) (*runs.Run, error) 
 	if err != nil {
 		return nil, err
 	}
-	spec, err := s.spec(r, req)
+	j, err := s.toRun(r, req)
 	if err != nil {
 		return nil, err
 	}
-	var stdin []byte
-	if req.Stdin != nil {
-		stdin = req.Stdin.Bytes()
-	}
-	return s.runs.Start(spec, &handover.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, r.Job.Attempt, stdin)
+	return s.runs.Start(j, r.Job.Attempt)
 }
 
 // request is what was asked for, whole.
@@ -50,9 +48,8 @@ func (s *Server) request(ctx context.Context, r *store.Record) (*client.Request,
 	return &req, nil
 }
 
-// spec is what the supervisor is told, with this host's policies and limits as
-// they are now.
-func (s *Server) spec(r *store.Record, req *client.Request) (*handover.Spec, error) {
+// toRun is what is to be run, with this host's policies and limits as they are now.
+func (s *Server) toRun(r *store.Record, req *client.Request) (*runs.Job, error) {
 	cfg, texts := s.settings()
 	set, err := bring(texts, s.named(req))
 	if err != nil {
@@ -72,7 +69,26 @@ func (s *Server) spec(r *store.Record, req *client.Request) (*handover.Spec, err
 		spec.Own, spec.Work, spec.CopyOf = true, s.runs.Work(r.Job.ID, r.Job.Attempt), req.Folder
 	}
 	spec.OutputBytes = spec.Limits.OutputBytes
-	return spec, nil
+	j := &runs.Job{Spec: spec, As: handover.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}}
+	if req.Stdin != nil {
+		j.Stdin = req.Stdin.Bytes()
+	}
+	if r.UID != 0 && os.Geteuid() == 0 { // the cgroup is made as root
+		j.Fresh = spec.Limits.MemoryBytes > 0 || s.boundsMemory(texts, set)
+	}
+	return j, nil
+}
+
+// boundsMemory says whether some policy has a limit on memory.
+func (s *Server) boundsMemory(texts *config.Texts, set *brought) bool {
+	for _, name := range set.names {
+		if texts.Bounded[name] {
+			return true
+		}
+	}
+	own, err := s.own(texts, set)
+	limits := own.Limits()
+	return err != nil || limits.Has(policy.Memory)
 }
 
 // limits are the tightest of the host's and a job's.

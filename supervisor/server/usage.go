@@ -23,10 +23,12 @@ type usages struct {
 	seen map[int]client.Usage // by supervisor, who traces all of a job's tasks
 }
 
-func (u *usages) of(supervisor int) client.Usage {
+// of gives what the job of a supervisor's uses that has begun at a time: what was seen before
+// is of another job.
+func (u *usages) of(supervisor int, begun time.Time) client.Usage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if time.Since(u.at) > lookEvery {
+	if time.Since(u.at) > lookEvery || u.at.Before(begun) {
 		u.look()
 		u.at = time.Now()
 	}
@@ -73,7 +75,7 @@ func (s *Server) live(r *store.Record) client.Job {
 		return j
 	}
 	if run := s.runs.Get(j.ID); run != nil && run.Attempt == j.Attempt && !run.Over() {
-		j.Usage = s.usages.of(run.Supervisor())
+		j.Usage = s.usages.of(run.Supervisor(), j.Started)
 	}
 	j.Usage.WallSeconds = time.Since(j.Started).Seconds()
 	return j

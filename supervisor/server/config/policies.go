@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"callgate/policy"
@@ -18,6 +19,9 @@ type Texts struct {
 	ByFile map[string]string
 	// Files are the names of the config's policies, and their files.
 	Files map[string]string
+	// Bounded are the policies that have a limit on memory, of the config's and the
+	// built-in ones, as Source has them.
+	Bounded map[string]bool
 }
 
 const maxPolicy = 1 << 20 // bytes, as package policy has it
@@ -25,17 +29,23 @@ const maxPolicy = 1 << 20 // bytes, as package policy has it
 // LoadPolicies reads all policies of the config, and reports the mistakes of all
 // of them. base has the built-in ones.
 func (c *Config) LoadPolicies(base policy.Loader) (*Texts, error) {
-	t := &Texts{ByFile: map[string]string{}, Files: c.Policies}
+	t := &Texts{ByFile: map[string]string{}, Files: c.Policies, Bounded: map[string]bool{}}
 	base.ReadFile = t.read
-	names := append(append([]string{}, c.Default...), c.Ceiling...)
+	names := slices.Concat(c.Default, c.Ceiling, base.Builtins())
 	for name := range c.Policies {
 		names = append(names, name)
 	}
 	for i, name := range names {
 		names[i] = t.Source(name)
 	}
-	if _, err := base.LoadAll(names...); err != nil {
+	set, err := base.LoadAll(names...)
+	if err != nil {
 		return nil, err
+	}
+	for i, p := range set {
+		if p.Limits.Has(policy.Memory) {
+			t.Bounded[names[i]] = true
+		}
 	}
 	return t, nil
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hand is the daemon's end of the socket by which a supervisor gets its job.
+// Hand is the daemon's end of the socket by which a supervisor gets its jobs.
 type Hand struct{ fd int }
 
 // NewHand makes the socket. The supervisor's end is its HandFD; the caller closes
@@ -23,10 +23,10 @@ func NewHand() (ours *Hand, theirs int, err error) {
 	return &Hand{ends[0]}, ends[1], nil
 }
 
-// Give gives the supervisor its job and the descriptors that come with it: the
-// command's standard input, and what keeps that open with Spec.InputOpen. The error is
-// EPIPE in unix(7) where the supervisor is gone; one that is stopped is not waited for.
-func (h *Hand) Give(spec *Spec, with ...int) error {
+// Give gives the supervisor a job, and the descriptors that one has which is to be run. The
+// error is EPIPE in unix(7) where the supervisor is gone; one that is stopped is not waited
+// for.
+func (h *Hand) Give(spec *Spec, files ...int) error {
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return err
@@ -43,25 +43,23 @@ func (h *Hand) Give(spec *Spec, with ...int) error {
 	if _, err := job.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	rights := unix.UnixRights(append([]int{fd}, with...)...)
+	rights := unix.UnixRights(append([]int{fd}, files...)...)
 	err = unix.Sendmsg(h.fd, []byte{Version}, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	return os.NewSyscallError("sendmsg", err)
 }
 
-// Close closes the daemon's end. A supervisor that has got no job ends.
+// Close closes the daemon's end. The supervisor ends, once its job is over if it has one.
 func (h *Hand) Close() { _ = unix.Close(h.fd) }
 
 // ErrNone says that no job comes any more.
 var ErrNone = errors.New("no job comes")
 
-const mostRights = 3
-
-// Await has a supervisor wait for its job, with what came with it. It closes HandFD.
-func Await() (*Spec, []*os.File, error) {
-	defer unix.Close(HandFD)
-	version, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(mostRights*4))
+// Await has a supervisor wait for a job, and gives what came with it. One that is to be run
+// comes with all of its descriptors.
+func Await() (spec *Spec, files []int, err error) {
+	version, oob := make([]byte, 1), make([]byte, unix.CmsgSpace((1+mostFiles)*4))
 	var n, rights int
-	err := error(unix.EINTR)
+	err = unix.EINTR
 	for err == unix.EINTR {
 		n, rights, _, _, err = unix.Recvmsg(HandFD, version, oob, unix.MSG_CMSG_CLOEXEC)
 	}
@@ -71,21 +69,26 @@ func Await() (*Spec, []*os.File, error) {
 	case n == 0:
 		return nil, nil, ErrNone
 	}
-	files, err := received(oob[:rights])
+	files, err = received(oob[:rights])
 	if err != nil {
 		return nil, nil, err
 	}
 	if version[0] != Version {
 		return nil, nil, fmt.Errorf("callgated is of another version: its job has form %d, not %d", version[0], Version)
 	}
-	spec := new(Spec)
-	err = json.NewDecoder(files[0]).Decode(spec)
-	_ = files[0].Close() // it was only read
-	return spec, files[1:], err
+	text := os.NewFile(uintptr(files[0]), "job")
+	spec = new(Spec)
+	err = json.NewDecoder(text).Decode(spec)
+	_ = text.Close() // it was only read
+	files = files[1:]
+	if err == nil && !spec.Tidies() && len(files) <= StdinFile {
+		err = fmt.Errorf("the job came with %d descriptors", len(files))
+	}
+	return spec, files, err
 }
 
-// received are the descriptors of a message, the job's description first.
-func received(oob []byte) (files []*os.File, err error) {
+// received are the descriptors of a message, that of the job's description first.
+func received(oob []byte) (files []int, err error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return nil, err
@@ -95,9 +98,7 @@ func received(oob []byte) (files []*os.File, err error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "handed"))
-		}
+		files = append(files, fds...)
 	}
 	if len(files) == 0 {
 		return nil, errors.New("the job came without its description")

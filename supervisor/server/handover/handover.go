@@ -9,34 +9,45 @@
 // may not change what is there.
 //
 // A supervisor can be started before there is a job for it: it waits for one, and ends
-// where none comes. It takes one, and no other after it.
+// where none comes. It has one job at a time: when one is over it closes what came with
+// that, AliveFile last, and waits for the next, unless something went wrong. The next is of
+// the same user.
 package handover
 
 import (
+	"slices"
+
 	"callgate/supervisor/client"
 )
 
 // Version is that of this package's forms. A supervisor that is of another
 // version than its daemon refuses the job.
-const Version = 3
+const Version = 4
 
 // NoHome is the home folder of a user whom the host's list of users does not have: one
 // that is not there. `/` would have a policy's read: ~ open the whole file system.
 const NoHome = "/nonexistent"
 
-// Descriptors of a supervisor beside 0, the command's standard input, and 2, its
-// own complaints.
+// HandFD is the descriptor of a supervisor by which its jobs come, a socket: see Give.
+// Beside it there are 0 and 1, which are /dev/null, and 2, for its complaints before its first
+// job.
+const HandFD = 3
+
+// Descriptors that come with a job that is to be run, in this order.
 const (
-	HandFD    = 3 + iota // a socket, by which its job comes: see Give
-	JournalFD            // package journal, at its end
-	ResultFD             // Result as JSON and a newline, once
-	ControlFD            // a FIFO: the daemon's orders, one a line
-	AliveFD              // a FIFO, to write: a byte whenever the journal has grown, its end when this process is gone
-	BegunFD              // gets a byte before the command's first instruction
-	FilesFD              // a tar of the files that were collected
+	LogFile       = iota // the supervisor's complaints
+	JournalFile          // package journal, at its end
+	ResultFile           // Result as JSON and a newline, once
+	ControlFile          // a FIFO: the daemon's orders, one a line
+	AliveFile            // a FIFO, to write: a byte whenever the journal has grown, its end when the job is over
+	BegunFile            // gets a byte before the command's first instruction
+	CollectedFile        // a tar of the files that were collected
+	StdinFile            // the command's standard input
+	InputFile            // what keeps that open, with Spec.InputOpen
+	mostFiles
 )
 
-// Orders on ControlFD. OrderSignal and OrderGroup take a signal's number after a space.
+// Orders on ControlFile. OrderSignal and OrderGroup take a signal's number after a space.
 const (
 	OrderKill   = "kill"
 	OrderEnd    = "end" // of the command's open input
@@ -71,6 +82,9 @@ type Spec struct {
 	Reserve     int64 // bytes to leave free on the daemon's disk
 }
 
+// Tidies says that there is no command, only something to be removed.
+func (s *Spec) Tidies() bool { return s.Empty != "" || s.Sweep }
+
 // TempDir is where private temporary folders of jobs are made.
 const TempDir = "/tmp"
 
@@ -78,4 +92,12 @@ const TempDir = "/tmp"
 type Identity struct {
 	UID, GID uint32
 	Groups   []uint32
+}
+
+// Is says whether both are the same user, in the same groups, or nil.
+func (i *Identity) Is(other *Identity) bool {
+	if i == nil || other == nil {
+		return i == other
+	}
+	return i.UID == other.UID && i.GID == other.GID && slices.Equal(i.Groups, other.Groups)
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Result is a supervisor's last word.
+// Result is a supervisor's word on a job that is over.
 type Result struct {
 	client.Result
 	Usage        client.Usage
@@ -20,6 +20,7 @@ type Result struct {
 	StderrBytes  int64
 	DroppedBytes int64
 	Ran          bool // the command was started
+	Last         bool // the supervisor takes no other job, and the run is over when it is gone
 }
 
 // Bounds of a result, in bytes.

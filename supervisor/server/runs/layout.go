@@ -2,17 +2,20 @@ package runs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
 )
 
-// layout is a run's folder as it is made, and the descriptors of its supervisor.
+// layout is a run's folder as it is made, and the descriptors that its supervisor gets
+// with the job.
 type layout struct {
-	dir string
-	fds []int // the supervisor's 0, 1, 2 and so on
+	dir   string
+	files []int // in handover's order
 }
 
 const writing = unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND
@@ -25,37 +28,44 @@ func folderMode() os.FileMode {
 	return 0o700
 }
 
-// make makes the folder, and opens what does not need the daemon to have opened
-// the FIFOs. All of it is the daemon's.
-func (l *layout) make(hand int) error {
+// make makes the folder, all of it the daemon's but for the working folder, and opens
+// both ends of what is between them.
+func (l *layout) make(j *Job) (*Run, error) {
+	if err := l.folders(j); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"alive", "control"} {
+		if err := fifo(l.dir, name); err != nil {
+			return nil, err
+		}
+	}
+	r, err := open(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.open(j); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (l *layout) folders(j *Job) error {
 	if err := os.Mkdir(l.dir, folderMode()); err != nil {
 		return err
 	}
 	if err := os.Chmod(l.dir, folderMode()); err != nil { // whatever the umask
 		return err
 	}
-	if err := os.Mkdir(filepath.Join(l.dir, "work"), 0o700); err != nil {
+	if !j.Spec.Own {
+		return nil
+	}
+	work := filepath.Join(l.dir, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
 		return err
 	}
-	for _, name := range []string{"alive", "control"} {
-		if err := fifo(l.dir, name); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"/dev/null", "/dev/null", "log"} {
-		if err := l.add(name, writing); err != nil {
-			return err
-		}
-	}
-	hand, err := unix.FcntlInt(uintptr(hand), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	l.fds = append(l.fds, hand)
-	for _, name := range []string{"journal", "result"} {
-		if err := l.add(name, writing); err != nil {
-			return err
-		}
+	if os.Geteuid() == 0 {
+		return os.Lchown(work, int(j.As.UID), int(j.As.GID))
 	}
 	return nil
 }
@@ -67,13 +77,59 @@ func fifo(dir, name string) error {
 	return nil
 }
 
-func (l *layout) add(name string, flags int) error {
-	fd, err := openIn(l.dir, name, flags)
-	if err != nil {
+// open opens what the supervisor gets, now that the daemon has its ends of the FIFOs.
+func (l *layout) open(j *Job) error {
+	for _, end := range [...]struct {
+		name  string
+		flags int
+	}{
+		handover.LogFile:       {"log", writing},
+		handover.JournalFile:   {"journal", writing},
+		handover.ResultFile:    {"result", writing},
+		handover.ControlFile:   {"control", unix.O_RDWR | unix.O_NONBLOCK},
+		handover.AliveFile:     {"alive", unix.O_WRONLY | unix.O_NONBLOCK},
+		handover.BegunFile:     {"begun", writing},
+		handover.CollectedFile: {"files", writing},
+	} {
+		if err := l.add(end.name, end.flags); err != nil {
+			return err
+		}
+	}
+	if err := l.input(j); err != nil {
+		return fmt.Errorf("the command's input: %w", err)
+	}
+	return nil
+}
+
+// input opens what the command is to read, and what keeps that open.
+func (l *layout) input(j *Job) error {
+	switch {
+	case j.Spec.InputOpen:
+		if err := fifo(l.dir, "input"); err != nil {
+			return err
+		}
+		if err := l.add("input", unix.O_RDONLY|unix.O_NONBLOCK); err != nil {
+			return err
+		}
+		if err := unix.SetNonblock(l.files[handover.StdinFile], false); err != nil {
+			return err
+		}
+		return l.add("input", unix.O_WRONLY)
+	case len(j.Stdin) == 0:
+		return l.add("/dev/null", unix.O_RDONLY)
+	}
+	if err := os.WriteFile(filepath.Join(l.dir, "stdin"), j.Stdin, 0o600); err != nil {
 		return err
 	}
-	l.fds = append(l.fds, fd)
-	return nil
+	return l.add("stdin", unix.O_RDONLY)
+}
+
+func (l *layout) add(name string, flags int) error {
+	fd, err := openIn(l.dir, name, flags)
+	if err == nil {
+		l.files = append(l.files, fd)
+	}
+	return err
 }
 
 // openIn opens a file of a folder's, or one with an absolute name.
@@ -88,34 +144,9 @@ func openIn(dir, name string, flags int) (int, error) {
 	return fd, nil
 }
 
-// connect opens the ends of FIFOs, now that the daemon has the others.
-func (l *layout) connect() error {
-	for _, end := range []struct {
-		name  string
-		flags int
-	}{{"control", unix.O_RDWR | unix.O_NONBLOCK}, {"alive", unix.O_WRONLY | unix.O_NONBLOCK}, {"begun", writing}, {"files", writing}} {
-		if err := l.add(end.name, end.flags); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// exec starts the supervisor in a session of its own. It becomes its user by itself.
-func (l *layout) exec(program string) (pid int, err error) {
-	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true}}
-	for _, fd := range l.fds {
-		attr.Files = append(attr.Files, uintptr(fd))
-	}
-	pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr)
-	if err != nil {
-		return 0, &os.PathError{Op: "execute", Path: program, Err: err}
-	}
-	return pid, nil
-}
-
+// close closes what the supervisor has by now.
 func (l *layout) close() {
-	for _, fd := range l.fds {
+	for _, fd := range l.files {
 		unix.Close(fd)
 	}
 }
@@ -129,6 +160,10 @@ func tail(file string) string {
 		return ""
 	}
 	defer f.Close()
+	return tailOf(f)
+}
+
+func tailOf(f *os.File) string {
 	st, err := f.Stat()
 	if err != nil {
 		return ""

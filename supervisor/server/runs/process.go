@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +16,9 @@ import (
 // process is a run's supervisor, as long as it cannot be taken for another: its
 // user may stop it, and hold what it holds, but not keep it from being killed.
 type process struct {
-	pid int
-	fd  *os.File  // a pidfd
-	due time.Time // when it is to have ended of itself; zero: there is no such time
+	pid   int
+	fd    *os.File      // a pidfd
+	ended chan struct{} // closed when it has, and was waited for if it is a child
 
 	started, boot string // as note has them, once it was asked
 }
@@ -39,9 +38,9 @@ func dueAt(wallSeconds float64) time.Time {
 	return time.Now().Add(time.Duration(2*min(wallSeconds, 1e9)*float64(time.Second)) + extraTime)
 }
 
-// note writes down which process it is, for a daemon after this one. What is written
-// over another note is as long as that, so that there is always one.
-func (p *process) note(file string) (err error) {
+// note writes down which process it is, and when it is to have ended if that is not zero,
+// for a daemon after this one.
+func (p *process) note(file string, due time.Time) (err error) {
 	if p.started == "" {
 		if p.started, err = startOf(p.pid); err != nil {
 			return err
@@ -52,44 +51,41 @@ func (p *process) note(file string) (err error) {
 			return err
 		}
 	}
-	due := int64(0)
-	if !p.due.IsZero() {
-		due = p.due.Unix()
+	at := int64(0)
+	if !due.IsZero() {
+		at = due.Unix()
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%d %s %s %020d\n", p.pid, p.started, p.boot, due)
-	return errors.Join(err, f.Close())
+	return os.WriteFile(file, fmt.Appendf(nil, "%d %s %s %d\n", p.pid, p.started, p.boot, at), 0o600)
 }
 
-// find is the process that was noted; with none and no error it is gone.
-func find(file string) (*process, error) {
+// find is the process that was noted, and when it is to have ended; with none and no
+// error it is gone.
+func find(file string) (p *process, due time.Time, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, due, err
 	}
-	var p process
+	p = &process{}
 	var started, boot string
-	var due int64
-	if _, err := fmt.Sscan(string(text), &p.pid, &started, &boot, &due); err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+	var at int64
+	if _, err := fmt.Sscan(string(text), &p.pid, &started, &boot, &at); err != nil {
+		return nil, due, fmt.Errorf("read %s: %w", file, err)
 	}
-	if due > 0 {
-		p.due = time.Unix(due, 0)
+	if at > 0 {
+		due = time.Unix(at, 0)
 	}
 	if now, err := bootID(); err != nil || now != boot {
-		return nil, err
+		return nil, due, err
 	}
 	if err := p.open(); err != nil {
-		return nil, ignore(err, unix.ESRCH)
+		return nil, due, ignore(err, unix.ESRCH)
 	}
 	if now, err := startOf(p.pid); err != nil || now != started { // of the process that is held
 		_ = p.fd.Close()
-		return nil, ignore(err, fs.ErrNotExist)
+		return nil, due, ignore(err, fs.ErrNotExist)
 	}
-	return &p, nil
+	go p.watch(false)
+	return p, due, nil
 }
 
 func ignore(err, what error) error {
@@ -108,17 +104,33 @@ func (p *process) open() error {
 		unix.Close(fd)
 		return os.NewSyscallError("fcntl", err)
 	}
-	p.fd = os.NewFile(uintptr(fd), "pidfd")
+	p.fd, p.ended = os.NewFile(uintptr(fd), "pidfd"), make(chan struct{})
 	return nil
 }
 
-// wait returns when the process has ended.
-func (p *process) wait() error {
+// watch waits for the process's end.
+func (p *process) watch(child bool) {
 	conn, err := p.fd.SyscallConn()
-	if err != nil {
-		return err
+	if err == nil {
+		err = conn.Read(func(fd uintptr) bool { return ended(int(fd)) })
 	}
-	return conn.Read(func(fd uintptr) bool { return ended(int(fd)) })
+	if err != nil {
+		return // a pidfd can be waited for
+	}
+	if child {
+		reap(p.pid)
+	}
+	_ = p.fd.Close()
+	close(p.ended)
+}
+
+// reap waits for a child, which has ended.
+func reap(pid int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // kill kills it. One that has ended stays as it is.
@@ -159,23 +171,4 @@ func (p *process) over() bool {
 func ended(fd int) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return n > 0 || err != nil && err != unix.EINTR
-}
-
-// launch starts the supervisor, and holds it.
-func (r *Run) launch(l *layout, program string) error {
-	p := &process{}
-	var err error
-	if p.pid, err = l.exec(program); err != nil {
-		return err
-	}
-	r.process, r.ours = p, true
-	if err = p.open(); err == nil {
-		err = p.note(filepath.Join(r.dir, "pid"))
-	}
-	if err != nil { // nobody could end it
-		_ = unix.Kill(p.pid, unix.SIGKILL)
-		r.reap()
-		r.process = nil
-	}
-	return err
 }

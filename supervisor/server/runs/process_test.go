@@ -18,7 +18,7 @@ func TestProcess(t *testing.T) {
 	}
 	defer cmd.Process.Kill()
 	file := filepath.Join(t.TempDir(), "pid")
-	if err := (&process{pid: cmd.Process.Pid, due: time.Now()}).note(file); err != nil {
+	if err := (&process{pid: cmd.Process.Pid}).note(file, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -35,26 +35,32 @@ func TestProcess(t *testing.T) {
 		if err := os.WriteFile(file, []byte(strings.Join(changed, " ")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := find(file); p != nil || err != nil {
+		if p, _, err := find(file); p != nil || err != nil {
 			t.Errorf("%q is found: %v, %v", changed, p, err)
 		}
 	}
-	if _, err := find(file + "s"); err == nil {
+	if _, _, err := find(file + "s"); err == nil {
 		t.Error("what was not noted is known to be gone")
 	}
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := find(file)
+	alive, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alive.Close()
+	defer held.Close()
+	p, due, err := find(file)
 	if err != nil || p == nil || p.pid != cmd.Process.Pid {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	r := &Run{process: p}
-	if err := r.attend(); err != nil || !r.overdue.Load() {
-		t.Errorf("%v, overdue %t", err, r.overdue.Load())
+	r := &Run{dir: filepath.Dir(file), process: p, due: due, alive: alive, grew: make(chan struct{})}
+	if r.attend(); !r.overdue.Load() {
+		t.Error("it has ended, but not because it was due")
 	}
 	_ = cmd.Wait()
-	if p, err := find(file); p != nil || err != nil {
+	if p, _, err := find(file); p != nil || err != nil {
 		t.Errorf("what has ended is found: %v, %v", p, err)
 	}
 }

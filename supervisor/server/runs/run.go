@@ -13,8 +13,6 @@ import (
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/handover"
-
-	"golang.org/x/sys/unix"
 )
 
 // Run is one attempt at a job on this host.
@@ -23,14 +21,15 @@ type Run struct {
 	Attempt int
 
 	dir     string
-	process *process // the supervisor; nil where it is gone, or not known
-	unknown error    // why it is not known
-	ours    bool     // a child of this daemon's
+	process *process    // the supervisor's; nil where it is gone, or not known
+	unknown error       // why it is not known
+	due     time.Time   // when the supervisor is to have ended the job; zero: there is no such time
+	given   *supervisor // who has the job from this daemon; nil: it was found
 	alive   *os.File
 	control *os.File
 	done    chan struct{}
 
-	overdue atomic.Bool // it was killed for its time was up
+	overdue atomic.Bool // the supervisor was killed for its time was up
 
 	mu     sync.Mutex
 	grew   chan struct{} // closed when there is more
@@ -40,7 +39,7 @@ type Run struct {
 	input  input
 }
 
-// Done is closed when the supervisor is gone.
+// Done is closed when the run is over.
 func (r *Run) Done() <-chan struct{} { return r.done }
 
 // Grew is closed when the journal has grown, or the run is over, since this was
@@ -60,7 +59,7 @@ func (r *Run) over() bool {
 // Over says whether all of the journal is there.
 func (r *Run) Over() bool { return r.over() }
 
-// Result is the supervisor's last word; nil where it has none, and then the
+// Result is the supervisor's word on the job; nil where it has none, and then the
 // error has its complaints. To be called when Done.
 func (r *Run) Result() (*handover.Result, error) {
 	r.mu.Lock()
@@ -69,7 +68,7 @@ func (r *Run) Result() (*handover.Result, error) {
 }
 
 // Ours says whether this process started the supervisor.
-func (r *Run) Ours() bool { return r.ours }
+func (r *Run) Ours() bool { return r.given != nil }
 
 // Supervisor is the supervisor's process, 0 where that is not known.
 func (r *Run) Supervisor() int {
@@ -85,17 +84,9 @@ func (r *Run) Begun() bool {
 	return err == nil && st.Size() > 0
 }
 
-// watch returns when the supervisor is gone.
+// watch returns when the run is over.
 func (r *Run) watch() {
-	unheard := make(chan struct{})
-	go func() {
-		r.listen()
-		close(unheard)
-	}()
-	if err := r.attend(); err != nil {
-		<-unheard // nobody holds the other end any more
-	}
-	r.reap()
+	r.attend()
 	for _, name := range []string{"work", "stdin"} {
 		_ = os.Remove(filepath.Join(r.dir, name)) // the supervisor has emptied the folder, or Clear does both
 	}
@@ -116,27 +107,53 @@ func (r *Run) listen() {
 	}
 }
 
-// attend waits for the supervisor's end, and sees to it where that is due.
-func (r *Run) attend() error {
-	if r.process == nil {
-		return r.unknown
+// attend waits for the job's end, and sees to it where that is due.
+func (r *Run) attend() {
+	unheard := make(chan struct{})
+	go func() {
+		r.listen()
+		close(unheard)
+	}()
+	switch {
+	case r.process == nil && r.unknown == nil:
+		return
+	case r.process == nil:
+		<-unheard // nobody holds the other end any more
+		return
 	}
-	if !r.process.due.IsZero() {
-		alarm := time.AfterFunc(time.Until(r.process.due), func() {
+	if !r.due.IsZero() {
+		alarm := time.AfterFunc(time.Until(r.due), func() {
 			r.overdue.Store(true)
-			r.process.kill()
+			r.kill()
 		})
 		defer alarm.Stop()
 	}
-	return r.process.wait()
+	select {
+	case <-r.process.ended:
+	case <-unheard:
+		if result, _ := r.written(); result == nil || result.Last {
+			<-r.process.ended // what it traces is killed only after its descriptors are closed (do_exit in kernel/exit.c)
+		}
+	}
 }
 
-// reap waits for the supervisor, which has ended, if it is this process's child.
-func (r *Run) reap() {
-	for r.ours {
-		if _, err := unix.Wait4(r.process.pid, nil, 0, nil); err != unix.EINTR {
-			return
-		}
+// begin has a supervisor do a job.
+func (r *Run) begin(s *supervisor, j *Job, files []int) error {
+	r.process, r.given, r.due = s.process, s, dueAt(j.Spec.Limits.WallSeconds)
+	if err := r.process.note(filepath.Join(r.dir, "pid"), r.due); err != nil {
+		return err
+	}
+	s.as, s.only = &j.As, j.Fresh
+	s.jobs++
+	return s.hand.Give(j.Spec, files...)
+}
+
+// kill kills the supervisor, unless the run is over: it may have another job by then.
+func (r *Run) kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.gone && r.process != nil {
+		r.process.kill()
 	}
 }
 
@@ -159,10 +176,14 @@ var ErrGone = errors.New("the job's supervisor ended")
 
 // lastWords are what it complained of.
 func (r *Run) lastWords() error {
-	if text := tail(filepath.Join(r.dir, "log")); text != "" {
-		return fmt.Errorf("%w: %s", ErrGone, text)
+	text := tail(filepath.Join(r.dir, "log"))
+	if text == "" && r.given != nil {
+		text = r.given.said()
 	}
-	return fmt.Errorf("%w without a word", ErrGone)
+	if text == "" {
+		return fmt.Errorf("%w without a word", ErrGone)
+	}
+	return fmt.Errorf("%w: %s", ErrGone, text)
 }
 
 // written is what there is of the result.
@@ -175,7 +196,7 @@ func (r *Run) written() (*handover.Result, error) {
 	return handover.ReadResult(f)
 }
 
-// tell tells of more in the journal, or of the supervisor's end. What was heard before
+// tell tells of more in the journal, or of the run's end. What was heard before
 // that may be told after it.
 func (r *Run) tell(gone bool) {
 	r.mu.Lock()
@@ -187,9 +208,6 @@ func (r *Run) tell(gone bool) {
 
 func (r *Run) close() {
 	_ = r.alive.Close()
-	if r.process != nil && r.process.fd != nil {
-		_ = r.process.fd.Close()
-	}
 	if r.control != nil {
 		_ = r.control.Close()
 	}
@@ -209,9 +227,7 @@ func (r *Run) order(text string) error {
 // Kill ends the job, with every process of it. A supervisor that does not do it
 // in time is killed, and the kernel kills what it traces (PTRACE_O_EXITKILL).
 func (r *Run) Kill() error {
-	if r.process != nil {
-		time.AfterFunc(killTime, r.process.kill)
-	}
+	time.AfterFunc(killTime, r.kill)
 	return r.order(handover.OrderKill)
 }
 

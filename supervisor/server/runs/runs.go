@@ -1,10 +1,10 @@
 // Package runs is the jobs that run on this host: it starts their supervisors,
-// each a process of its own that outlives the daemon, and finds them again.
+// processes that outlive the daemon, each with one job at a time, and finds them again.
 //
 // A run's folder, ID.ATTEMPT, has what its supervisor writes (journal, result,
 // begun, files) and two FIFOs; ID.0 has the journals of attempts before it. The supervisor holds the writing end of `alive`:
-// when that ends, the supervisor is gone, with all of its sandbox. It reads orders
-// from `control`.
+// when that ends, the job is over, with all of its sandbox, or the supervisor is dying. It
+// reads orders from `control`.
 //
 // # Limits
 //
@@ -21,7 +21,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"callgate/supervisor/server/handover"
 
@@ -30,14 +29,8 @@ import (
 
 // Host has this host's runs.
 type Host struct {
-	folder  string // where theirs are
-	program string // callgate
-
-	made    atomic.Int64  // spares, in all
-	ready   chan *spare   // nil: none are kept
-	taken   chan struct{} // one was
-	closed  chan struct{}
-	fillers sync.WaitGroup
+	folder string // where theirs are
+	pool   *pool
 
 	// Earlier says whether journals of attempts before a job's last are kept here.
 	Earlier bool
@@ -52,8 +45,7 @@ type Host struct {
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
-	h := &Host{folder: filepath.Join(state, "jobs"), program: program, runs: map[string]*Run{}, weights: map[string]int64{},
-		taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	h := &Host{folder: filepath.Join(state, "jobs"), pool: newPool(program), runs: map[string]*Run{}, weights: map[string]int64{}}
 	mode := folderMode()
 	for _, dir := range []string{state, h.folder} {
 		if err := os.MkdirAll(dir, mode); err != nil {
@@ -65,6 +57,13 @@ func New(state, program string) (*Host, error) {
 	}
 	return h, nil
 }
+
+// Spares keeps so many supervisors ready for their first job, and as many for another of the
+// same user's, until the host is closed.
+func (h *Host) Spares(n int) { h.pool.open(n) }
+
+// Close ends the supervisors that have no job.
+func (h *Host) Close() { h.pool.close() }
 
 func (h *Host) path(id string, attempt int) string {
 	return filepath.Join(h.folder, id+"."+strconv.Itoa(attempt))
@@ -102,9 +101,6 @@ func (h *Host) Known() (map[string]int, error) {
 	}
 	known := map[string]int{}
 	for _, e := range list {
-		if isSpare(e.Name()) {
-			continue
-		}
 		id, attempt, _ := strings.Cut(e.Name(), ".")
 		if n, err := strconv.Atoi(attempt); err == nil && n > 0 {
 			known[id] = max(n, known[id])
@@ -136,50 +132,91 @@ func (h *Host) forget(id string) error {
 	return nil
 }
 
+// Job is what is to be run.
+type Job struct {
+	Spec  *handover.Spec
+	As    handover.Identity
+	Stdin []byte
+	// Fresh asks for a supervisor that has had no job, and so is root if the daemon is; it
+	// gets no other.
+	Fresh bool
+}
+
 // Start starts a run. It must not have been started before, ever: that is the
 // caller's to know, by the store.
-func (h *Host) Start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
-	if err := h.supersede(spec, attempt); err != nil {
+func (h *Host) Start(j *Job, attempt int) (*Run, error) {
+	if err := h.supersede(j.Spec, attempt); err != nil {
 		return nil, err
 	}
-	r, err := h.start(spec, as, attempt, stdin)
+	r, err := h.start(j, attempt)
 	if err != nil {
 		if !errors.Is(err, ErrGone) {
 			err = fmt.Errorf("start the job's supervisor: %w", err)
 		}
 		return nil, err
 	}
-	h.mu.Lock()
-	h.runs[spec.ID] = r
-	h.mu.Unlock()
-	go func() {
-		r.watch()
-		close(r.done)
-	}()
+	h.watch(r)
 	return r, nil
 }
 
-func (h *Host) start(spec *handover.Spec, as *handover.Identity, attempt int, stdin []byte) (*Run, error) {
-	s, err := h.take()
-	if err != nil {
-		return nil, err
-	}
+func (h *Host) start(j *Job, attempt int) (*Run, error) {
 	if os.Geteuid() == 0 {
-		spec.As = as
+		j.Spec.As = &j.As
 	}
-	if err = s.settle(h.path(spec.ID, attempt), spec, as); err == nil {
-		err = s.give(spec, stdin)
-	}
-	if errors.Is(err, unix.EPIPE) {
-		err = s.lastWords()
+	l := &layout{dir: h.path(j.Spec.ID, attempt)}
+	defer l.close()
+	r, err := l.make(j)
+	if err == nil {
+		r.ID, r.Attempt = j.Spec.ID, attempt
+		if err = h.give(j, r, l.files); err != nil {
+			r.close()
+		}
 	}
 	if err != nil {
-		h.discard(s, s.dir)
+		_ = h.removeFolder(l.dir) // what is left, the next daemon removes
 		return nil, err
 	}
-	s.hand.Close()
-	s.ID, s.Attempt = spec.ID, attempt
-	return s.Run, nil
+	return r, nil
+}
+
+// give gives a job to a supervisor.
+func (h *Host) give(j *Job, r *Run, files []int) error {
+	for {
+		s, err := h.pool.take(&j.As, j.Fresh)
+		if err != nil {
+			return err
+		}
+		again := s.jobs > 0
+		if err = r.begin(s, j, files); err == nil {
+			return nil
+		}
+		gone := errors.Is(err, unix.EPIPE) || s.over()
+		if gone {
+			err = r.lastWords()
+		}
+		s.dismiss()
+		if !gone || !again { // its user may have killed one that waited
+			return err
+		}
+	}
+}
+
+// watch takes a run for this host's, until it is over.
+func (h *Host) watch(r *Run) {
+	h.mu.Lock()
+	h.runs[r.ID] = r
+	h.mu.Unlock()
+	go func() {
+		r.watch()
+		switch {
+		case r.given == nil:
+		case r.result == nil || r.result.Last || r.given.only:
+			r.given.dismiss()
+		default:
+			h.pool.keep(r.given)
+		}
+		close(r.done)
+	}()
 }
 
 // Adopt finds a run again that a daemon before this one has started; fs.ErrNotExist
@@ -190,14 +227,8 @@ func (h *Host) Adopt(id string, attempt int) (*Run, error) {
 		return nil, err
 	}
 	r.ID, r.Attempt = id, attempt
-	r.process, r.unknown = find(filepath.Join(r.dir, "pid"))
-	h.mu.Lock()
-	h.runs[id] = r
-	h.mu.Unlock()
-	go func() {
-		r.watch()
-		close(r.done)
-	}()
+	r.process, r.due, r.unknown = find(filepath.Join(r.dir, "pid"))
+	h.watch(r)
 	return r, nil
 }
 

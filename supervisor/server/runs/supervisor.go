@@ -1,0 +1,76 @@
+package runs
+
+import (
+	"os"
+	"syscall"
+
+	"callgate/supervisor/server/handover"
+
+	"golang.org/x/sys/unix"
+)
+
+// supervisor is a process that supervises jobs, one after the other, and the daemon's end
+// of what they come by. What of a start is the same for all jobs is over when one comes:
+// it waits for its first, then for the next of the same user's.
+type supervisor struct {
+	*process
+	hand  *handover.Hand
+	words *os.File           // what it complained of before its first job
+	as    *handover.Identity // whose its jobs are; nil: it has had none
+	jobs  int                // that it has had
+	only  bool               // it is to have no other
+}
+
+// spawn starts a supervisor, in a session of its own. It becomes its user by itself.
+func spawn(program string) (_ *supervisor, err error) {
+	hand, theirs, err := handover.NewHand()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(theirs)
+	s := &supervisor{hand: hand, process: &process{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	words, err := unix.MemfdCreate("complaints", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	s.words = os.NewFile(uintptr(words), "complaints")
+	null, err := openIn("", os.DevNull, unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(null)
+	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Files: []uintptr{uintptr(null), uintptr(null), uintptr(words), handover.HandFD: uintptr(theirs)}}
+	if s.pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr); err != nil {
+		return nil, &os.PathError{Op: "execute", Path: program, Err: err}
+	}
+	if err = s.process.open(); err != nil { // nobody could end it
+		_ = unix.Kill(s.pid, unix.SIGKILL)
+		reap(s.pid)
+		return nil, err
+	}
+	go s.watch(true)
+	return s, nil
+}
+
+// said is the end of what it complained of before its first job.
+func (s *supervisor) said() string { return tailOf(s.words) }
+
+// close closes the daemon's ends.
+func (s *supervisor) close() {
+	s.hand.Close()
+	if s.words != nil {
+		_ = s.words.Close()
+	}
+}
+
+// dismiss ends a supervisor that has no job.
+func (s *supervisor) dismiss() {
+	s.kill() // its user may have stopped it
+	s.close()
+}
