@@ -33,6 +33,7 @@ const batchSize = 100
 // own: what the rules permit is as it is bare, and what they forbid fails and
 // changes nothing.
 func TestEqual(t *testing.T) {
+	t.Parallel()
 	seed := *equalSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -83,6 +83,7 @@ var exactCases = []string{
 
 // TestExact runs every command bare and traced: not one line may differ.
 func TestExact(t *testing.T) {
+	t.Parallel()
 	for _, line := range exactCases {
 		t.Run(line, func(t *testing.T) { sameAsBare(t, traceeCommand(line)) })
 	}

@@ -19,9 +19,9 @@ func fullTries(t *testing.T) int {
 	return n
 }
 
-// triesOf is how often an attack is tried: 20,000 times where every call is, by a
-// thread that flips its name; 1,000 times in the many other ways, and where each
-// try starts a process.
+// triesOf is how often an attack is tried: 10,000 times where every call is, by a
+// thread that flips its name, as each of the two users that tests run as; 1,000 times
+// in the many other ways, and where each try starts a process.
 func triesOf(t *testing.T, a attack) int {
 	switch full := fullTries(t); {
 	case full > 0:
@@ -29,7 +29,7 @@ func triesOf(t *testing.T, a attack) int {
 	case a.mode != "letters", len(a.wrap) > 0, a.gain == "runs":
 		return 1000
 	}
-	return 20000
+	return 10000
 }
 
 // modes are the ways to make a name lead elsewhere meanwhile, with the calls for
