@@ -50,6 +50,7 @@ type prover struct {
 	loose  bool         // it may be traced without need
 	killed bool         // no policy is asked: it is KillNr, or of an arch that the host has not
 	runs   *runs
+	seen   [][]bool
 	wanted expectation
 
 	bounds bounds
@@ -60,10 +61,13 @@ type prover struct {
 // conditions, at most depth combinations a call. seen, if not nil, gets a true
 // for each instruction, by program, that this executed.
 //
+// Where compat answers all of an ABI alike, so must the programs, whatever the number:
+// they are followed along every way that one can take (alike.go).
+//
 // For a number without conditions no program may look at the arguments, so that
 // one probe shows the answer for all of them.
 func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
-	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
+	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), seen: seen, wanted: expectation{opts: plan.opts}}
 	for _, g := range groups {
 		for _, part := range g.parts {
 			if err := p.table(g.audit, part); err != nil {
@@ -89,6 +93,9 @@ func (p *prover) take(audit, nr uint32, arch abi.Arch, entry *abi.Syscall, ruled
 
 // table probes the numbers of one ABI.
 func (p *prover) table(audit uint32, part *part) error {
+	if blanketed(p.plan.Set, part.arch) && p.blanket(audit, part.arch) {
+		return nil
+	}
 	ruled := compatDecides(p.plan.Set, part.arch)
 	rest := part.calls
 	for s := range part.arch.All() {
@@ -111,6 +118,19 @@ func (p *prover) table(audit uint32, part *part) error {
 		}
 	}
 	return nil
+}
+
+// blanket says whether the programs answer all numbers of an ABI as they shall, where that
+// is the same for all. If not, the numbers are probed, to tell which.
+func (p *prover) blanket(audit uint32, arch abi.Arch) bool {
+	p.take(audit, unknownNr(arch), arch, nil, true)
+	want := p.wanted.answer(&[6]uint64{})
+	for _, s := range numbersOf(arch) {
+		if got, ok := alike(p.plan.machines, p.seen, audit, s); !ok || got != want {
+			return false
+		}
+	}
+	return true
 }
 
 // number probes the number with all the arguments that could matter.

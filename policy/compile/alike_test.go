@@ -1,0 +1,115 @@
+package compile
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
+)
+
+// numberProgram is a random program that compares the number, the audit arch and, now and
+// then, an argument.
+func numberProgram(r *rand.Rand, near []uint32) Program {
+	n := 3 + r.IntN(20)
+	p := Program{load(wordArch)}
+	for i := 1; i < n; i++ {
+		left := n - i // to the first of the returns at the end
+		far := func() uint8 { return uint8(r.IntN(left)) }
+		switch r.IntN(8) {
+		case 0:
+			p = append(p, load(wordArch))
+		case 1, 2:
+			p = append(p, load(wordNr))
+		case 3:
+			p = append(p, jump(int(far())))
+		case 4:
+			if r.IntN(4) == 0 {
+				p = append(p, load(wordLast))
+				continue
+			}
+			fallthrough
+		default:
+			code := []uint16{unix.BPF_JEQ, unix.BPF_JGT, unix.BPF_JGE}[r.IntN(3)]
+			p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_K | code, Jt: far(), Jf: far(), K: near[r.IntN(len(near))]})
+		}
+	}
+	for range 1 + r.IntN(2) {
+		p = append(p, ret([]uint32{retAllow, retKill, retTrace}[r.IntN(3)]))
+	}
+	return p
+}
+
+// TestAlike: what is said of all numbers of a span is so of each.
+func TestAlike(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	near := []uint32{0, 1, 2, 59, 400, KillNr - 1, KillNr, KillNr + 1, abi.X32Bit, 1<<31 - 1, 1 << 31, math.MaxUint32 - 1, math.MaxUint32, abi.AuditI386}
+	found := 0
+	for range 20000 {
+		machines := make([]machine, 1+r.IntN(2))
+		for i := range machines {
+			m, err := decode(numberProgram(r, near))
+			if err != nil {
+				t.Fatal(err)
+			}
+			machines[i] = m
+		}
+		s := span{near[r.IntN(len(near))], near[r.IntN(len(near))]}
+		if s.empty() {
+			s.first, s.last = s.last, s.first
+		}
+		answer, ok := alike(machines, nil, abi.AuditI386, s)
+		if !ok {
+			continue
+		}
+		found++
+		for _, at := range near {
+			for _, nr := range []uint32{at - 1, at, at + 1} {
+				if nr < s.first || nr > s.last {
+					continue
+				}
+				d := seccompData(abi.AuditI386, nr, &[6]uint64{r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64()})
+				if got := strongest(machines, &d); got != answer {
+					t.Fatalf("%v: number %#x gets %s, and all of %#x to %#x are said to get %s", machines, nr, actionName(got), s.first, s.last, actionName(answer))
+				}
+			}
+		}
+	}
+	if found < 1000 {
+		t.Errorf("it was said of %d of 20000", found)
+	}
+}
+
+// TestBlanket: an ABI that a policy refuses is proven whole, and what is wrong with any
+// number of it is found.
+func TestBlanket(t *testing.T) {
+	for _, name := range []string{"default", "build", "compute"} {
+		plan, _, err := build(builtin(t, name), Options{Report: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, arch := range []abi.Arch{abi.I386, abi.X32} {
+			for _, s := range numbersOf(arch) {
+				if answer, ok := alike(plan.machines, nil, arch.Audit(), s); !ok || answer != retTrace {
+					t.Errorf("%s: %s: %t, %s", name, arch, ok, actionName(answer))
+				}
+			}
+		}
+		for _, wrong := range []uint32{0, 11, KillNr + 1, 1 << 20, 1 << 31, math.MaxUint32} {
+			bad := *plan
+			bad.Filters = slices.Clone(plan.Filters)
+			bad.Filters[0] = slices.Concat(Program{load(wordArch), unless(unix.BPF_JEQ, abi.AuditI386, 3), load(wordNr), unless(unix.BPF_JEQ, wrong, 1), ret(retAllow)}, plan.Filters[0])
+			bad.machines = nil
+			if err := bad.decode(); err != nil {
+				t.Fatal(err)
+			}
+			p := &prover{plan: &bad, runs: newRuns(bad.machines, nil), wanted: expectation{opts: bad.opts}}
+			if p.blanket(abi.AuditI386, abi.I386) {
+				t.Errorf("%s: number %#x of i386 is allowed, and that is not found", name, wrong)
+			}
+		}
+	}
+}
