@@ -25,6 +25,7 @@ func filtered(t *tools) comparison {
 		subjects: []subject{
 			{"bare", prints(1e-3, loop...)},
 			{"callgate", prints(1e-3, t.run(t.file("loop.yaml"), loop)...)},
+			{"C, a filter of one instruction", prints(1e-3, join([]string{t.file("filter")}, loop)...)},
 			{"bubblewrap", prints(1e-3, t.bubblewrap(loop)...)},
 		},
 		goals: []goal{{"callgate", "bare", 1.05}},

@@ -47,6 +47,7 @@ func TestTools(t *testing.T) {
 		join([]string{tools.file("tracer"), "-held"}, loop),
 		join([]string{tools.file("tracer"), "-held", "-exits"}, loop),
 		join([]string{tools.file("sandboxer"), "r:/", "--"}, loop),
+		join([]string{tools.file("filter")}, loop),
 		join(loop, []string{"1", "0", "10"}),
 		{tools.file("spawn"), "3", "/bin/true"},
 	} {
