@@ -32,6 +32,10 @@ import (
 func supervise() error {
 	unix.CloseOnExec(handover.HandFD)
 	signal.Ignore(unix.SIGPIPE)
+	complaints, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("supervise: %w", os.NewSyscallError("fcntl", err))
+	}
 	var known known
 	var as *handover.Identity
 	for fresh := true; ; fresh = false {
@@ -50,11 +54,10 @@ func supervise() error {
 			return errors.New("supervise: the job is of another user's than the last")
 		}
 		s := &supervised{spec: *spec, files: files, known: &known, pidfd: -1}
-		err = s.do(fresh)
-		s.leave()
-		if err != nil || s.unsound {
-			return err
+		if err := s.do(fresh); err != nil || s.unsound {
+			return err // with all descriptors: no job is given to whom this one's end is heard of
 		}
+		s.leave(complaints)
 	}
 }
 
@@ -80,7 +83,7 @@ type supervised struct {
 var errKilled = errors.New("killed")
 
 // do does the whole job; fresh says that this process has had none, and is root if the
-// daemon is. With an error no result was written.
+// daemon is. With an error this is its last.
 func (s *supervised) do(fresh bool) error {
 	if err := unix.Dup3(s.files[handover.LogFile], 2, 0); err != nil {
 		return fmt.Errorf("supervise: %w", os.NewSyscallError("dup3", err))
@@ -126,9 +129,11 @@ func (s *supervised) shut(which int) {
 	}
 }
 
-// leave gives up all that is the job's. With AliveFile the daemon takes the job for over.
-func (s *supervised) leave() {
+// leave gives up all that is the job's, 2 for complaints again. With AliveFile the daemon
+// takes the job for over.
+func (s *supervised) leave(complaints int) {
 	_ = unix.Chdir("/")
+	_ = unix.Dup3(complaints, 2, 0)
 	if s.control != nil {
 		_ = s.control.Close() // obey ends
 	}
@@ -181,6 +186,9 @@ type grower struct {
 
 func (g *grower) Write(p []byte) (int, error) {
 	n, err := g.f.Write(p)
+	if err != nil {
+		return n, err
+	}
 	_, _ = unix.Write(g.alive, []byte{1}) // EPIPE: no daemon now; EAGAIN: it has enough to wake it
 	return n, err
 }

@@ -100,6 +100,7 @@ func TestConfined(t *testing.T) {
 		Files: []client.File{{Path: "put"}}}
 	victim := h.submit(other)
 	h.runs(victim.ID)
+	h.until("its supervisor has it", func() bool { return len(h.supervisors()) > 0 && (os.Geteuid() != 0 || h.opened() != "") })
 	state := filepath.Join(h.dir, "state")
 	r := &client.Request{Policies: open, Argv: []string{"sh", "-c", `
 cat $0/jobs/` + victim.ID + `.1/"work"/file && echo read
@@ -137,9 +138,6 @@ func (h *host) opened() string {
 				all += " fd/" + filepath.Base(link)
 			}
 		}
-	}
-	if all == "" && os.Geteuid() == 0 {
-		h.t.Error("no supervisor has a file of the daemon's open")
 	}
 	return all
 }

@@ -107,7 +107,8 @@ const maxPerUser = 512 // connections of one user at once
 // Descriptors of the daemon's, as its limit on them is shared out.
 const (
 	perConnection = 2  // itself, and a file of the job's that it asks for
-	perJob        = 8  // that runs: FIFOs, its supervisor's pidfd, its input, and what starting it takes
+	perSupervisor = 3  // its pidfd, the socket that its jobs come by, what it says before its first
+	perJob        = 10 // that runs: its supervisor's, FIFOs, its input, and what starting it takes
 	ownFiles      = 96 // the store, the log, epoll, and so on
 	fewest        = 64 // connections that there are in any case
 )
@@ -120,7 +121,7 @@ func (s *Server) connections() int {
 		return fewest
 	}
 	cfg, _ := s.settings()
-	left := int(min(limit.Cur, 1<<30)) - ownFiles - perJob*cfg.Slots
+	left := int(min(limit.Cur, 1<<30)) - ownFiles - perJob*cfg.Slots - perSupervisor*2*cfg.Spares
 	return max(left/perConnection, fewest)
 }
 

@@ -75,7 +75,7 @@ func (s *Server) live(r *store.Record) client.Job {
 		return j
 	}
 	if run := s.runs.Get(j.ID); run != nil && run.Attempt == j.Attempt && !run.Over() {
-		j.Usage = s.usages.of(run.Supervisor(), j.Started)
+		j.Usage = s.usages.of(run.Supervisor(), run.Taken())
 	}
 	j.Usage.WallSeconds = time.Since(j.Started).Seconds()
 	return j

@@ -25,7 +25,7 @@ type Config struct {
 	Host    string            `yaml:"host"`        // this host's name in the queue
 	Labels  map[string]string `yaml:"labels"`
 	Slots   int               `yaml:"slots"`  // jobs at once
-	Spares  int               `yaml:"spares"` // supervisors that are started before there is a job for them
+	Spares  int               `yaml:"spares"` // supervisors that wait for a user's first job, and at most as many that wait for the next
 
 	NATS    []string `yaml:"nats"`   // URLs of servers to share; none: one in this process
 	Prefix  string   `yaml:"prefix"` // of the names of buckets and streams there

@@ -1,6 +1,6 @@
-// Package handover is what the daemon and the supervisor of one job, a process of its
+// Package handover is what the daemon and the supervisor of a job, a process of its
 // own (`callgate supervise`), have between them: the job's description, the
-// descriptors that the process is started with, and its last word.
+// descriptors that come with it, and the supervisor's last word on it.
 //
 // The supervisor of root's daemon starts as root and becomes the job's user, without an
 // execve after that: other processes of the user's can then neither trace it nor

@@ -110,7 +110,7 @@ func (p *pool) keep(s *supervisor) {
 		return
 	default:
 	}
-	if s.jobs >= jobsMost || cap(p.ready) == 0 {
+	if s.jobs >= jobsMost || cap(p.ready) == 0 || s.over() {
 		s.dismiss()
 		return
 	}

@@ -56,7 +56,7 @@ func TestProcess(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	r := &Run{dir: filepath.Dir(file), process: p, due: due, alive: alive, grew: make(chan struct{})}
-	if r.attend(); !r.overdue.Load() {
+	if r.attend(); !r.overdue {
 		t.Error("it has ended, but not because it was due")
 	}
 	_ = cmd.Wait()

@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/handover"
+
+	"golang.org/x/sys/unix"
 )
 
 // Run is one attempt at a job on this host.
@@ -29,14 +30,16 @@ type Run struct {
 	control *os.File
 	done    chan struct{}
 
-	overdue atomic.Bool // the supervisor was killed for its time was up
+	taken time.Time // when the supervisor got the job, or it was found
 
-	mu     sync.Mutex
-	grew   chan struct{} // closed when there is more
-	result *handover.Result
-	err    error
-	gone   bool
-	input  input
+	mu      sync.Mutex
+	grew    chan struct{} // closed when there is more
+	result  *handover.Result
+	err     error
+	gone    bool
+	shot    bool // its supervisor was killed
+	overdue bool // because its time was up
+	input   input
 }
 
 // Done is closed when the run is over.
@@ -69,6 +72,9 @@ func (r *Run) Result() (*handover.Result, error) {
 
 // Ours says whether this process started the supervisor.
 func (r *Run) Ours() bool { return r.given != nil }
+
+// Taken is when the supervisor got the job, or this daemon found the run.
+func (r *Run) Taken() time.Time { return r.taken }
 
 // Supervisor is the supervisor's process, 0 where that is not known.
 func (r *Run) Supervisor() int {
@@ -122,52 +128,87 @@ func (r *Run) attend() {
 		return
 	}
 	if !r.due.IsZero() {
-		alarm := time.AfterFunc(time.Until(r.due), func() {
-			r.overdue.Store(true)
-			r.kill()
-		})
+		alarm := time.AfterFunc(time.Until(r.due), func() { r.kill(true) })
 		defer alarm.Stop()
 	}
 	select {
 	case <-r.process.ended:
 	case <-unheard:
-		if result, _ := r.written(); result == nil || result.Last {
-			<-r.process.ended // what it traces is killed only after its descriptors are closed (do_exit in kernel/exit.c)
+		r.part()
+	}
+}
+
+// part waits for the supervisor's end if the job's was not as it should, now that nobody
+// holds `alive`: what it traces is killed only after its descriptors are closed (do_exit in
+// kernel/exit.c). One that does not end, though its result cannot be read, goes on to
+// another job, if it can.
+func (r *Run) part() {
+	if result, _ := r.written(); result != nil && !result.Last {
+		return
+	}
+	select {
+	case <-r.process.ended:
+	case <-time.After(killTime):
+		if r.kill(false) {
+			<-r.process.ended
 		}
 	}
 }
 
 // begin has a supervisor do a job.
 func (r *Run) begin(s *supervisor, j *Job, files []int) error {
-	r.process, r.given, r.due = s.process, s, dueAt(j.Spec.Limits.WallSeconds)
+	r.process, r.given, r.due, r.taken = s.process, s, dueAt(j.Spec.Limits.WallSeconds), time.Now()
 	if err := r.process.note(filepath.Join(r.dir, "pid"), r.due); err != nil {
 		return err
 	}
-	s.as, s.only = &j.As, j.Fresh
+	as := j.As // not all of j
+	s.as, s.only = &as, j.Fresh
 	s.jobs++
 	return s.hand.Give(j.Spec, files...)
 }
 
-// kill kills the supervisor, unless the run is over: it may have another job by then.
-func (r *Run) kill() {
+// kill kills the supervisor, unless the run is over: it may have another job by then. So
+// may that of a run which was found, once nobody holds `alive`.
+func (r *Run) kill(overdue bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.gone && r.process != nil {
-		r.process.kill()
+	if r.gone || r.process == nil || r.given == nil && r.silent() {
+		return false
 	}
+	r.shot, r.overdue = true, r.overdue || overdue
+	r.process.kill()
+	return true
+}
+
+// silent says that nobody holds the other end of `alive`, or ever did.
+func (r *Run) silent() bool {
+	conn, err := r.alive.SyscallConn()
+	if err != nil {
+		return true
+	}
+	ended := true
+	err = conn.Control(func(fd uintptr) {
+		buf := make([]byte, 4096)
+		n, err := 1, error(nil)
+		for n > 0 || err == unix.EINTR {
+			n, err = unix.Read(int(fd), buf)
+		}
+		ended = err == nil // else EAGAIN (fifo(7))
+	})
+	return err != nil || ended
 }
 
 func (r *Run) read() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	result, err := r.written()
-	if err == nil && result == nil && r.overdue.Load() {
+	if err == nil && result == nil && r.overdue {
 		result = &handover.Result{Ran: r.Begun(), Result: client.Result{Cause: client.ByLimit, Status: 124, Limit: "wall_seconds",
 			Message: "the limit on wall-time was reached, and the job's supervisor did not end it"}}
 	}
 	if err == nil && result == nil {
 		err = r.lastWords()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.result, r.err = result, err
 }
 
@@ -227,7 +268,7 @@ func (r *Run) order(text string) error {
 // Kill ends the job, with every process of it. A supervisor that does not do it
 // in time is killed, and the kernel kills what it traces (PTRACE_O_EXITKILL).
 func (r *Run) Kill() error {
-	time.AfterFunc(killTime, r.kill)
+	time.AfterFunc(killTime, func() { r.kill(false) })
 	return r.order(handover.OrderKill)
 }
 

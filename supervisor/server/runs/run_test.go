@@ -1,6 +1,19 @@
 package runs
 
-import "testing"
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+	"weak"
+
+	"callgate/supervisor/server/handover"
+
+	"golang.org/x/sys/unix"
+)
 
 // TestOverStays: a run is over for good, though word of its journal may come late.
 func TestOverStays(t *testing.T) {
@@ -12,4 +25,78 @@ func TestOverStays(t *testing.T) {
 	if !r.Over() {
 		t.Error("it is not over any more")
 	}
+}
+
+// TestFoundAfterItsEnd: a run is found whose supervisor has another job by now. It is
+// over, with or without a result that can be read, and that supervisor is none of its
+// business, whatever is due or ordered.
+func TestFoundAfterItsEnd(t *testing.T) {
+	for name, result := range map[string]string{"whole": `{"cause":"exit"}` + "\n", "cut off": `{"cause":`, "none": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, err := New(t.TempDir(), "/bin/false")
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := exec.Command("sleep", "100")
+			if err := other.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				_ = other.Process.Kill()
+				_ = other.Wait()
+			}()
+			l := &layout{dir: h.path("a", 1)}
+			r, err := l.make(&Job{Spec: &handover.Spec{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.close()
+			r.close()
+			if err := os.WriteFile(filepath.Join(l.dir, "result"), []byte(result), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := (&process{pid: other.Process.Pid}).note(filepath.Join(l.dir, "pid"), time.Now().Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if r, err = h.Adopt("a", 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Kill(); err != nil {
+				t.Log(err) // it is over already
+			}
+			<-r.Done()
+			if got, err := r.Result(); (got != nil) != (name == "whole") {
+				t.Errorf("%+v, %v", got, err)
+			}
+			time.Sleep(100 * time.Millisecond) // what kills is not waited for
+			if pid, err := unix.Wait4(other.Process.Pid, nil, unix.WNOHANG, nil); pid != 0 || err != nil {
+				t.Errorf("another job's supervisor was ended: %d, %v", pid, err)
+			}
+		})
+	}
+}
+
+// TestKeepsNothing: who has a job from the daemon keeps nothing of the request in its memory.
+func TestKeepsNothing(t *testing.T) {
+	hand, theirs, err := handover.NewHand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hand.Close()
+	defer syscall.Close(theirs)
+	s := &supervisor{process: &process{pid: os.Getpid()}, hand: hand}
+	stdin := func() weak.Pointer[byte] {
+		j := &Job{Spec: &handover.Spec{}, Stdin: make([]byte, 1<<20)}
+		j.Spec.As = &j.As
+		if err := (&Run{dir: t.TempDir()}).begin(s, j, nil); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(&j.Stdin[0])
+	}()
+	runtime.GC()
+	if stdin.Value() != nil {
+		t.Error("a job's input is still there")
+	}
+	runtime.KeepAlive(s)
 }

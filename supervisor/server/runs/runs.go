@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"callgate/supervisor/server/handover"
 
@@ -210,7 +211,7 @@ func (h *Host) watch(r *Run) {
 		r.watch()
 		switch {
 		case r.given == nil:
-		case r.result == nil || r.result.Last || r.given.only:
+		case r.result == nil || r.result.Last || r.given.only || r.shot:
 			r.given.dismiss()
 		default:
 			h.pool.keep(r.given)
@@ -226,7 +227,7 @@ func (h *Host) Adopt(id string, attempt int) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ID, r.Attempt = id, attempt
+	r.ID, r.Attempt, r.taken = id, attempt, time.Now()
 	r.process, r.due, r.unknown = find(filepath.Join(r.dir, "pid"))
 	h.watch(r)
 	return r, nil
