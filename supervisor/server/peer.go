@@ -107,8 +107,8 @@ const maxPerUser = 512 // connections of one user at once
 // Descriptors of the daemon's, as its limit on them is shared out.
 const (
 	perConnection = 2  // itself, and a file of the job's that it asks for
-	perSupervisor = 3  // its pidfd, the socket that its jobs come by, what it says before its first
-	perJob        = 10 // that runs: its supervisor's, FIFOs, its input, and what starting it takes
+	perJob        = 10 // that runs: what is of its supervisor and between the two, its input, and what starting it takes
+	perSpare      = 15 // a folder and two supervisors that wait
 	ownFiles      = 96 // the store, the log, epoll, and so on
 	fewest        = 64 // connections that there are in any case
 )
@@ -121,7 +121,7 @@ func (s *Server) connections() int {
 		return fewest
 	}
 	cfg, _ := s.settings()
-	left := int(min(limit.Cur, 1<<30)) - ownFiles - perJob*cfg.Slots - perSupervisor*2*cfg.Spares
+	left := int(min(limit.Cur, 1<<30)) - ownFiles - perJob*cfg.Slots - perSpare*cfg.Spares
 	return max(left/perConnection, fewest)
 }
 

@@ -159,7 +159,9 @@ func (s *Server) begin() error {
 	case <-time.After(time.Minute):
 		return errors.New("the store does not tell its jobs")
 	}
-	s.runs.Spares(s.opt.Config.Spares)
+	if err := s.runs.Spares(s.opt.Config.Spares); err != nil {
+		s.log.Warn("remove what a daemon before has left", "err", err)
+	}
 	s.recover()
 	s.all.Go(func() { s.beat(ctx) })
 	s.all.Go(func() { s.schedule(ctx) })

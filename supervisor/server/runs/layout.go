@@ -2,9 +2,11 @@ package runs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"callgate/supervisor/server/handover"
 
@@ -12,11 +14,17 @@ import (
 )
 
 // layout is a run's folder as it is made, and the descriptors that its supervisor gets
-// with the job.
+// with the job. To make files takes its time on some file systems (ext4 looks long for a
+// new inode where many files went lately), so that it is done ahead, in a folder that is
+// not any job's yet.
 type layout struct {
 	dir   string
-	files []int // in handover's order
+	run   *Run  // the daemon's ends
+	files []int // the supervisor's, in handover's order
 }
+
+// blankPrefix begins the names of folders that are no job's: those have a dot.
+const blankPrefix = "spare-"
 
 const writing = unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND
 
@@ -28,46 +36,75 @@ func folderMode() os.FileMode {
 	return 0o700
 }
 
-// make makes the folder, all of it the daemon's but for the working folder, and opens
-// both ends of what is between them.
-func (l *layout) make(j *Job) (*Run, error) {
-	if err := l.folders(j); err != nil {
+// blank makes a folder that is no job's yet. All of it is the daemon's.
+func (h *Host) blank() (*layout, error) {
+	l := &layout{dir: filepath.Join(h.folder, blankPrefix+strconv.FormatInt(h.made.Add(1), 10))}
+	if err := l.make(); err != nil {
+		h.discard(l)
 		return nil, err
 	}
-	for _, name := range []string{"alive", "control"} {
-		if err := fifo(l.dir, name); err != nil {
-			return nil, err
-		}
-	}
-	r, err := open(l.dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.open(j); err != nil {
-		r.close()
-		return nil, err
-	}
-	return r, nil
+	return l, nil
 }
 
-func (l *layout) folders(j *Job) error {
+// discard gives up a folder, with what was opened of it.
+func (h *Host) discard(l *layout) {
+	l.close()
+	if l.run != nil {
+		l.run.close()
+	}
+	_ = h.removeFolder(l.dir) // what is left, the next daemon removes
+}
+
+// sweepBlanks removes those that a daemon before has left.
+func (h *Host) sweepBlanks() error {
+	left, err := filepath.Glob(filepath.Join(h.folder, blankPrefix+"*"))
+	for _, folder := range left {
+		err = errors.Join(err, h.removeFolder(folder))
+	}
+	return err
+}
+
+// make makes the folder, and opens both ends of what is between the two.
+func (l *layout) make() (err error) {
 	if err := os.Mkdir(l.dir, folderMode()); err != nil {
 		return err
 	}
 	if err := os.Chmod(l.dir, folderMode()); err != nil { // whatever the umask
 		return err
 	}
-	if !j.Spec.Own {
-		return nil
-	}
-	work := filepath.Join(l.dir, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(l.dir, "work"), 0o700); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
-		return os.Lchown(work, int(j.As.UID), int(j.As.GID))
+	for _, name := range []string{"alive", "control"} {
+		if err := fifo(l.dir, name); err != nil {
+			return err
+		}
 	}
-	return nil
+	if l.run, err = open(l.dir); err != nil {
+		return err
+	}
+	return l.open()
+}
+
+// settle makes the folder a job's.
+func (l *layout) settle(dir string, j *Job) error {
+	if err := os.Rename(l.dir, dir); err != nil {
+		return err
+	}
+	l.dir, l.run.dir = dir, dir
+	work, err := filepath.Join(dir, "work"), error(nil)
+	switch {
+	case !j.Spec.Own:
+		err = os.Remove(work)
+	case os.Geteuid() == 0:
+		err = os.Lchown(work, int(j.As.UID), int(j.As.GID))
+	}
+	if err == nil {
+		if err = l.input(j); err != nil {
+			err = fmt.Errorf("the command's input: %w", err)
+		}
+	}
+	return err
 }
 
 func fifo(dir, name string) error {
@@ -78,7 +115,7 @@ func fifo(dir, name string) error {
 }
 
 // open opens what the supervisor gets, now that the daemon has its ends of the FIFOs.
-func (l *layout) open(j *Job) error {
+func (l *layout) open() error {
 	for _, end := range [...]struct {
 		name  string
 		flags int
@@ -94,9 +131,6 @@ func (l *layout) open(j *Job) error {
 		if err := l.add(end.name, end.flags); err != nil {
 			return err
 		}
-	}
-	if err := l.input(j); err != nil {
-		return fmt.Errorf("the command's input: %w", err)
 	}
 	return nil
 }

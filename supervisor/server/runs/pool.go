@@ -10,14 +10,12 @@ import (
 
 // pool has the supervisors that wait for a job.
 type pool struct {
-	program string
-	ready   chan *supervisor // for their first; nil: none are kept
-	taken   chan struct{}    // one was
-	closed  chan struct{}
-	fillers sync.WaitGroup
+	fresh *stock[*supervisor] // for their first
 
-	mu   sync.Mutex
-	idle []*supervisor // for the next of their user's, those that wait longest first
+	mu     sync.Mutex
+	most   int
+	idle   []*supervisor // for the next of their user's, those that wait longest first
+	closed bool
 }
 
 const (
@@ -26,39 +24,19 @@ const (
 )
 
 func newPool(program string) *pool {
-	return &pool{program: program, taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &pool{fresh: newStock(
+		func() (*supervisor, error) { return spawn(program) },
+		func(s *supervisor) bool { return s.over() },
+		(*supervisor).dismiss)}
 }
 
 // open keeps so many supervisors ready for any user, and as many for the next job of one,
 // until the pool is closed.
 func (p *pool) open(n int) {
-	p.ready = make(chan *supervisor, n)
-	p.fillers.Go(func() {
-		for p.fill() {
-			select {
-			case <-p.taken:
-			case <-p.closed:
-				return
-			}
-		}
-	})
-}
-
-// fill makes as many as are wanted; false: no more are.
-func (p *pool) fill() bool {
-	for len(p.ready) < cap(p.ready) {
-		select {
-		case <-p.closed:
-			return false
-		default:
-		}
-		s, err := spawn(p.program)
-		if err != nil {
-			return true // a job that starts will tell
-		}
-		p.ready <- s
-	}
-	return true
+	p.mu.Lock()
+	p.most = n
+	p.mu.Unlock()
+	p.fresh.open(n)
 }
 
 // take gives a supervisor that waits; fresh: for its first job.
@@ -68,23 +46,7 @@ func (p *pool) take(as *handover.Identity, fresh bool) (*supervisor, error) {
 			return s, nil
 		}
 	}
-	defer func() {
-		select {
-		case p.taken <- struct{}{}:
-		default:
-		}
-	}()
-	for {
-		select {
-		case s := <-p.ready:
-			if !s.over() {
-				return s, nil
-			}
-			s.dismiss()
-		default:
-			return spawn(p.program)
-		}
-	}
+	return p.fresh.take()
 }
 
 // again gives the one that has waited least for the next job of a user's, or nil.
@@ -104,17 +66,11 @@ func (p *pool) again(as *handover.Identity) *supervisor {
 func (p *pool) keep(s *supervisor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.closed:
-		s.dismiss()
-		return
-	default:
-	}
-	if s.jobs >= jobsMost || cap(p.ready) == 0 || s.over() {
+	if p.closed || p.most == 0 || s.jobs >= jobsMost || s.over() {
 		s.dismiss()
 		return
 	}
-	if len(p.idle) == cap(p.ready) {
+	if len(p.idle) == p.most {
 		p.idle[0].dismiss()
 		p.idle = slices.Delete(p.idle, 0, 1)
 	}
@@ -135,20 +91,12 @@ func (p *pool) expire(s *supervisor, jobs int) {
 
 // close ends those that wait.
 func (p *pool) close() {
-	close(p.closed)
-	p.fillers.Wait()
+	p.fresh.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	for _, s := range p.idle {
 		s.dismiss()
 	}
 	p.idle = nil
-	for {
-		select {
-		case s := <-p.ready:
-			s.dismiss()
-		default:
-			return
-		}
-	}
 }

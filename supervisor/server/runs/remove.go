@@ -106,7 +106,7 @@ func (h *Host) have(spec *handover.Spec) error {
 	ctx, cancel := context.WithTimeout(context.Background(), emptyTime) // its user may stop it
 	defer cancel()
 	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, h.pool.program, "supervise")
+	cmd := exec.CommandContext(ctx, h.program, "supervise")
 	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stderr = "/", []string{}, []*os.File{end}, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err = hand.Give(spec); err == nil {

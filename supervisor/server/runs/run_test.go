@@ -46,20 +46,23 @@ func TestFoundAfterItsEnd(t *testing.T) {
 				_ = other.Process.Kill()
 				_ = other.Wait()
 			}()
-			l := &layout{dir: h.path("a", 1)}
-			r, err := l.make(&Job{Spec: &handover.Spec{}})
+			l, err := h.blank()
+			if err == nil {
+				err = l.settle(h.path("a", 1), &Job{Spec: &handover.Spec{}})
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			l.close()
-			r.close()
+			l.run.close()
 			if err := os.WriteFile(filepath.Join(l.dir, "result"), []byte(result), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := (&process{pid: other.Process.Pid}).note(filepath.Join(l.dir, "pid"), time.Now().Add(-time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			if r, err = h.Adopt("a", 1); err != nil {
+			r, err := h.Adopt("a", 1)
+			if err != nil {
 				t.Fatal(err)
 			}
 			if err := r.Kill(); err != nil {

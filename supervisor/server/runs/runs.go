@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"callgate/supervisor/server/handover"
@@ -30,8 +31,11 @@ import (
 
 // Host has this host's runs.
 type Host struct {
-	folder string // where theirs are
-	pool   *pool
+	folder  string // where theirs are
+	program string // callgate
+	pool    *pool
+	blanks  *stock[*layout]
+	made    atomic.Int64 // blanks, in all
 
 	// Earlier says whether journals of attempts before a job's last are kept here.
 	Earlier bool
@@ -46,7 +50,8 @@ type Host struct {
 // New makes the host of the daemon's folder, in which runs are below "jobs".
 // program is the callgate that supervises.
 func New(state, program string) (*Host, error) {
-	h := &Host{folder: filepath.Join(state, "jobs"), pool: newPool(program), runs: map[string]*Run{}, weights: map[string]int64{}}
+	h := &Host{folder: filepath.Join(state, "jobs"), program: program, pool: newPool(program), runs: map[string]*Run{}, weights: map[string]int64{}}
+	h.blanks = newStock(h.blank, func(*layout) bool { return false }, h.discard)
 	mode := folderMode()
 	for _, dir := range []string{state, h.folder} {
 		if err := os.MkdirAll(dir, mode); err != nil {
@@ -59,12 +64,21 @@ func New(state, program string) (*Host, error) {
 	return h, nil
 }
 
-// Spares keeps so many supervisors ready for their first job, and as many for another of the
-// same user's, until the host is closed.
-func (h *Host) Spares(n int) { h.pool.open(n) }
+// Spares keeps so many supervisors and folders ready for their first job, and as many
+// supervisors for another of the same user's, until the host is closed. The folders that a
+// daemon before has left are removed.
+func (h *Host) Spares(n int) error {
+	err := h.sweepBlanks()
+	h.pool.open(n)
+	h.blanks.open(n)
+	return err
+}
 
-// Close ends the supervisors that have no job.
-func (h *Host) Close() { h.pool.close() }
+// Close gives up what has no job.
+func (h *Host) Close() {
+	h.pool.close()
+	h.blanks.close()
+}
 
 func (h *Host) path(id string, attempt int) string {
 	return filepath.Join(h.folder, id+"."+strconv.Itoa(attempt))
@@ -164,20 +178,20 @@ func (h *Host) start(j *Job, attempt int) (*Run, error) {
 	if os.Geteuid() == 0 {
 		j.Spec.As = &j.As
 	}
-	l := &layout{dir: h.path(j.Spec.ID, attempt)}
-	defer l.close()
-	r, err := l.make(j)
-	if err == nil {
-		r.ID, r.Attempt = j.Spec.ID, attempt
-		if err = h.give(j, r, l.files); err != nil {
-			r.close()
-		}
-	}
+	l, err := h.blanks.take()
 	if err != nil {
-		_ = h.removeFolder(l.dir) // what is left, the next daemon removes
 		return nil, err
 	}
-	return r, nil
+	if err = l.settle(h.path(j.Spec.ID, attempt), j); err == nil {
+		l.run.ID, l.run.Attempt = j.Spec.ID, attempt
+		err = h.give(j, l.run, l.files)
+	}
+	if err != nil {
+		h.discard(l)
+		return nil, err
+	}
+	l.close()
+	return l.run, nil
 }
 
 // give gives a job to a supervisor.
