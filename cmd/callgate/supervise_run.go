@@ -236,8 +236,9 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// plan compiles the policies, but for what is proven since this process's last job. The daemon's own policies have no say in whether filters that
-// come with callgate serve: they are proven for all of the set.
+// plan compiles the policies, but for what is proven since this process's last job. The
+// daemon's own policies have no say in whether filters that come with callgate serve: they
+// are proven for all of the set.
 func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
 	opts, err := host.Bind(set, "", env, path)
 	if err != nil {

@@ -249,11 +249,11 @@ func TestHundredJobs(t *testing.T) {
 }
 
 // TestOtherABI: a job's policy can permit calls of another ABI; the daemon's own policies
-// leave them be.
+// leave them be, but for its folder.
 func TestOtherABI(t *testing.T) {
 	t.Parallel()
 	h := running(t, "")
-	program := build32(t, h.dir)
+	program := build32(t, h.dir, "exit", "mov $7,%ebx\nmov $1,%eax\nint $0x80")
 	for compat, want := range map[string]client.Result{
 		"same": {Cause: client.ByExit, Status: 7},
 		"kill": {Cause: client.BySignal, Status: 128 + int(unix.SIGSYS), Signal: "SIGSYS"},
@@ -263,16 +263,34 @@ func TestOtherABI(t *testing.T) {
 			t.Errorf("i386: %s: %+v", compat, j.Result)
 		}
 	}
+	for file, status := range map[string]int{"c.yaml": 0, "state/lock": int(unix.EACCES)} {
+		opens := build32(t, h.dir, "open-"+filepath.Base(file), `mov $5,%eax
+mov $name,%ebx
+xor %ecx,%ecx
+int $0x80
+xor %ebx,%ebx
+test %eax,%eax
+jns 1f
+sub %eax,%ebx
+1: mov $1,%eax
+int $0x80
+name: .asciz "`+filepath.Join(h.dir, file)+`"`)
+		r := &client.Request{Argv: []string{opens}, Policies: []client.Policy{{Name: "own.yaml", Text: "callgate: 1\ndefault: allow\nsyscalls: []\ncompat: {i386: same}\n"}}}
+		if j := h.wait(h.submit(r).ID); j.Result.Cause != client.ByExit || j.Result.Status != status {
+			t.Errorf("opening %s by int 0x80: %+v", file, j.Result)
+		}
+	}
 }
 
-// build32 makes a program that exits with 7 by int $0x80.
-func build32(t *testing.T, dir string) string {
+// build32 makes a program of code that calls by int $0x80.
+func build32(t *testing.T, dir, name, code string) string {
 	t.Helper()
-	source, program := filepath.Join(dir, "exit.s"), filepath.Join(dir, "exit")
-	if err := os.WriteFile(source, []byte(".globl _start\n_start: mov $1,%eax\nmov $7,%ebx\nint $0x80\n"), 0o644); err != nil {
+	program := filepath.Join(dir, name)
+	source := program + ".s"
+	if err := os.WriteFile(source, []byte(".globl _start\n_start: "+code+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("gcc", "-nostdlib", "-static", "-o", program, source).CombinedOutput(); err != nil {
+	if out, err := exec.Command("gcc", "-nostdlib", "-static", "-no-pie", "-o", program, source).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return program

@@ -67,7 +67,7 @@ func (f *fork) divide(in *inst) (holds, not fork) {
 	case in.op == opJeqK:
 		holds.span = span{k, k}
 		if k == f.first {
-			not.first++ // past the last: empty, or at the end of all all numbers, which are too many
+			not.first++ // past the last it is empty; past the last of all it wraps to more than is needed
 		} else if k == f.last {
 			not.last--
 		}

@@ -31,6 +31,7 @@ func TestOverStays(t *testing.T) {
 // over, with or without a result that can be read, and that supervisor is none of its
 // business, whatever is due or ordered.
 func TestFoundAfterItsEnd(t *testing.T) {
+	t.Parallel()
 	for name, result := range map[string]string{"whole": `{"cause":"exit"}` + "\n", "cut off": `{"cause":`, "none": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +78,35 @@ func TestFoundAfterItsEnd(t *testing.T) {
 				t.Errorf("another job's supervisor was ended: %d, %v", pid, err)
 			}
 		})
+	}
+}
+
+// TestUnreadableResult: a supervisor that goes on, though its result cannot be read, is not
+// waited for without end.
+func TestUnreadableResult(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{pid: cmd.Process.Pid}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	go p.watch(true)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "result"), []byte("no result\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alive, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alive.Close()
+	_ = held.Close()
+	r := &Run{dir: dir, process: p, given: &supervisor{process: p}, alive: alive, grew: make(chan struct{})}
+	if r.attend(); !p.over() {
+		t.Error("the run is over, and its supervisor has neither ended nor a result")
 	}
 }
 
