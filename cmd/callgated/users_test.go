@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"callgate/supervisor/client"
@@ -262,6 +264,34 @@ func TestQuotas(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.submit(shell("true"))
+}
+
+// TestOneAtOnce: who may run one job at once runs no two, however they come.
+func TestOneAtOnce(t *testing.T) {
+	t.Parallel()
+	h := running(t, "slots: 8\nquota: {running: 1}\n")
+	var all sync.WaitGroup
+	jobs := make([]*client.Job, 12)
+	for i := range jobs {
+		all.Go(func() {
+			j, err := h.Submit(t.Context(), shell("sleep 0.02"), "")
+			if err == nil {
+				jobs[i], err = h.Wait(t.Context(), j.ID)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if all.Wait(); t.Failed() {
+		return
+	}
+	slices.SortFunc(jobs, func(a, b *client.Job) int { return a.Started.Compare(b.Started) })
+	for i := range jobs[1:] {
+		if jobs[i].Attempt != 1 || jobs[i+1].Started.Before(jobs[i].Ended) {
+			t.Errorf("a job ran until %v, the next from %v", jobs[i].Ended, jobs[i+1].Started)
+		}
+	}
 }
 
 // TestHomeless is for root: a user whom the list of users does not have runs jobs

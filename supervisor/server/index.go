@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -160,13 +161,13 @@ func (x *index) all(match func(*store.Record) bool) []*store.Record {
 }
 
 // next picks the queued job to start: of the user who has least running, the
-// oldest that can run here.
-func (x *index) next(can func(*store.Record) bool) *store.Record {
+// oldest that can run here. coming is one that is about to be queued, or nil.
+func (x *index) next(coming *store.Record, can func(*store.Record) bool) *store.Record {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	users := make([]uint32, 0, len(x.queues))
-	for uid := range x.queues {
-		users = append(users, uid)
+	users := slices.Collect(maps.Keys(x.queues))
+	if coming != nil && len(x.queues[coming.UID]) == 0 {
+		users = append(users, coming.UID)
 	}
 	slices.SortFunc(users, func(a, b uint32) int {
 		return cmp.Or(cmp.Compare(x.running[a], x.running[b]), cmp.Compare(a, b))
@@ -176,6 +177,9 @@ func (x *index) next(can func(*store.Record) bool) *store.Record {
 			if r := x.records[id]; can(r) {
 				return r
 			}
+		}
+		if coming != nil && coming.UID == uid && can(coming) {
+			return coming
 		}
 	}
 	return nil

@@ -16,7 +16,8 @@ import (
 // schedule starts queued jobs while there is room.
 func (s *Server) schedule(ctx context.Context) {
 	for {
-		for s.startNext(ctx) {
+		for r := s.pick(nil); r != nil; r = s.pick(nil) {
+			s.attempt(r)
 		}
 		select {
 		case <-ctx.Done():
@@ -26,25 +27,24 @@ func (s *Server) schedule(ctx context.Context) {
 	}
 }
 
-// startNext starts a job, if there is one, and room.
-func (s *Server) startNext(ctx context.Context) bool {
+// pick takes the job that is to start next, if there is one, and room; else nil. coming is one
+// that is not stored yet, or nil. Who has picked a job leaves it in the end.
+func (s *Server) pick(coming *store.Record) *store.Record {
+	s.picking.Lock()
+	defer s.picking.Unlock()
 	cfg, _ := s.settings()
 	s.mu.Lock()
 	full := s.stopping || len(s.busy) >= cfg.Slots
 	s.mu.Unlock()
-	if full || ctx.Err() != nil || s.store.Alive() != nil {
-		return false
+	if full || s.lifetime.Err() != nil || s.store.Alive() != nil {
+		return nil
 	}
 	quotas := map[uint32]int{} // of jobs at once, by user: to ask is to read the host's user database
-	r := s.index.next(func(r *store.Record) bool { return s.canRun(cfg, r, quotas) })
-	if r == nil || !s.take(r.Job.ID) {
-		return false
+	r := s.index.next(coming, func(r *store.Record) bool { return s.canRun(cfg, r, quotas) })
+	if r == nil || !s.takeFor(r.Job.ID, r) {
+		return nil
 	}
-	s.all.Go(func() {
-		s.attempt(ctx, r)
-		s.leave(r.Job.ID)
-	})
-	return true
+	return r
 }
 
 // canRun says whether this host may run a job. Precondition: the index's mu is
@@ -59,9 +59,13 @@ func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]i
 		}
 	}
 	s.mu.Lock()
-	busy, coming := s.busy[r.Job.ID], 0
-	for id := range s.busy { // the claims of some are not in the index yet
-		if b := s.index.records[id]; b != nil && b.UID == r.UID && b.Job.State == client.Queued {
+	_, busy := s.busy[r.Job.ID]
+	coming := 0
+	for id, picked := range s.busy {
+		if picked == nil || picked.UID != r.UID {
+			continue
+		}
+		if b := s.index.records[id]; b == nil || b.Job.State == client.Queued { // its claim is not in the index yet
 			coming++
 		}
 	}
@@ -76,13 +80,15 @@ func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]i
 }
 
 // take notes that this daemon deals with a job; false: it does already.
-func (s *Server) take(id string) bool {
+func (s *Server) take(id string) bool { return s.takeFor(id, nil) }
+
+func (s *Server) takeFor(id string, picked *store.Record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy[id] {
+	if _, busy := s.busy[id]; busy {
 		return false
 	}
-	s.busy[id] = true
+	s.busy[id] = picked
 	return true
 }
 
@@ -93,20 +99,26 @@ func (s *Server) leave(id string) {
 	s.prod()
 }
 
-// attempt claims a job, runs it and settles it.
-func (s *Server) attempt(ctx context.Context, known *store.Record) {
-	r, err := s.claim(ctx, known)
-	switch {
-	case err == nil:
-	case errors.Is(err, store.ErrConflict) || ctx.Err() != nil:
-		return
-	case errors.Is(err, store.ErrNotFound) && !s.gone(known.Job.ID): // says a replica that lags
-		time.Sleep(lag)
-		return
-	default:
-		s.log.Error("claim a job", "job", known.Job.ID, "err", err)
-		return
-	}
+// attempt claims a picked job, runs it and settles it, while the caller goes on.
+func (s *Server) attempt(known *store.Record) {
+	s.all.Go(func() {
+		defer s.leave(known.Job.ID)
+		ctx := s.lifetime
+		r, err := s.claim(ctx, known)
+		switch {
+		case err == nil:
+			s.conduct(ctx, r)
+		case errors.Is(err, store.ErrConflict) || ctx.Err() != nil:
+		case errors.Is(err, store.ErrNotFound) && !s.gone(known.Job.ID): // says a replica that lags
+			time.Sleep(lag)
+		default:
+			s.log.Error("claim a job", "job", known.Job.ID, "err", err)
+		}
+	})
+}
+
+// conduct runs a job that is this host's, and settles it.
+func (s *Server) conduct(ctx context.Context, r *store.Record) {
 	run, err := s.start(ctx, r)
 	if errors.Is(err, runs.ErrGone) {
 		s.ended(ctx, r, false, true, err)
@@ -141,13 +153,18 @@ func (s *Server) claim(ctx context.Context, known *store.Record) (*store.Record,
 		return nil, store.ErrConflict
 	}
 	before := r.Job
-	r.Claim = store.Claim{Host: s.host, Token: rand.Text(), Boot: s.boot}
-	r.Job.State, r.Job.Host, r.Job.Started = client.Running, s.host, time.Now().UTC()
-	r.Job.Attempt++
+	s.stake(r)
 	if r, err = s.sure(ctx, r); err == nil {
 		s.changed(&before, &r.Job)
 	}
 	return r, err
+}
+
+// stake writes a claim into a record.
+func (s *Server) stake(r *store.Record) {
+	r.Claim = store.Claim{Host: s.host, Token: rand.Text(), Boot: s.boot}
+	r.Job.State, r.Job.Host, r.Job.Started = client.Running, s.host, time.Now().UTC()
+	r.Job.Attempt++
 }
 
 // sure stores a record, and where the answer is lost asks until it is known

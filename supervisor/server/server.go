@@ -4,7 +4,7 @@
 // What is true of a job is its record in the store. A daemon that starts reads the
 // records, finds the runs of its own that are still going on, and settles
 // those that ended without it. A job is claimed in the store before it is started,
-// and started once for each claim.
+// and started once for each claim; one whose turn is at once is stored with its claim.
 package server
 
 import (
@@ -59,10 +59,12 @@ type Server struct {
 	heavy    chan struct{}   // there is more of ended jobs than is to be kept, perhaps
 	clearing sync.Mutex      // of who tries again to remove what is left, one after the other
 
+	picking sync.Mutex // of who picks the next job
+
 	mu       sync.Mutex
 	cfg      *config.Config // as last loaded
 	texts    *config.Texts
-	busy     map[string]bool // jobs that this daemon claims, runs or settles
+	busy     map[string]*store.Record // jobs that this daemon claims, runs or settles; nil: that it did not pick
 	stopping bool
 	ready    bool
 	coming   map[uint32]int   // jobs that are being stored, by user
@@ -71,7 +73,7 @@ type Server struct {
 
 // New opens the store and takes up what the daemon before has left.
 func New(ctx context.Context, opt Options) (*Server, error) {
-	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), heavy: make(chan struct{}, 1), busy: map[string]bool{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
+	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), heavy: make(chan struct{}, 1), busy: map[string]*store.Record{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
 	s.index = newIndex(s.prod)
 	s.hosts = newHosts(s.host)
 	texts, err := opt.Config.LoadPolicies(opt.Loader)

@@ -221,7 +221,7 @@ func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key st
 	if refused != nil {
 		return nil, 0, refused
 	}
-	err := s.create(ctx, rec)
+	err := s.enter(ctx, rec)
 	if errors.Is(err, store.ErrConflict) && key != "" {
 		old, err := s.store.Get(ctx, rec.Job.ID)
 		if err != nil {
@@ -229,12 +229,37 @@ func (s *Server) keep(ctx context.Context, r *request, rec *store.Record, key st
 		}
 		return same(old, rec)
 	}
-	if err != nil {
-		return nil, 0, err
+	return rec, 201, err
+}
+
+// enter stores a new job, and starts it if its turn is now: then it is stored with its claim.
+func (s *Server) enter(ctx context.Context, rec *store.Record) error {
+	queued := rec.Job
+	picked := s.pick(rec)
+	now := picked == rec
+	switch {
+	case now:
+		s.stake(rec)
+	case picked != nil:
+		s.attempt(picked)
+	}
+	if err := s.create(ctx, rec); err != nil {
+		if now {
+			s.leave(rec.Job.ID) // if it is stored after all, it is found to have no run
+		}
+		return err
 	}
 	s.index.put(rec)
-	s.changed(nil, &rec.Job)
-	return rec, 201, nil
+	s.changed(nil, &queued)
+	if !now {
+		return nil
+	}
+	s.changed(&queued, &rec.Job)
+	s.all.Go(func() {
+		defer s.leave(rec.Job.ID)
+		s.conduct(s.lifetime, rec)
+	})
+	return nil
 }
 
 func same(old, rec *store.Record) (*store.Record, int, error) {
