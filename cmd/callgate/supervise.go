@@ -54,10 +54,16 @@ func supervise() error {
 			return errors.New("supervise: the job is of another user's than the last")
 		}
 		s := &supervised{spec: *spec, files: files, known: &known, pidfd: -1}
-		if err := s.do(fresh); err != nil || s.unsound {
-			return err // with all descriptors: no job is given to whom this one's end is heard of
+		s.out = s.file(handover.ResultFile)
+		err = s.do(fresh)
+		last := err != nil || s.unsound
+		if !last { // who has its last job keeps all descriptors: by their end the daemon would take it for free
+			s.leave(complaints)
 		}
-		s.leave(complaints)
+		// The daemon stores the result meanwhile; the file is for the next one, if there is none now.
+		if err = errors.Join(err, s.out.Sync(), s.out.Close()); err != nil || last {
+			return err
+		}
 	}
 }
 
@@ -69,7 +75,8 @@ type supervised struct {
 	set     policy.Set
 	memory  *cgroup.Group // made as root, for a user who could make none; or nil
 	journal *journal.Writer
-	disk    int // the journal's, while that is open
+	disk    int      // the journal's, while that is open
+	out     *os.File // for the result
 	control *os.File
 	unsound bool // something of the sandbox may be left: this process is to have no other
 
@@ -98,7 +105,6 @@ func (s *supervised) do(fresh bool) error {
 	s.disk = s.files[handover.JournalFile]
 	written := s.file(handover.JournalFile)
 	s.journal = journal.NewWriter(&grower{written, s.files[handover.AliveFile]}, journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
-	out := s.file(handover.ResultFile)
 	result := s.result(unloadable)
 	var err error
 	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
@@ -107,7 +113,7 @@ func (s *supervised) do(fresh bool) error {
 		result.Message = "not all could be stored: " + err.Error()
 	}
 	result.Last = s.unsound
-	err = errors.Join(handover.WriteResult(out, result), out.Sync(), out.Close())
+	err = handover.WriteResult(s.out, result)
 	if s.spec.Own {
 		err = errors.Join(err, scratch.Empty(s.spec.Work)) // the daemon tries again, and tells of it
 	}
