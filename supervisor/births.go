@@ -87,9 +87,18 @@ func (s *sandbox) bequeath(t *task, child *process) error {
 		return err
 	}
 	child.armed, child.filtered = t.process.armed, t.process.filtered
-	child.sharing = regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
-	t.process.sharing = t.process.sharing || child.sharing
+	shared := regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
+	child.orphan = false
+	child.sharing = child.sharing || shared // an orphan may have children by now
+	t.process.sharing = t.process.sharing || shared
 	return nil
+}
+
+// outlived is for a process that has executed a program: a thread of its that died of that
+// may have made a process that shares the working folder, and have told nobody.
+func (p *process) outlived() {
+	p.sharing = p.sharing || p.threaded
+	p.threaded = false
 }
 
 // fsuidOf is the user id by which tid's file accesses are judged, that of nobody
@@ -132,6 +141,7 @@ func (s *sandbox) familyOf(p *process, tid int) *process {
 func (s *sandbox) join(t *task, p *process) {
 	t.process = p
 	p.tasks++
+	p.threaded = p.threaded || p.tasks > 1
 	s.totals.Threads++
 	if p.pid == t.tid {
 		s.totals.Processes++
@@ -205,7 +215,7 @@ func (s *sandbox) processOf(tid int) *process {
 // orphan is a process of which nobody has told yet whose child it is. Its memory
 // is some process's of the sandbox, and has a pinned area if all have.
 func (s *sandbox) orphan(pid int) *process {
-	return &process{pid: pid, armed: !s.unarmed, filtered: true, sharing: true}
+	return &process{pid: pid, armed: !s.unarmed, filtered: true, orphan: true}
 }
 
 func statusField(status, name string, missing int) int {

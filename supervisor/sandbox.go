@@ -105,6 +105,8 @@ type process struct {
 	armed    bool   // its memory has a pinned area
 	filtered bool   // it may have installed a filter of its own
 	sharing  bool   // another process has the same working folder or descriptors
+	orphan   bool   // nobody has told yet whose child it is: it may be sharing
+	threaded bool   // it had several tasks since its last execve
 }
 
 // number is the pid as text.
@@ -117,7 +119,7 @@ func (p *process) number() string {
 
 // shares says whether something else could change what p's descriptors and its
 // working folder are, while one of its tasks is in a call.
-func (p *process) shares() bool { return p.tasks > 1 || p.sharing }
+func (p *process) shares() bool { return p.tasks > 1 || p.sharing || p.orphan }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
@@ -250,6 +252,7 @@ func (s *sandbox) execed(t *task) error {
 	}
 	s.settle(t)
 	t.process.exe = ""
+	t.process.outlived()
 	s.kernel.Forget(t.process.pid)
 	if err := s.executed(t); err != nil {
 		return err

@@ -146,9 +146,10 @@ func (r *Registers) Enter(call abi.Call) {
 }
 
 // CloneFlags are the flags of the clone that a task at its event stop has made,
-// by whichever ABI; those that fork and vfork stand for are 0.
+// by whichever ABI; those that fork and vfork stand for are 0. The kernel takes 32 bits of
+// the number (do_syscall_64 in arch/x86/entry/syscall_64.c), and leaves the others where they are.
 func (r *Registers) CloneFlags() uint64 {
-	switch nr := r.Orig_rax &^ abi.X32Bit; nr {
+	switch nr := uint32(r.Orig_rax) &^ abi.X32Bit; nr {
 	case unix.SYS_CLONE:
 		return r.Rdi
 	case i386Clone:

@@ -15,7 +15,7 @@ static const struct command *const tables[] = {
 	entry_commands,	 race_commands, filter_commands,  clone_commands, task_commands,
 	death_commands, signal_commands, stop_commands, outside_commands, state_commands,
 	review_commands, name_commands, area_commands, held_commands, jail_commands, net_commands, corner_commands, wait_commands,
-	pinned_commands, scoped_commands, judge_commands,
+	pinned_commands, scoped_commands, judge_commands, sharing_commands,
 };
 
 #define TABLES (sizeof tables / sizeof *tables)

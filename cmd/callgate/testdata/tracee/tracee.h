@@ -38,6 +38,7 @@ extern const struct command wait_commands[];
 extern const struct command pinned_commands[];
 extern const struct command scoped_commands[];
 extern const struct command judge_commands[];
+extern const struct command sharing_commands[];
 
 /* raw makes a call by the syscall instruction; errors are -errno. */
 long raw(long nr, long a, long b, long c, long d, long e, long f);
