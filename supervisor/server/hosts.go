@@ -13,21 +13,21 @@ import (
 // in this daemon's own heartbeats, as they come back from the store: clocks of
 // other hosts do not matter, nor does a time in which nobody could be heard.
 type hosts struct {
-	self   string
-	mu     sync.Mutex
-	byName map[string]*client.Host
-	silent map[string]int
-	gone   map[string]int // hosts that were never heard of, or said goodbye
+	self    string
+	mu      sync.Mutex
+	byName  map[string]*client.Host
+	silent  map[string]int // heartbeats since one of byName was heard of
+	unknown map[string]int // heartbeats since one was first asked about that is not there
 }
 
 func newHosts(self string) *hosts {
-	return &hosts{self: self, byName: map[string]*client.Host{}, silent: map[string]int{}, gone: map[string]int{}}
+	return &hosts{self: self, byName: map[string]*client.Host{}, silent: map[string]int{}, unknown: map[string]int{}}
 }
 
 func (h *hosts) heard(name string, host *client.Host, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if host == nil {
+	if host == nil { // its record was removed or damaged, by no daemon
 		delete(h.byName, name)
 		return
 	}
@@ -44,8 +44,8 @@ func (h *hosts) tick() {
 	for name := range h.byName {
 		h.silent[name]++
 	}
-	for name := range h.gone {
-		h.gone[name]++
+	for name := range h.unknown {
+		h.unknown[name]++
 	}
 }
 
@@ -58,8 +58,10 @@ func (h *hosts) dead(beats int) func(name string) bool {
 		if h.byName[name] != nil {
 			return h.silent[name] > beats
 		}
-		h.gone[name] += 0 // counted from now on
-		return h.gone[name] > beats
+		if _, counted := h.unknown[name]; !counted {
+			h.unknown[name] = 0 // from now on
+		}
+		return h.unknown[name] > beats
 	}
 }
 

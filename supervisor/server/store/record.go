@@ -228,13 +228,9 @@ func (s *Store) Beat(ctx context.Context, h *client.Host) error {
 	return nil
 }
 
-// Gone forgets a host.
-func (s *Store) Gone(ctx context.Context, name string) error {
-	return s.hosts.Purge(ctx, name, jetstream.PurgeTTL(markerTime))
-}
-
 // WatchHosts calls each with every host, and with every sign of life. heard is
-// when the store got it, by its own clock.
+// when the store got it, by its own clock. A host comes as nil whose record was
+// damaged, or removed by hand.
 func (s *Store) WatchHosts(ctx context.Context, each func(name string, h *client.Host, heard time.Time), ready func()) error {
 	return watch(ctx, s.hosts, ready, func(e jetstream.KeyValueEntry) {
 		h := new(client.Host)
