@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/journal"
@@ -93,7 +92,7 @@ func (e *eventStream) put(ev *client.Event, always bool) error {
 	return e.out.write(append(line, '\n'))
 }
 
-func (e *eventStream) state(r *store.Record, job client.Job, at time.Time, attempt int, place int64, last bool) error {
+func (e *eventStream) state(job client.Job, at time.Time, attempt int, place int64, last bool) error {
 	return e.put(&client.Event{Offset: offsetOf(attempt, place), Time: at, Attempt: attempt, Kind: client.StateEvent, Job: &job}, last)
 }
 
@@ -103,12 +102,12 @@ func (e *eventStream) begin(r *store.Record) error {
 	j.State, j.Result, j.Ended, j.Usage, j.StdoutBytes, j.StderrBytes, j.DroppedBytes = client.Queued, nil, time.Time{}, client.Usage{}, 0, 0, 0
 	queued := j
 	queued.Host, queued.Started, queued.Attempt, queued.Earlier = "", time.Time{}, 0, nil
-	if err := e.state(r, queued, j.Submitted, 0, queuedAt, false); err != nil || j.Attempt == 0 || j.Started.IsZero() {
+	if err := e.state(queued, j.Submitted, 0, queuedAt, false); err != nil || j.Attempt == 0 || j.Started.IsZero() {
 		return err
 	}
 	j.State = client.Running
 	j.Earlier = slices.DeleteFunc(slices.Clone(j.Earlier), func(a client.Attempt) bool { return a.Attempt >= j.Attempt })
-	return e.state(r, j, j.Started, j.Attempt, runningAt, false)
+	return e.state(j, j.Started, j.Attempt, runningAt, false)
 }
 
 func (e *eventStream) record(r *store.Record, rec *journal.Record) error {
@@ -118,7 +117,7 @@ func (e *eventStream) record(r *store.Record, rec *journal.Record) error {
 	}
 	switch rec.Kind {
 	case journal.Stdout, journal.Stderr:
-		ev.Content = content(rec.Data)
+		ev.Content = client.NewContent(rec.Data)
 	case journal.Audit:
 		ev.Audit = json.RawMessage(rec.Data)
 	case journal.Lost:
@@ -128,16 +127,8 @@ func (e *eventStream) record(r *store.Record, rec *journal.Record) error {
 	return e.put(ev, false)
 }
 
-func content(b []byte) client.Content {
-	if utf8.Valid(b) {
-		return client.Content{Text: string(b)}
-	}
-	return client.Content{Base64: b}
-}
-
 func (e *eventStream) end(r *store.Record) error {
-	place := int64(endedAt)
-	return e.state(r, r.Job, r.Job.Ended, r.Job.Attempt, place, true)
+	return e.state(r.Job, r.Job.Ended, r.Job.Attempt, endedAt, true)
 }
 
 // lost is the state event after an attempt: the job is queued again.
@@ -146,7 +137,7 @@ func (e *eventStream) lost(r *store.Record, at client.Attempt) error {
 	j.State, j.Host, j.Started, j.Result, j.Ended, j.Usage = client.Queued, "", time.Time{}, nil, time.Time{}, client.Usage{}
 	j.StdoutBytes, j.StderrBytes, j.DroppedBytes = 0, 0, 0
 	j.Earlier = j.Earlier[:slices.Index(j.Earlier, at)+1]
-	return e.state(r, j, at.Lost, at.Attempt, endedAt, false)
+	return e.state(j, at.Lost, at.Attempt, endedAt, false)
 }
 
 func (e *eventStream) flush() error { return e.out.flush() }
