@@ -73,7 +73,17 @@ type Server struct {
 
 // New opens the store and takes up what the daemon before has left.
 func New(ctx context.Context, opt Options) (*Server, error) {
-	s := &Server{opt: opt, log: opt.Log, host: opt.Config.Host, cfg: opt.Config, wake: make(chan struct{}, 1), heavy: make(chan struct{}, 1), busy: map[string]*store.Record{}, coming: map[uint32]int{}, bodies: map[uint32]int64{}}
+	s := &Server{
+		opt:    opt,
+		log:    opt.Log,
+		host:   opt.Config.Host,
+		cfg:    opt.Config,
+		wake:   make(chan struct{}, 1),
+		heavy:  make(chan struct{}, 1),
+		busy:   map[string]*store.Record{},
+		coming: map[uint32]int{},
+		bodies: map[uint32]int64{},
+	}
 	s.index = newIndex(s.prod)
 	s.hosts = newHosts(s.host)
 	texts, err := opt.Config.LoadPolicies(opt.Loader)
