@@ -132,7 +132,7 @@ func (s *standIn) job(w http.ResponseWriter, r *http.Request) *client.Job {
 			return &s.jobs[i]
 		}
 	}
-	answer(w, 404, client.NewProblem(client.NotFound, 404, "there is no job "+r.PathValue("id")))
+	answer(w, 404, client.NewProblem(client.NotFound, "there is no job "+r.PathValue("id")))
 	return nil
 }
 

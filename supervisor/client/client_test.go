@@ -49,14 +49,14 @@ func TestProblem(t *testing.T) {
 	c := served(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/jobs":
-			p := NewProblem(BadPolicy, 422, "")
+			p := NewProblem(BadPolicy, "")
 			p.Mistakes = []Mistake{{Policy: "ci.yaml", Line: 3, Column: 5, Message: `unknown system call "opnat"`, Hint: `did you mean "openat"?`}, {Policy: "b.yaml", Message: "is empty"}}
 			refuse(t, w, p)
 		case "/v1/jobs/a%2Fb", "/v1/jobs/a/b":
 			if r.URL.EscapedPath() != "/v1/jobs/a%2Fb" {
 				t.Errorf("an id leads to %s", r.URL.EscapedPath())
 			}
-			refuse(t, w, NewProblem(NotFound, 404, "there is no job a/b"))
+			refuse(t, w, NewProblem(NotFound, "there is no job a/b"))
 		default:
 			http.NotFound(w, r)
 		}
@@ -105,7 +105,7 @@ func TestEventsGoOn(t *testing.T) {
 		case 2:
 			io.WriteString(w, line(2))
 		case 3:
-			refuse(t, w, NewProblem(Unavailable, 503, "stopping"))
+			refuse(t, w, NewProblem(Unavailable, "stopping"))
 		case 4:
 			io.WriteString(w, line(3)+line(4)+line(5))
 		}

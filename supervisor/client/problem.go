@@ -15,22 +15,22 @@ type ProblemName string
 func (name ProblemName) Error() string { return name.title() }
 
 const (
-	Malformed   ProblemName = "malformed"   // 400: not JSON, or not what is expected there
-	Forbidden   ProblemName = "forbidden"   // 403: the caller may not do this
-	NotFound    ProblemName = "not-found"   // 404: there is no such thing, or it is not for the caller to know
-	BadMethod   ProblemName = "method"      // 405: not at this path
-	KeyReused   ProblemName = "key-reused"  // 409: the idempotency key has submitted another job
-	NotEnded    ProblemName = "not-ended"   // 409: only what has ended can be removed
-	NotRunning  ProblemName = "not-running" // 409: only what runs takes signals
-	NotOpen     ProblemName = "not-open"    // 409: nobody reads the input any more, or it never was open
-	WrongOffset ProblemName = "offset"      // 409: the input goes on elsewhere, at Problem.Offset
-	TooLarge    ProblemName = "too-large"   // 413: the body is larger than the daemon takes
-	Invalid     ProblemName = "invalid"     // 422: a field, Problem.Field, has a value that cannot be
-	BadPolicy   ProblemName = "policy"      // 422: a policy has mistakes, Problem.Mistakes
-	Quota       ProblemName = "quota"       // 429: the user has as much as the config allows
-	Internal    ProblemName = "internal"    // 500: a bug of the daemon's
-	Unavailable ProblemName = "unavailable" // 503: starting, stopping, or without its store; ask again later
-	Full        ProblemName = "full"        // 507: the disk has no room for another job
+	Malformed   ProblemName = "malformed"   // not JSON, or not what is expected there
+	Forbidden   ProblemName = "forbidden"   // the caller may not do this
+	NotFound    ProblemName = "not-found"   // there is no such thing, or it is not for the caller to know
+	BadMethod   ProblemName = "method"      // not at this path
+	KeyReused   ProblemName = "key-reused"  // the idempotency key has submitted another job
+	NotEnded    ProblemName = "not-ended"   // only what has ended can be removed
+	NotRunning  ProblemName = "not-running" // only what runs takes signals
+	NotOpen     ProblemName = "not-open"    // nobody reads the input any more, or it never was open
+	WrongOffset ProblemName = "offset"      // the input goes on elsewhere, at Problem.Offset
+	TooLarge    ProblemName = "too-large"   // the body is larger than the daemon takes
+	Invalid     ProblemName = "invalid"     // a field, Problem.Field, has a value that cannot be
+	BadPolicy   ProblemName = "policy"      // a policy has mistakes, Problem.Mistakes
+	Quota       ProblemName = "quota"       // the user has as much as the config allows
+	Internal    ProblemName = "internal"    // a bug of the daemon's
+	Unavailable ProblemName = "unavailable" // starting, stopping, or without its store; ask again later
+	Full        ProblemName = "full"        // the disk has no room for another job
 )
 
 // Problem is the daemon's no, as RFC 9457 has it: an error, of which
@@ -57,9 +57,9 @@ type Mistake struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// NewProblem makes a problem of that name and HTTP status.
-func NewProblem(name ProblemName, status int, detail string) *Problem {
-	return &Problem{Type: problemPrefix + string(name), Title: name.title(), Status: status, Detail: detail}
+// NewProblem makes a problem of that name, which is one of those above.
+func NewProblem(name ProblemName, detail string) *Problem {
+	return &Problem{Type: problemPrefix + string(name), Title: name.title(), Status: kinds[name].status, Detail: detail}
 }
 
 // Is says whether the problem is of the name that target is.
@@ -99,28 +99,32 @@ func (m Mistake) String() string {
 	return text
 }
 
-var titles = map[ProblemName]string{
-	Malformed:   "The request is not understood",
-	Forbidden:   "That is not permitted",
-	NotFound:    "There is no such thing",
-	BadMethod:   "That cannot be done there",
-	KeyReused:   "The key has submitted another job",
-	NotEnded:    "The job has not ended",
-	NotRunning:  "The job does not run",
-	NotOpen:     "The job reads no input",
-	WrongOffset: "The input goes on elsewhere",
-	TooLarge:    "The request is too large",
-	Invalid:     "A field's value cannot be",
-	BadPolicy:   "A policy has mistakes",
-	Quota:       "A quota is used up",
-	Internal:    "The daemon failed",
-	Unavailable: "The daemon takes nothing now",
-	Full:        "The disk is full",
+// kinds are the problems that there are.
+var kinds = map[ProblemName]struct {
+	status int // HTTP's
+	title  string
+}{
+	Malformed:   {400, "The request is not understood"},
+	Forbidden:   {403, "That is not permitted"},
+	NotFound:    {404, "There is no such thing"},
+	BadMethod:   {405, "That cannot be done there"},
+	KeyReused:   {409, "The key has submitted another job"},
+	NotEnded:    {409, "The job has not ended"},
+	NotRunning:  {409, "The job does not run"},
+	NotOpen:     {409, "The job reads no input"},
+	WrongOffset: {409, "The input goes on elsewhere"},
+	TooLarge:    {413, "The request is too large"},
+	Invalid:     {422, "A field's value cannot be"},
+	BadPolicy:   {422, "A policy has mistakes"},
+	Quota:       {429, "A quota is used up"},
+	Internal:    {500, "The daemon failed"},
+	Unavailable: {503, "The daemon takes nothing now"},
+	Full:        {507, "The disk is full"},
 }
 
 func (name ProblemName) title() string {
-	if t, ok := titles[name]; ok {
-		return t
+	if k, ok := kinds[name]; ok {
+		return k.title
 	}
 	return string(name)
 }

@@ -165,7 +165,7 @@ func TestLargeAnswers(t *testing.T) {
 // the refusal is what the caller sees.
 func TestEarlyRefusal(t *testing.T) {
 	c := served(t, func(w http.ResponseWriter, r *http.Request) {
-		refuse(t, w, NewProblem(TooLarge, 413, "more than 1 MiB"))
+		refuse(t, w, NewProblem(TooLarge, "more than 1 MiB"))
 	})
 	_, err := c.Submit(context.Background(), &Request{Argv: []string{strings.Repeat("x", 8<<20)}}, "a key\n")
 	if err == nil || errors.Is(err, TooLarge) {
@@ -196,7 +196,7 @@ func TestWriteGoesOn(t *testing.T) {
 		}
 		if asked == 2 {
 			n := int64(got.Len())
-			p := NewProblem(WrongOffset, 409, "")
+			p := NewProblem(WrongOffset, "")
 			p.Offset = &n
 			refuse(t, w, p)
 			return

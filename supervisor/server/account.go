@@ -104,7 +104,7 @@ func runsAs(cfg *config.Config, who *account, name string) (*account, error) {
 	as := who
 	if name != "" && !who.is(name) {
 		if who.uid != 0 {
-			return nil, client.NewProblem(client.Forbidden, 403, "only root may have a job run as another user")
+			return nil, client.NewProblem(client.Forbidden, "only root may have a job run as another user")
 		}
 		found, err := lookup(name)
 		if err != nil {
@@ -114,13 +114,13 @@ func runsAs(cfg *config.Config, who *account, name string) (*account, error) {
 	}
 	switch {
 	case len(cfg.Submit.Users)+len(cfg.Submit.Groups) > 0 && !who.among(&cfg.Submit):
-		return nil, client.NewProblem(client.Forbidden, 403, who.name()+" may not submit jobs here (submit in the daemon's config)")
+		return nil, client.NewProblem(client.Forbidden, who.name()+" may not submit jobs here (submit in the daemon's config)")
 	case as.uid == 0 && !cfg.Root:
-		p := client.NewProblem(client.Forbidden, 403, "jobs do not run as root here")
+		p := client.NewProblem(client.Forbidden, "jobs do not run as root here")
 		p.Hint = "name another user, or have the daemon's config say root-jobs: true"
 		return nil, p
 	case !mayRunHere(as.uid):
-		return nil, client.NewProblem(client.Forbidden, 403, "this callgated is not root's, and runs jobs of "+userName(uint32(os.Geteuid()))+" only")
+		return nil, client.NewProblem(client.Forbidden, "this callgated is not root's, and runs jobs of "+userName(uint32(os.Geteuid()))+" only")
 	}
 	return as, nil
 }

@@ -72,7 +72,7 @@ func (s *Server) Handler() http.Handler {
 			for _, m := range allowed {
 				w.Header().Add("Allow", m)
 			}
-			writeProblem(w, client.NewProblem(client.BadMethod, 405, r.Method+" "+r.URL.Path))
+			writeProblem(w, client.NewProblem(client.BadMethod, r.Method+" "+r.URL.Path))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeProblem(w, notFound()) })

@@ -114,7 +114,7 @@ func (s *Server) delete(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if !rec.Ended() {
-		return client.NewProblem(client.NotEnded, 409, "the job is "+string(rec.Job.State))
+		return client.NewProblem(client.NotEnded, "the job is "+string(rec.Job.State))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
@@ -194,7 +194,7 @@ func (s *Server) signal(w http.ResponseWriter, r *request) error {
 		return invalid("/to", "is command or group")
 	}
 	if rec.Job.State != client.Running {
-		return client.NewProblem(client.NotRunning, 409, "the job is "+string(rec.Job.State))
+		return client.NewProblem(client.NotRunning, "the job is "+string(rec.Job.State))
 	}
 	q := question{ID: rec.Job.ID, Signal: int(number), Group: sig.To == client.ToGroup}
 	if rec.Claim.Host != s.host {
@@ -245,7 +245,7 @@ func (s *Server) runOf(ctx context.Context, id string) (*runs.Run, error) {
 	for {
 		rec, change := s.index.get(id)
 		if rec == nil || rec.Job.State != client.Running || rec.Claim.Host != s.host {
-			return nil, client.NewProblem(client.NotRunning, 409, "")
+			return nil, client.NewProblem(client.NotRunning, "")
 		}
 		if run := s.runs.Get(id); run != nil && run.Attempt == rec.Job.Attempt && !run.Over() {
 			return run, nil
@@ -265,7 +265,7 @@ func (s *Server) reader(r *request, rec *store.Record, change <-chan struct{}) (
 	for {
 		switch {
 		case rec.Ended():
-			return nil, client.NewProblem(client.NotOpen, 409, "it has ended")
+			return nil, client.NewProblem(client.NotOpen, "it has ended")
 		case rec.Job.State == client.Queued:
 			select {
 			case <-r.Context().Done():
@@ -273,7 +273,7 @@ func (s *Server) reader(r *request, rec *store.Record, change <-chan struct{}) (
 			case <-change:
 			}
 		case rec.Claim.Host != s.host:
-			return nil, client.NewProblem(client.NotOpen, 409, "it runs on host "+rec.Claim.Host+", whose daemon takes its input")
+			return nil, client.NewProblem(client.NotOpen, "it runs on host "+rec.Claim.Host+", whose daemon takes its input")
 		default:
 			run, err := s.runOf(r.Context(), rec.Job.ID)
 			if !errors.Is(err, client.NotRunning) {
@@ -301,7 +301,7 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if !rec.InputOpen {
-		return client.NewProblem(client.NotOpen, 409, "the job has no open input")
+		return client.NewProblem(client.NotOpen, "the job has no open input")
 	}
 	run, err := s.reader(r, rec, change)
 	if err != nil {
@@ -311,11 +311,11 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 	var elsewhere *runs.OffsetError
 	switch {
 	case errors.Is(err, runs.ErrNotOpen), errors.Is(err, os.ErrClosed):
-		return client.NewProblem(client.NotOpen, 409, err.Error())
+		return client.NewProblem(client.NotOpen, err.Error())
 	case errors.Is(err, runs.ErrNotBegun):
 		return unavailable(err.Error())
 	case errors.As(err, &elsewhere):
-		p := client.NewProblem(client.WrongOffset, 409, err.Error())
+		p := client.NewProblem(client.WrongOffset, err.Error())
 		p.Offset = &elsewhere.Arrived
 		return p
 	case r.Context().Err() != nil:

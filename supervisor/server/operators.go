@@ -63,7 +63,7 @@ func (s *Server) closeTraces() {
 // telemetry answers /metrics, for operators: it tells of all users.
 func (s *Server) telemetry(w http.ResponseWriter, r *request) error {
 	if !r.operates {
-		return client.NewProblem(client.Forbidden, 403, "metrics tell of all users, and are for operators")
+		return client.NewProblem(client.Forbidden, "metrics tell of all users, and are for operators")
 	}
 	s.metrics.Handler().ServeHTTP(w, r.Request)
 	return nil

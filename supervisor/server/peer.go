@@ -42,7 +42,7 @@ func peerOf(r *http.Request) (*account, error) {
 		return nil, errors.New("BUG: a request without a peer")
 	}
 	if p.err != nil {
-		return nil, client.NewProblem(client.Forbidden, 403, p.err.Error())
+		return nil, client.NewProblem(client.Forbidden, p.err.Error())
 	}
 	return &p.account, nil
 }

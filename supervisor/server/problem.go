@@ -12,21 +12,21 @@ import (
 )
 
 func invalid(field, detail string) *client.Problem {
-	p := client.NewProblem(client.Invalid, 422, detail)
+	p := client.NewProblem(client.Invalid, detail)
 	p.Field = field
 	return p
 }
 
 func malformed(field, detail string) *client.Problem {
-	p := client.NewProblem(client.Malformed, 400, detail)
+	p := client.NewProblem(client.Malformed, detail)
 	p.Field = field
 	return p
 }
 
-func notFound() *client.Problem { return client.NewProblem(client.NotFound, 404, "") }
+func notFound() *client.Problem { return client.NewProblem(client.NotFound, "") }
 
 func unavailable(detail string) *client.Problem {
-	return client.NewProblem(client.Unavailable, 503, detail)
+	return client.NewProblem(client.Unavailable, detail)
 }
 
 // asProblem makes any error one that the API has.
@@ -42,16 +42,16 @@ func (s *Server) asProblem(r *http.Request, err error) *client.Problem {
 	case errors.As(err, &mistakes):
 		return policyProblem(mistakes)
 	case errors.As(err, &tooLarge):
-		return client.NewProblem(client.TooLarge, 413, "the body is larger than "+sizeText(tooLarge.Limit))
+		return client.NewProblem(client.TooLarge, "the body is larger than "+sizeText(tooLarge.Limit))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), s.store.Alive() != nil:
 		return unavailable("the store does not answer: " + err.Error())
 	}
 	s.log.Error("answer a request", "method", r.Method, "path", r.URL.Path, "err", err)
-	return client.NewProblem(client.Internal, 500, err.Error())
+	return client.NewProblem(client.Internal, err.Error())
 }
 
 func policyProblem(mistakes policy.Mistakes) *client.Problem {
-	p := client.NewProblem(client.BadPolicy, 422, "")
+	p := client.NewProblem(client.BadPolicy, "")
 	for i := range mistakes {
 		m := &mistakes[i]
 		p.Mistakes = append(p.Mistakes, client.Mistake{Policy: m.Pos.File, Line: m.Pos.Line, Column: m.Pos.Col, Message: m.Message, Hint: m.Hint})

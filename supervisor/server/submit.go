@@ -264,7 +264,7 @@ func (s *Server) enter(ctx context.Context, rec *store.Record) error {
 
 func same(old, rec *store.Record) (*store.Record, int, error) {
 	if old.Digest != rec.Digest || old.UID != rec.UID {
-		return nil, 0, client.NewProblem(client.KeyReused, 409, "")
+		return nil, 0, client.NewProblem(client.KeyReused, "")
 	}
 	return old, 200, nil
 }
@@ -299,7 +299,7 @@ func (s *Server) admit(r *request, rec *store.Record) (leave func(), err error) 
 		return nil, fmt.Errorf("statfs %s: %w", r.cfg.State, err)
 	}
 	if free := int64(st.Bavail) * st.Bsize; free < int64(r.cfg.Reserve) {
-		p := client.NewProblem(client.Full, 507, fmt.Sprintf("%s are free, and %s are held back for what runs", sizeText(free), sizeText(int64(r.cfg.Reserve))))
+		p := client.NewProblem(client.Full, fmt.Sprintf("%s are free, and %s are held back for what runs", sizeText(free), sizeText(int64(r.cfg.Reserve))))
 		p.Hint = "remove jobs that have ended"
 		return nil, p
 	}
@@ -310,9 +310,9 @@ func (s *Server) admit(r *request, rec *store.Record) (leave func(), err error) 
 	coming := s.coming[rec.UID]
 	switch {
 	case queued+running+coming >= quota.Queued:
-		return nil, client.NewProblem(client.Quota, 429, fmt.Sprintf("%d jobs have not ended, and no more are allowed", queued+running))
+		return nil, client.NewProblem(client.Quota, fmt.Sprintf("%d jobs have not ended, and no more are allowed", queued+running))
 	case stored+coming >= quota.Stored:
-		p := client.NewProblem(client.Quota, 429, fmt.Sprintf("%d jobs are stored, and no more are allowed", stored))
+		p := client.NewProblem(client.Quota, fmt.Sprintf("%d jobs are stored, and no more are allowed", stored))
 		p.Hint = "remove jobs that have ended"
 		return nil, p
 	}
