@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,8 +12,6 @@ import (
 	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/work"
 )
-
-var labelPattern = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
 
 // check finds the first thing in a request that cannot be.
 func check(req *client.Request) error {
@@ -94,7 +91,7 @@ func checkLabels(req *client.Request) error {
 			return invalid(strings.TrimSuffix(field, "/"), fmt.Sprintf("up to %d labels", labelsMost))
 		}
 		for name, value := range labels {
-			if !labelPattern.MatchString(name) || len(value) > labelMost {
+			if !config.LabelName.MatchString(name) || len(value) > labelMost {
 				return invalid(field+name, fmt.Sprintf("a name of up to 63 letters, digits and . _ / -, and a value of up to %d bytes", labelMost))
 			}
 		}

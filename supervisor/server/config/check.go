@@ -11,8 +11,10 @@ import (
 var (
 	hostName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 	prefixName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]{0,30}$`)
-	labelName  = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
 )
+
+// LabelName is what a label of a host's or a job's can be called.
+var LabelName = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
 
 // check gives what cannot be, one line each.
 func (c *Config) check() (wrong []string) {
@@ -57,7 +59,7 @@ func (c *Config) check() (wrong []string) {
 
 func (c *Config) checkNames(fail func(string, ...any)) {
 	for name := range c.Labels {
-		if !labelName.MatchString(name) {
+		if !LabelName.MatchString(name) {
 			fail("labels: %q: up to 63 letters, digits and . _ / -", name)
 		}
 	}
