@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"callgate/policy"
 )
 
 var (
@@ -82,10 +84,8 @@ func (c *Config) checkNames(fail func(string, ...any)) {
 
 // nearest hints at a key that is like an unknown one.
 func nearest(key string) string {
-	for _, known := range keys(reflect.TypeFor[Config]()) {
-		if distance(key, known) <= 2 {
-			return fmt.Sprintf("; did you mean %q?", known)
-		}
+	if near := policy.Nearest(key, Keys()); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
 }
@@ -103,27 +103,6 @@ func keys(t reflect.Type) (all []string) {
 		all = append(all, keys(t.Field(i).Type)...)
 	}
 	return all
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // Keys are all keys of a config.

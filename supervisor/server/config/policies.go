@@ -1,9 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -23,8 +20,6 @@ type Texts struct {
 	// built-in ones, as Source has them.
 	Bounded map[string]bool
 }
-
-const maxPolicy = 1 << 20 // bytes, as package policy has it
 
 // LoadPolicies reads all policies of the config, and reports the mistakes of all
 // of them. base has the built-in ones.
@@ -60,14 +55,9 @@ func (t *Texts) Source(name string) string {
 }
 
 func (t *Texts) read(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	b, err := policy.ReadFile(name)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	t.ByFile[name] = string(b)
 	return b, nil
