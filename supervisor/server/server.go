@@ -8,7 +8,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -94,11 +93,9 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if err := s.observe(); err != nil {
 		return nil, err
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
+	if s.boot, err = runs.BootID(); err != nil {
 		return nil, fmt.Errorf("which boot this is: %w", err)
 	}
-	s.boot = string(bytes.TrimSpace(boot))
 	if s.runs, err = runs.New(opt.Config.State, opt.Program); err != nil {
 		return nil, fmt.Errorf("the daemon's folder: %w", err)
 	}

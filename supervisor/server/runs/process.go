@@ -47,7 +47,7 @@ func (p *process) note(file string, due time.Time) (err error) {
 		}
 	}
 	if p.boot == "" {
-		if p.boot, err = bootID(); err != nil {
+		if p.boot, err = BootID(); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func find(file string) (p *process, due time.Time, err error) {
 	if at > 0 {
 		due = time.Unix(at, 0)
 	}
-	if now, err := bootID(); err != nil || now != boot {
+	if now, err := BootID(); err != nil || now != boot {
 		return nil, due, err
 	}
 	if err := p.open(); err != nil {
@@ -153,7 +153,8 @@ func startOf(pid int) (string, error) {
 	return string(fields[19]), nil
 }
 
-func bootID() (string, error) {
+// BootID tells this boot of the kernel from any other (random(4)).
+func BootID() (string, error) {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(text)), err
 }
