@@ -82,7 +82,7 @@ func (r *Run) Write(ctx context.Context, body io.Reader, offset int64, end bool)
 // own.
 func (r *Run) awaitBegin(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		grew, over := r.Grew(), r.over()
+		grew, over := r.Grew(), r.Over()
 		switch {
 		case r.Begun():
 			return nil

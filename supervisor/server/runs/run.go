@@ -53,14 +53,12 @@ func (r *Run) Grew() <-chan struct{} {
 	return r.grew
 }
 
-func (r *Run) over() bool {
+// Over says whether all of the journal is there.
+func (r *Run) Over() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.gone
 }
-
-// Over says whether all of the journal is there.
-func (r *Run) Over() bool { return r.over() }
 
 // Result is the supervisor's word on the job; nil where it has none, and then the
 // error has its complaints. To be called when Done.

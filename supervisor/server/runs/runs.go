@@ -140,7 +140,7 @@ func (h *Host) Remove(id string) error {
 func (h *Host) forget(id string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.runs[id]; r != nil && !r.over() {
+	if r := h.runs[id]; r != nil && !r.Over() {
 		return errors.New("remove a job's files: it runs")
 	}
 	delete(h.runs, id)
