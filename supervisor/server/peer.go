@@ -85,7 +85,7 @@ func untraced(pid, fd int) error {
 	if err != nil {
 		return errors.New("who asks is gone already")
 	}
-	if pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, soPeerPidfd); err == nil {
+	if pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD); err == nil {
 		gone := unix.PidfdSendSignal(pidfd, 0, nil, 0) == unix.ESRCH
 		unix.Close(pidfd)
 		if gone {
@@ -99,8 +99,6 @@ func untraced(pid, fd int) error {
 	}
 	return nil
 }
-
-const soPeerPidfd = 77 // SO_PEERPIDFD of asm-generic/socket.h
 
 const maxPerUser = 512 // connections of one user at once
 

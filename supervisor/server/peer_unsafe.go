@@ -6,15 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const soPeerGroups = 59 // SO_PEERGROUPS of asm-generic/socket.h
-
 // peerGroups are the supplementary groups that the process had when it
 // connected.
 func peerGroups(fd int) ([]uint32, error) {
 	groups := make([]uint32, 1024)
 	for {
 		size := uint32(4 * len(groups))
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, soPeerGroups,
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
 			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
 		switch {
 		case errno == unix.ERANGE && size > uint32(4*len(groups)):
