@@ -82,7 +82,7 @@ type Limits struct {
 	Files     Size     `yaml:"files"` // collected files
 }
 
-// Default is what is not said in the file.
+// defaults are what the file need not say.
 func defaults() Config {
 	name, _ := os.Hostname() // "" is told as a mistake below
 	return Config{
