@@ -5,11 +5,12 @@ import (
 	"runtime/debug"
 
 	"callgate/policy/compile"
+	"callgate/supervisor/client"
 
 	"github.com/spf13/cobra"
 )
 
-const version = "0.1.0"
+const version = client.Release
 
 // commit is what the program was built from; the Makefile sets it.
 var commit string

@@ -120,7 +120,7 @@ func (d *daemon) run() error {
 	defer cancel()
 	s, err := server.New(ctx, server.Options{
 		Config: d.cfg, Loader: policies(), Program: program, Log: d.log,
-		Version: client.Version{Version: release, Commit: commit},
+		Version: client.Version{Version: client.Release, Commit: commit},
 	})
 	if err != nil {
 		return err

@@ -1,13 +1,13 @@
 package main
 
-const release = "0.1.0"
+import "callgate/supervisor/client"
 
 // commit is what the program was built from; the Makefile sets it.
 var commit string
 
 func version() string {
 	if commit == "" {
-		return release
+		return client.Release
 	}
-	return release + " (" + commit + ")"
+	return client.Release + " (" + commit + ")"
 }

@@ -289,6 +289,9 @@ type Host struct {
 	Seen    time.Time         `json:"seen"`    // when it was last heard of
 }
 
+// Release is the version of callgate and callgated, which are released together.
+const Release = "0.1.0"
+
 // Version is what answers at a socket.
 type Version struct {
 	Version string `json:"version"`
