@@ -291,8 +291,12 @@ func (s *sandbox) letGo(keeper int) (int, error) {
 		if err != unix.ESRCH { // it has come to its first stop, or never will
 			return child, err
 		}
-		if stop, err := s.kernel.Wait(); err != nil || stop.TID == child && stop.Kind != ptrace.EventStop {
-			return 0, fmt.Errorf("wait for the first stage: %v, %w", stop, err)
+		stop, err := s.kernel.Wait()
+		if err != nil {
+			return 0, fmt.Errorf("wait for the first stage: %w", err)
+		}
+		if stop.TID == child && stop.Kind != ptrace.EventStop {
+			return 0, fmt.Errorf("not the first stage's first stop: %v", stop)
 		}
 	}
 }
