@@ -42,10 +42,6 @@ type judged struct {
 	answer unix.Errno
 }
 
-// cloneUntraced is CLONE_UNTRACED of linux/sched.h: the child would be out of
-// reach of the tracer. It has no other effect, so it is taken out.
-const cloneUntraced = 0x00800000
-
 // seccompStop decides the call that t is stopped at.
 func (s *sandbox) seccompStop(t *task) error {
 	if err := s.kernel.SyscallInfo(t.tid, &s.info); err != nil {
@@ -140,9 +136,10 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	if entry.Block || entry.Multiplexer {
 		s.unfold(t, j)
 	}
-	// The flags are clone's first argument in every ABI that callgate knows.
-	if j.isClone() && j.direct.Args[0]&cloneUntraced != 0 {
-		j.direct.Args[0] &^= cloneUntraced
+	// The child would be out of reach of the tracer, and nothing else. The flags are
+	// clone's first argument in every ABI that callgate knows.
+	if j.isClone() && j.direct.Args[0]&unix.CLONE_UNTRACED != 0 {
+		j.direct.Args[0] &^= unix.CLONE_UNTRACED
 		j.rewrite = true
 	}
 }

@@ -179,14 +179,11 @@ func (s *sandbox) unseen(j *judged, err error) {
 	s.deny(j, unix.EACCES, "it cannot be told to what its socket is bound: "+err.Error())
 }
 
-// pidfdThread is PIDFD_THREAD of linux/pidfd.h, since Linux 6.9: before, a pidfd
-// is a process's, whose threads have the same descriptors unless they have
-// parted from them (CLONE_FILES in unshare(2)).
-const pidfdThread = unix.O_EXCL
-
-// descriptorOf is the supervisor's own descriptor for what t's fd is.
+// descriptorOf is the supervisor's own descriptor for what t's fd is. A pidfd can
+// be a thread's since Linux 6.9: before, it is a process's, whose threads have the
+// same descriptors unless they have parted from them (CLONE_FILES in unshare(2)).
 func descriptorOf(t *task, fd int) (int, error) {
-	pidfd, err := unix.PidfdOpen(t.tid, pidfdThread)
+	pidfd, err := unix.PidfdOpen(t.tid, unix.PIDFD_THREAD)
 	sure := err == nil
 	if !sure {
 		pidfd, err = unix.PidfdOpen(t.process.pid, 0)

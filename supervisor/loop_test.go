@@ -297,7 +297,7 @@ func TestLoop(t *testing.T) {
 			stops: []ptrace.Stop{at(ptrace.Seccomp, root)}, infos: map[int]ptrace.SyscallInfo{root: clone3}},
 			want: "return -14 from root; resume root"},
 		{name: "clone untraced", recording: recording{
-			stops: []ptrace.Stop{at(ptrace.Seccomp, root)}, infos: map[int]ptrace.SyscallInfo{root: call("clone", cloneUntraced|17)}},
+			stops: []ptrace.Stop{at(ptrace.Seccomp, root)}, infos: map[int]ptrace.SyscallInfo{root: call("clone", unix.CLONE_UNTRACED|17)}},
 			want: "registers root; set registers root; resume to exit root"},
 
 		{name: "exec from another thread", recording: recording{

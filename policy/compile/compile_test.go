@@ -121,7 +121,7 @@ func TestAnswersAndTiers(t *testing.T) {
 		"exec":            {call("execve"), retTrace, retTrace, "every program"},
 		"clone3":          {call("clone3"), retTrace, retTrace, "memory"},
 		"clone":           {call("clone", 0x3d0f00), retAllow, retAllow, ""},
-		"untraced":        {call("clone", 0x3d0f00|cloneUntraced), retTrace, retTrace, "CLONE_UNTRACED"},
+		"untraced":        {call("clone", 0x3d0f00|unix.CLONE_UNTRACED), retTrace, retTrace, "CLONE_UNTRACED"},
 		"family denied":   {call("socket", unix.AF_PACKET), errno(unix.EAFNOSUPPORT), retTrace, "reported"},
 		"family killed":   {call("socket", unix.AF_ALG), retKill, retTrace, "kills"},
 		"family allowed":  {call("socket", unix.AF_INET), retAllow, retAllow, ""},

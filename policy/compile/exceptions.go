@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
 )
 
 // exceptions are what the supervisor asks of the filter for one number beside
@@ -25,7 +27,7 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 	}
 	if s.Name == "clone" {
 		var c cube
-		c.mask[cloneFlags], c.value[cloneFlags] = cloneUntraced, cloneUntraced
+		c.mask[cloneFlags], c.value[cloneFlags] = unix.CLONE_UNTRACED, unix.CLONE_UNTRACED // which the supervisor takes out
 		e.traced = append(e.traced, c)
 	}
 	if c, some := opts.Holders.pinning(s); some {

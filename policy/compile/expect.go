@@ -19,10 +19,6 @@ const (
 // cut off.
 const maxErrno = 4095
 
-// cloneUntraced is CLONE_UNTRACED of linux/sched.h. The supervisor takes it
-// out of clone's flags, so it has to see the call.
-const cloneUntraced = 0x00800000
-
 // cloneFlags is the register of clone's flags, in every ABI that callgate has.
 const cloneFlags = 0
 

@@ -20,17 +20,10 @@ func (m *Message) ReadControl(mem io.ReaderAt) ([]byte, error) {
 	return full(mem, m.Control, int(m.ControlLen))
 }
 
-// What gives a packet a route of its own: options of ip_cmsg_send in
-// net/ipv4/ip_sockglue.c and ip6_datagram_send_ctl in net/ipv6/datagram.c.
-const (
-	ipRetOpts    = 7 // IP_RETOPTS
-	ipv6Old      = 5 // IPV6_2292RTHDR
-	ipv6RouteHdr = 57
-)
-
 // SourceRouted says whether control data has the packet go to other hosts before
-// the one that it is addressed to. It ends where the kernel refuses the data
-// (CMSG_OK in linux/socket.h).
+// the one that it is addressed to, by an option of ip_cmsg_send in
+// net/ipv4/ip_sockglue.c or ip6_datagram_send_ctl in net/ipv6/datagram.c. It ends
+// where the kernel refuses the data (CMSG_OK in linux/socket.h).
 func (m *Message) SourceRouted(control []byte) bool {
 	w := m.layout.Word
 	head := w + 8 // cmsg_len, which is a size, cmsg_level, cmsg_type
@@ -40,7 +33,7 @@ func (m *Message) SourceRouted(control []byte) bool {
 			return false
 		}
 		level, kind := binary.NativeEndian.Uint32(control[w:]), binary.NativeEndian.Uint32(control[w+4:])
-		if level == unix.SOL_IP && kind == ipRetOpts || level == unix.SOL_IPV6 && (kind == ipv6Old || kind == ipv6RouteHdr) {
+		if level == unix.SOL_IP && kind == unix.IP_RETOPTS || level == unix.SOL_IPV6 && (kind == unix.IPV6_2292RTHDR || kind == unix.IPV6_RTHDR) {
 			return true
 		}
 		next := (int(n) + w - 1) &^ (w - 1) // CMSG_ALIGN

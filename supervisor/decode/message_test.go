@@ -80,7 +80,7 @@ func control(arch abi.Arch, level, kind uint64, n int) []byte {
 func TestSourceRouted(t *testing.T) {
 	for _, arch := range []abi.Arch{abi.X86_64, abi.I386, abi.X32} {
 		w := pointerSize(arch)
-		rights, route := control(arch, unix.SOL_SOCKET, unix.SCM_RIGHTS, 5), control(arch, unix.SOL_IP, ipRetOpts, 11)
+		rights, route := control(arch, unix.SOL_SOCKET, unix.SCM_RIGHTS, 5), control(arch, unix.SOL_IP, unix.IP_RETOPTS, 11)
 		for _, c := range []struct {
 			name string
 			data []byte

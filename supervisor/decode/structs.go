@@ -42,10 +42,10 @@ var resolveFlags = abi.Consts{Name: "resolve flags", Flags: true, List: []abi.Co
 // cloneArgs shows struct clone_args: what is set of it.
 func (sh *shower) cloneArgs(i int, addr uint64) (string, error) {
 	n, ok := sh.length(i)
-	if !ok || n < cloneArgsVer0 {
+	if !ok || n < unix.CLONE_ARGS_SIZE_VER0 {
 		return hex(addr), nil
 	}
-	w, err := words(sh.mem, addr, 8, int(min(n, cloneArgsVer2))/8)
+	w, err := words(sh.mem, addr, 8, int(min(n, unix.CLONE_ARGS_SIZE_VER2))/8)
 	if err != nil {
 		return "", err
 	}
@@ -83,15 +83,15 @@ func (a *cloneArgs) show(arch abi.Arch) string {
 
 // clone3Flags shows clone's flags and the two above them that clone lacks.
 func clone3Flags(arch abi.Arch, flags uint64) string {
-	const high = cloneClear | cloneIntoCgroup
+	const high = unix.CLONE_CLEAR_SIGHAND | unix.CLONE_INTO_CGROUP
 	s := consts(arch, "clone", "flags").Format(flags&^high, 64)
 	if flags&^high == 0 && flags != 0 {
 		s = ""
 	}
-	if flags&cloneClear != 0 {
+	if flags&unix.CLONE_CLEAR_SIGHAND != 0 {
 		s += "|CLONE_CLEAR_SIGHAND"
 	}
-	if flags&cloneIntoCgroup != 0 {
+	if flags&unix.CLONE_INTO_CGROUP != 0 {
 		s += "|CLONE_INTO_CGROUP"
 	}
 	return strings.TrimPrefix(s, "|")

@@ -15,17 +15,9 @@ type cloneArgs struct {
 }
 
 const (
-	cloneArgsVer0 = 64 // up to tls
-	cloneArgsVer2 = 88 // up to cgroup; the newest one known
-
-	csignal         = 0xff
-	cloneNewTime    = 0x80 // lies in csignal: clone cannot say it
-	cloneDetached   = 0x00400000
-	cloneLegacy     = 0xffffffff
-	cloneClear      = 0x100000000 // CLONE_CLEAR_SIGHAND
-	cloneIntoCgroup = 0x200000000
-	maxPIDNesting   = 32 // MAX_PID_NS_LEVEL
-	maxSignal       = 64 // _NSIG
+	cloneLegacy   = 0xffffffff // CLONE_LEGACY_FLAGS
+	maxPIDNesting = 32         // MAX_PID_NS_LEVEL
+	maxSignal     = 64         // _NSIG
 )
 
 func cloneInvalid(reason string) error { return &Unfit{"clone3", unix.EINVAL, reason} }
@@ -51,22 +43,22 @@ func unfoldClone3(c abi.Call, mem io.ReaderAt) (Direct, error) {
 	return a.clone(c.Arch)
 }
 
-// readCloneArgs is copy_clone_args_from_user().
+// readCloneArgs is copy_clone_args_from_user(). The newest version known ends with cgroup.
 func readCloneArgs(mem io.ReaderAt, addr, size uint64) (*cloneArgs, error) {
 	if size > uint64(os.Getpagesize()) {
 		return nil, &Unfit{"clone3", unix.E2BIG, "clone_args larger than a page"}
 	}
-	if size < cloneArgsVer0 {
+	if size < unix.CLONE_ARGS_SIZE_VER0 {
 		return nil, cloneInvalid("clone_args too short")
 	}
-	if err := zeroed(mem, addr+cloneArgsVer2, int64(size)-cloneArgsVer2); err != nil {
+	if err := zeroed(mem, addr+unix.CLONE_ARGS_SIZE_VER2, int64(size)-unix.CLONE_ARGS_SIZE_VER2); err != nil {
 		return nil, err
 	}
-	w, err := words(mem, addr, 8, int(min(size, cloneArgsVer2))/8)
+	w, err := words(mem, addr, 8, int(min(size, unix.CLONE_ARGS_SIZE_VER2))/8)
 	if err != nil {
 		return nil, unreadable("clone3", err)
 	}
-	rest, err := full(mem, addr+uint64(len(w)*8), int(min(size, cloneArgsVer2))%8)
+	rest, err := full(mem, addr+uint64(len(w)*8), int(min(size, unix.CLONE_ARGS_SIZE_VER2))%8)
 	if err != nil {
 		return nil, unreadable("clone3", err)
 	}
@@ -112,7 +104,7 @@ func (a *cloneArgs) copied(mem io.ReaderAt, size uint64) error {
 		return cloneInvalid("set_tid and set_tid_size disagree")
 	case a.exitSignal > maxSignal:
 		return cloneInvalid("exit_signal is no signal")
-	case a.flags&cloneIntoCgroup != 0 && (a.cgroup > 1<<31-1 || size < cloneArgsVer2):
+	case a.flags&unix.CLONE_INTO_CGROUP != 0 && (a.cgroup > 1<<31-1 || size < unix.CLONE_ARGS_SIZE_VER2):
 		return cloneInvalid("cgroup is no descriptor")
 	}
 	if a.setTID != 0 {
@@ -128,11 +120,11 @@ func (a *cloneArgs) copied(mem io.ReaderAt, size uint64) error {
 func (a *cloneArgs) valid() error {
 	const pidfdAndTID = unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID
 	switch {
-	case a.flags&^(cloneLegacy|cloneClear|cloneIntoCgroup) != 0:
+	case a.flags&^(cloneLegacy|unix.CLONE_CLEAR_SIGHAND|unix.CLONE_INTO_CGROUP) != 0:
 		return cloneInvalid("unknown flags")
-	case a.flags&(cloneDetached|csignal&^cloneNewTime) != 0:
+	case a.flags&(unix.CLONE_DETACHED|unix.CSIGNAL&^unix.CLONE_NEWTIME) != 0:
 		return cloneInvalid("flags that clone3 does not take")
-	case a.flags&(unix.CLONE_SIGHAND|cloneClear) == unix.CLONE_SIGHAND|cloneClear:
+	case a.flags&(unix.CLONE_SIGHAND|unix.CLONE_CLEAR_SIGHAND) == unix.CLONE_SIGHAND|unix.CLONE_CLEAR_SIGHAND:
 		return cloneInvalid("CLONE_SIGHAND with CLONE_CLEAR_SIGHAND")
 	case a.flags&(unix.CLONE_THREAD|unix.CLONE_PARENT) != 0 && a.exitSignal != 0:
 		return cloneInvalid("exit_signal with CLONE_THREAD or CLONE_PARENT")
@@ -146,15 +138,16 @@ func (a *cloneArgs) valid() error {
 	return nil
 }
 
-// expressible says what clone's five registers cannot say.
+// expressible says what clone's five registers cannot say: CLONE_NEWTIME is a bit of
+// its signal.
 func (a *cloneArgs) expressible() error {
 	const pidfdAndTID = unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID
 	switch {
-	case a.flags&cloneClear != 0:
+	case a.flags&unix.CLONE_CLEAR_SIGHAND != 0:
 		return cloneBeyond("CLONE_CLEAR_SIGHAND")
-	case a.flags&cloneIntoCgroup != 0:
+	case a.flags&unix.CLONE_INTO_CGROUP != 0:
 		return cloneBeyond("CLONE_INTO_CGROUP")
-	case a.flags&cloneNewTime != 0:
+	case a.flags&unix.CLONE_NEWTIME != 0:
 		return cloneBeyond("CLONE_NEWTIME")
 	case a.setTID != 0:
 		return cloneBeyond("set_tid")

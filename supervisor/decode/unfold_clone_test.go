@@ -49,7 +49,7 @@ func TestUnfoldClone3(t *testing.T) {
 }
 
 func TestUnfoldClone3Refusals(t *testing.T) {
-	const into = cloneIntoCgroup
+	const into = unix.CLONE_INTO_CGROUP
 	for _, c := range []struct {
 		name  string
 		size  uint64
@@ -75,11 +75,11 @@ func TestUnfoldClone3Refusals(t *testing.T) {
 		{"cgroup beyond an int", 88, unix.EINVAL, []uint64{into, 0, 0, 0, 17, 0, 0, 0, 0, 0, 1 << 31}},
 		{"cgroup", 88, unix.ENOSYS, []uint64{into, 0, 0, 0, 17, 0, 0, 0, 0, 0, 3}},
 		{"unknown flag", 88, unix.EINVAL, []uint64{1 << 40, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0}},
-		{"CLONE_DETACHED", 64, unix.EINVAL, []uint64{cloneDetached, 0, 0, 0, 17, 0, 0, 0}},
+		{"CLONE_DETACHED", 64, unix.EINVAL, []uint64{unix.CLONE_DETACHED, 0, 0, 0, 17, 0, 0, 0}},
 		{"signal among the flags", 64, unix.EINVAL, []uint64{17, 0, 0, 0, 0, 0, 0, 0}},
-		{"CLONE_NEWTIME", 64, unix.ENOSYS, []uint64{cloneNewTime, 0, 0, 0, 17, 0, 0, 0}},
-		{"CLONE_CLEAR_SIGHAND", 64, unix.ENOSYS, []uint64{cloneClear, 0, 0, 0, 17, 0, 0, 0}},
-		{"both SIGHANDs", 64, unix.EINVAL, []uint64{cloneClear | unix.CLONE_SIGHAND | unix.CLONE_VM, 0, 0, 0, 17, 0, 0, 0}},
+		{"CLONE_NEWTIME", 64, unix.ENOSYS, []uint64{unix.CLONE_NEWTIME, 0, 0, 0, 17, 0, 0, 0}},
+		{"CLONE_CLEAR_SIGHAND", 64, unix.ENOSYS, []uint64{unix.CLONE_CLEAR_SIGHAND, 0, 0, 0, 17, 0, 0, 0}},
+		{"both SIGHANDs", 64, unix.EINVAL, []uint64{unix.CLONE_CLEAR_SIGHAND | unix.CLONE_SIGHAND | unix.CLONE_VM, 0, 0, 0, 17, 0, 0, 0}},
 		{"thread with signal", 64, unix.EINVAL, []uint64{threadFlags, 0, 0, 0, 17, 0x1000, 0x1000, 0}},
 		{"CLONE_PARENT with signal", 64, unix.EINVAL, []uint64{unix.CLONE_PARENT, 0, 0, 0, 17, 0, 0, 0}},
 		{"stack without size", 64, unix.EINVAL, []uint64{0, 0, 0, 0, 17, 0x1000, 0, 0}},

@@ -6,15 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	seccompGetActionAvail = 2      // linux/seccomp.h
-	ptraceSetSyscallInfo  = 0x4212 // linux/ptrace.h, from Linux 6.16
-)
-
 // actionAvailable asks whether filters may answer with action
 // (SECCOMP_GET_ACTION_AVAIL; EOPNOTSUPP says no).
 func actionAvailable(action uint32) error {
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, seccompGetActionAvail, 0, uintptr(unsafe.Pointer(&action)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
 	return orNil(errno)
 }
 
@@ -28,7 +23,7 @@ func setSyscallInfo(tid int) error {
 		flags    uint16
 		rest     [21]uint32
 	}{op: 0xff}
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, ptraceSetSyscallInfo, uintptr(tid),
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SET_SYSCALL_INFO, uintptr(tid),
 		unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
 	if errno == unix.EINVAL {
 		return nil

@@ -11,21 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Answers of a seccomp filter, from linux/seccomp.h.
-const (
-	retKillProcess = 0x80000000
-	retErrno       = 0x00050000
-	retTrace       = 0x7ff00000
-	retAllow       = 0x7fff0000
-)
-
 func actions() []Feature {
 	list := []Feature{
 		{Name: "seccomp KILL_PROCESS", Use: "kill rules"},
 		{Name: "seccomp ERRNO", Use: "denials without a stop"},
 		{Name: "seccomp TRACE", Use: "rules that the filter cannot decide"},
 	}
-	for i, action := range []uint32{retKillProcess, retErrno, retTrace} {
+	for i, action := range []uint32{unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ERRNO, unix.SECCOMP_RET_TRACE} {
 		use := list[i].Use
 		list[i] = found(list[i].Name, use, actionAvailable(action), unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL)
 		list[i].Required = true
@@ -108,8 +100,8 @@ func stopAtExecve() []unix.SockFilter {
 	return []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_EXECVE, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: retTrace},
-		{Code: unix.BPF_RET | unix.BPF_K, K: retAllow},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_TRACE},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 }
 

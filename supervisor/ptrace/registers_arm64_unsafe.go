@@ -17,27 +17,22 @@ type Registers struct {
 	nr int32
 }
 
-const (
-	notePRStatus   = 1     // NT_PRSTATUS, linux/elf.h
-	noteSystemCall = 0x404 // NT_ARM_SYSTEM_CALL
-)
-
 // Registers reads tid's registers.
 func (t *Tracer) Registers(tid int, out *Registers) error {
-	err := t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, notePRStatus, unsafe.Pointer(&out.PtraceRegs), unsafe.Sizeof(out.PtraceRegs))
+	err := t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, unix.NT_PRSTATUS, unsafe.Pointer(&out.PtraceRegs), unsafe.Sizeof(out.PtraceRegs))
 	if err != nil {
 		return err
 	}
-	return t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, noteSystemCall, unsafe.Pointer(&out.nr), unsafe.Sizeof(out.nr))
+	return t.set("PTRACE_GETREGSET", unix.PTRACE_GETREGSET, tid, unix.NT_ARM_SYSTEM_CALL, unsafe.Pointer(&out.nr), unsafe.Sizeof(out.nr))
 }
 
 // SetRegisters writes tid's registers.
 func (t *Tracer) SetRegisters(tid int, regs *Registers) error {
-	err := t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, notePRStatus, unsafe.Pointer(&regs.PtraceRegs), unsafe.Sizeof(regs.PtraceRegs))
+	err := t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, unix.NT_PRSTATUS, unsafe.Pointer(&regs.PtraceRegs), unsafe.Sizeof(regs.PtraceRegs))
 	if err != nil {
 		return err
 	}
-	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, noteSystemCall, unsafe.Pointer(&regs.nr), unsafe.Sizeof(regs.nr))
+	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, unix.NT_ARM_SYSTEM_CALL, unsafe.Pointer(&regs.nr), unsafe.Sizeof(regs.nr))
 }
 
 // Skip has the call at tid's seccomp stop not executed and return value: the
@@ -56,7 +51,7 @@ func (t *Tracer) Skip(tid int, value int64) error {
 // filters see it.
 func (t *Tracer) SetNr(tid int, nr uint32) error {
 	t.regs.nr = int32(nr)
-	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, noteSystemCall, unsafe.Pointer(&t.regs.nr), unsafe.Sizeof(t.regs.nr))
+	return t.set("PTRACE_SETREGSET", unix.PTRACE_SETREGSET, tid, unix.NT_ARM_SYSTEM_CALL, unsafe.Pointer(&t.regs.nr), unsafe.Sizeof(t.regs.nr))
 }
 
 // SetResult has the call that tid has just returned from return value, and not be

@@ -10,15 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Requests that x/sys/unix does not name, from linux/ptrace.h.
-const (
-	requestSeize          = 0x4206
-	requestInterrupt      = 0x4207
-	requestListen         = 0x4208
-	requestGetSyscallInfo = 0x420e
-	requestSetSyscallInfo = 0x4212
-)
-
 // syscallInfo is struct ptrace_syscall_info of linux/ptrace.h:
 //
 //	struct ptrace_syscall_info {
@@ -72,7 +63,7 @@ type Tracer struct {
 // Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
 // PTRACE_O_TRACE*, that of all its descendants.
 func (t *Tracer) Seize(tid int) error {
-	return t.request("PTRACE_SEIZE", requestSeize, tid, 0, Options)
+	return t.request("PTRACE_SEIZE", unix.PTRACE_SEIZE, tid, 0, Options)
 }
 
 // Resume lets tid go on and delivers sig, if not 0 (PTRACE_CONT).
@@ -88,7 +79,7 @@ func (t *Tracer) ResumeToExit(tid int, sig unix.Signal) error {
 
 // Listen leaves tid in its group-stop, to be woken by SIGCONT (PTRACE_LISTEN).
 func (t *Tracer) Listen(tid int) error {
-	return t.request("PTRACE_LISTEN", requestListen, tid, 0, 0)
+	return t.request("PTRACE_LISTEN", unix.PTRACE_LISTEN, tid, 0, 0)
 }
 
 // Detach ends the tracing of tid, which goes on (PTRACE_DETACH).
@@ -99,7 +90,7 @@ func (t *Tracer) Detach(tid int) error {
 // Interrupt takes tid out of a call that waits, which begins anew when the task
 // goes on, and has it stop with an event stop (PTRACE_INTERRUPT).
 func (t *Tracer) Interrupt(tid int) error {
-	return t.request("PTRACE_INTERRUPT", requestInterrupt, tid, 0, 0)
+	return t.request("PTRACE_INTERRUPT", unix.PTRACE_INTERRUPT, tid, 0, 0)
 }
 
 // Message is the event stop's message: the child's or the former tid.
@@ -127,7 +118,7 @@ func (t *Tracer) At(s Stop) (bool, error) {
 // (PTRACE_GET_SYSCALL_INFO). The kernel's answer may be shorter than the struct
 // we know; what it does not cover is an error, not a guess.
 func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
-	n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, requestGetSyscallInfo, uintptr(tid),
+	n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(tid),
 		unsafe.Sizeof(t.info), uintptr(unsafe.Pointer(&t.info)), 0, 0)
 	if errno != 0 {
 		return requestError("PTRACE_GET_SYSCALL_INFO", errno)
@@ -149,7 +140,7 @@ func (t *Tracer) SyscallInfo(tid int, out *SyscallInfo) error {
 // Linux 6.16).
 func (t *Tracer) setSyscallInfo(tid int, call *abi.Call) error {
 	t.info = syscallInfo{op: uint8(OpSeccomp), nr: uint64(call.Nr), args: call.Args}
-	return t.request("PTRACE_SET_SYSCALL_INFO", requestSetSyscallInfo, tid, unsafe.Sizeof(t.info), uintptr(unsafe.Pointer(&t.info)))
+	return t.request("PTRACE_SET_SYSCALL_INFO", unix.PTRACE_SET_SYSCALL_INFO, tid, unsafe.Sizeof(t.info), uintptr(unsafe.Pointer(&t.info)))
 }
 
 // siginfo is what waitid(2) fills in of siginfo_t, whose size is 128 bytes.

@@ -14,10 +14,6 @@ int main(void)
 	FIELD(seccomp.args);
 	FIELD(seccomp.ret_data);
 	printf("exit.rval %zu\n", offsetof(struct ptrace_syscall_info, exit.rval));
-	VALUE(PTRACE_GET_SYSCALL_INFO);
-	VALUE(PTRACE_SEIZE);
-	VALUE(PTRACE_INTERRUPT);
-	VALUE(PTRACE_LISTEN);
 	VALUE(PTRACE_SYSCALL_INFO_NONE);
 	VALUE(PTRACE_SYSCALL_INFO_ENTRY);
 	VALUE(PTRACE_SYSCALL_INFO_EXIT);
