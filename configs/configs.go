@@ -8,8 +8,3 @@ import "embed"
 //
 //go:embed *.yaml
 var Builtin embed.FS
-
-// Schema is the JSON Schema of the policy language.
-//
-//go:embed policy.schema.json
-var Schema []byte

@@ -1,7 +1,6 @@
 package abi
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -107,17 +106,4 @@ func (c *Consts) formatFlags(v, width uint64) string {
 		parts = append(parts, rest)
 	}
 	return strings.Join(parts, "|")
-}
-
-// FindConst gives the titles of the families that have a constant of this
-// name, on any ABI, sorted: for telling someone what the name would be right
-// for.
-func FindConst(name string) (families []string) {
-	for _, c := range allConsts {
-		if _, ok := c.Value(name); ok {
-			families = append(families, c.Name)
-		}
-	}
-	slices.Sort(families)
-	return slices.Compact(families)
 }

@@ -145,17 +145,6 @@ func parse(k *Consts, s string) (v uint64, ok bool) {
 	return v, true
 }
 
-func TestFindConst(t *testing.T) {
-	for name, want := range map[string]string{
-		"TIOCSTI": "ioctl requests", "AF_UNIX": "address families", "NO_SUCH": "",
-		"CLONE_NEWUSER": "clone flags, namespace types, unshare flags",
-	} {
-		if got := strings.Join(FindConst(name), ", "); got != want {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}
-
 func FuzzFormat(f *testing.F) {
 	f.Add(uint64(0x80042), uint8(32), uint16(3))
 	f.Add(^uint64(0), uint8(64), uint16(9))

@@ -1,9 +1,6 @@
 package abi
 
-import (
-	"iter"
-	"slices"
-)
+import "iter"
 
 // nameEntry is a call's number in each ABI, in the order of the Arch
 // constants, without X32Bit and plus 1: 0 says that the ABI lacks the call.
@@ -57,32 +54,6 @@ func (a Arch) indexed(i int) (*Syscall, bool) {
 		return nil, false
 	}
 	return &a.table()[nameIndex[i].nrs[a-X86_64]-1], true
-}
-
-// Named gives the ABI's entries that a rule on name applies to, by number:
-// those with that Name or Canonical. A condition on a parameter that one of
-// them lacks (waitpid has no rusage) cannot be tested there: a rule with
-// one must fail closed.
-func (a Arch) Named(name string) []*Syscall {
-	i, ok := findName(name)
-	if !ok {
-		return nil
-	}
-	var list []*Syscall
-	if s, ok := a.indexed(i); ok {
-		list = append(list, s)
-	}
-	e := &nameIndex[i]
-	if e.first == e.end {
-		return list
-	}
-	for _, v := range variantIndex[e.first:e.end] {
-		if s, ok := a.indexed(int(v)); ok {
-			list = append(list, s)
-		}
-	}
-	slices.SortFunc(list, func(x, y *Syscall) int { return int(x.Nr) - int(y.Nr) })
-	return list
 }
 
 // All goes through the ABI's table by number.

@@ -130,7 +130,7 @@ func FuzzStrings(f *testing.F) {
 	f.Add(le(8, 0x1010, 0x1018, 0), uint64(0x1000), uint8(0), 5)
 	f.Add(le(4, 0x1010, 0x1018, 0), uint64(0x1000), uint8(1), 1)
 	f.Fuzz(func(t *testing.T, data []byte, addr uint64, arch uint8, most int) {
-		list, _, _ := Strings(arena(data), addr, abi.Arches()[arch%4], most)
+		list, _, _ := stringsOf(arena(data), addr, abi.Arches()[arch%4], most, pathMax-1)
 		total := 0
 		for _, s := range list {
 			total += len(s)
@@ -138,7 +138,7 @@ func FuzzStrings(f *testing.F) {
 		if len(list) > max(most, 0) || total > stringsMax+pathMax {
 			t.Fatalf("%d strings of %d bytes", len(list), total)
 		}
-		if s, err := Path(arena(data), addr); len(s) >= pathMax || err != nil && s != "" {
+		if s, err := path(arena(data), addr); len(s) >= pathMax || err != nil && s != "" {
 			t.Fatal(len(s), err)
 		}
 	})

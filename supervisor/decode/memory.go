@@ -19,7 +19,7 @@ const (
 	// pageSize bounds one read of the tracee's memory, so that a hole costs
 	// only its own page. Larger real pages are multiples of it.
 	pageSize = 4096
-	// stringsMax bounds all that Strings reads, in bytes.
+	// stringsMax bounds all that stringsOf reads, in bytes.
 	stringsMax = 64 << 10
 )
 
@@ -126,15 +126,9 @@ func textInto(s []byte, mem io.ReaderAt, addr uint64, limit int) (_ []byte, ende
 	return s[:limit], false, nil
 }
 
-// Path reads the file name at addr as the kernel's getname() does: errors are
-// a *Fault, or ENAMETOOLONG where 4096 bytes hold no NUL. An empty name is no
-// error here.
-func Path(mem io.ReaderAt, addr uint64) (string, error) {
-	s, err := PathInto(nil, mem, addr)
-	return string(s), err
-}
-
-// PathInto is Path that writes into s, which is empty, as far as that has room.
+// PathInto reads the file name at addr as the kernel's getname() does, into s, which
+// is empty, as far as that has room: errors are a *Fault, or ENAMETOOLONG where 4096
+// bytes hold no NUL. An empty name is no error here.
 func PathInto(s []byte, mem io.ReaderAt, addr uint64) ([]byte, error) {
 	s, ended, err := textInto(s, mem, addr, pathMax-1)
 	if err != nil {
@@ -146,14 +140,10 @@ func PathInto(s []byte, mem io.ReaderAt, addr uint64) ([]byte, error) {
 	return s, nil
 }
 
-// Strings reads the NULL-terminated array of strings at addr, as execve's argv
-// and envp: at most max strings, 4095 bytes of each and 64 KiB in all. more
+// stringsOf reads the NULL-terminated array of strings at addr, as execve's argv
+// and envp: at most max strings, that many bytes of each and 64 KiB in all. more
 // says that something was left out. A NULL array is empty, as Linux's execve
 // takes it. The error is a *Fault; what was read before it is returned.
-func Strings(mem io.ReaderAt, addr uint64, arch abi.Arch, max int) (list []string, more bool, err error) {
-	return stringsOf(mem, addr, arch, max, pathMax-1)
-}
-
 func stringsOf(mem io.ReaderAt, addr uint64, arch abi.Arch, max, each int) (list []string, more bool, err error) {
 	if addr == 0 {
 		return nil, false, nil

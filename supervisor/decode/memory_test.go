@@ -76,11 +76,16 @@ func TestPath(t *testing.T) {
 		{^uint64(0), "", unix.EFAULT},
 		{1<<63 - 1, "", unix.EFAULT},
 	} {
-		got, err := Path(m, c.addr)
+		got, err := path(m, c.addr)
 		if got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%#x: %.20q (%d bytes), %v; want %.20q, %v", c.addr, got, len(got), err, c.want, c.err)
 		}
 	}
+}
+
+func path(mem io.ReaderAt, addr uint64) (string, error) {
+	s, err := PathInto(nil, mem, addr)
+	return string(s), err
 }
 
 func TestFaultSaysWhose(t *testing.T) {
@@ -94,7 +99,7 @@ func TestFaultSaysWhose(t *testing.T) {
 		{refusing{nil}, unix.EFAULT},
 		{refusing{unix.EFAULT}, unix.EFAULT},
 	} {
-		_, err := Path(c.mem, 0x1234)
+		_, err := path(c.mem, 0x1234)
 		var f *Fault
 		if !errors.As(err, &f) || f.Addr != 0x1234 || !errors.Is(err, c.want) {
 			t.Errorf("%v: %v", c.want, err)
@@ -133,12 +138,12 @@ func TestStrings(t *testing.T) {
 		{0, abi.X86_64, 9, "[]", false, nil},
 		{0x9999, abi.X86_64, 9, "[]", false, unix.EFAULT},
 	} {
-		got, more, err := Strings(m, c.addr, c.arch, c.max)
+		got, more, err := stringsOf(m, c.addr, c.arch, c.max, pathMax-1)
 		if fmt.Sprint(got) != c.want || more != c.more || !errors.Is(err, c.err) {
 			t.Errorf("%#x %v: %v, %v, %v", c.addr, c.arch, got, more, err)
 		}
 	}
-	if got, more, err := Strings(m, 0x6000, abi.X86_64, 9); len(got) != 2 || len(got[0]) != 4095 || !more || err != nil {
+	if got, more, err := stringsOf(m, 0x6000, abi.X86_64, 9, pathMax-1); len(got) != 2 || len(got[0]) != 4095 || !more || err != nil {
 		t.Errorf("long strings: %d, %v, %v", len(got), more, err)
 	}
 }
@@ -156,7 +161,7 @@ func (e endless) ReadAt(p []byte, off int64) (int, error) {
 
 func TestReadsAreBounded(t *testing.T) {
 	read := 0
-	list, more, err := Strings(endless{&read}, 0x1000, abi.X86_64, 1<<30)
+	list, more, err := stringsOf(endless{&read}, 0x1000, abi.X86_64, 1<<30, pathMax-1)
 	if !more || err != nil || read > 4*stringsMax {
 		t.Errorf("%d strings, %v, %v, %d bytes read", len(list), more, err, read)
 	}

@@ -26,7 +26,7 @@ import (
 // one of them and, behind it, an unsigned int msg_len.
 type MessageLayout struct {
 	Word                       int // of a pointer or a size
-	NameLen, Iov, IovLen       int
+	NameLen                    int
 	Control, ControlLen, Flags int
 	Size                       int // of all: where msg_len is in a struct mmsghdr
 	Next                       int // from one struct mmsghdr to the next
@@ -37,9 +37,9 @@ type MessageLayout struct {
 // compat_sys_sendmsg and compat_sys_sendmmsg).
 func MessageLayoutOf(arch abi.Arch) MessageLayout {
 	if pointerSize(arch) == 4 {
-		return MessageLayout{Word: 4, NameLen: 4, Iov: 8, IovLen: 12, Control: 16, ControlLen: 20, Flags: 24, Size: 28, Next: 32}
+		return MessageLayout{Word: 4, NameLen: 4, Control: 16, ControlLen: 20, Flags: 24, Size: 28, Next: 32}
 	}
-	return MessageLayout{Word: 8, NameLen: 8, Iov: 16, IovLen: 24, Control: 32, ControlLen: 40, Flags: 48, Size: 56, Next: 64}
+	return MessageLayout{Word: 8, NameLen: 8, Control: 32, ControlLen: 40, Flags: 48, Size: 56, Next: 64}
 }
 
 // Message is a struct msghdr.
@@ -82,27 +82,6 @@ func ReadMessage(mem io.ReaderAt, addr uint64, arch abi.Arch) (Message, error) {
 // SetNameLen has Raw say that the name has n bytes.
 func (m *Message) SetNameLen(n int) {
 	binary.NativeEndian.PutUint32(m.Raw[m.layout.NameLen:], uint32(n))
-}
-
-// iovMost is UIO_MAXIOV of linux/uio.h.
-const iovMost = 1024
-
-// Length is how many bytes the message has, by its struct iovecs as they are
-// now; false if that cannot be read.
-func (m *Message) Length(mem io.ReaderAt) (total uint64, ok bool) {
-	w := m.layout.Word
-	n := word(m.Raw[m.layout.IovLen:], w)
-	if n > iovMost {
-		return 0, false
-	}
-	list, err := words(mem, word(m.Raw[m.layout.Iov:], w), w, 2*int(n))
-	if err != nil {
-		return 0, false
-	}
-	for i := 1; i < len(list); i += 2 {
-		total += list[i]
-	}
-	return total, true
 }
 
 // word is the pointer or size of w bytes that p begins with.

@@ -60,15 +60,6 @@ func (t *Tracer) SetResult(tid int, value int64) error {
 	return t.poke(tid, userRAX, uintptr(value))
 }
 
-// SetArg replaces one argument of the call at tid's seccomp stop.
-func (t *Tracer) SetArg(tid int, arch abi.Arch, i int, value uint64) error {
-	if err := t.Registers(tid, &t.regs); err != nil {
-		return err
-	}
-	*t.regs.arg(arch, i) = value
-	return t.SetRegisters(tid, &t.regs)
-}
-
 // Light says whether Replace and Restore do for calls of an ABI: it has each
 // argument in a register of its own, all of which is shown.
 func Light(arch abi.Arch) bool { return arch == abi.X86_64 }

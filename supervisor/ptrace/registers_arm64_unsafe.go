@@ -64,15 +64,6 @@ func (t *Tracer) SetResult(tid int, value int64) error {
 	return t.SetRegisters(tid, &t.regs)
 }
 
-// SetArg replaces one argument of the call at tid's seccomp stop.
-func (t *Tracer) SetArg(tid int, _ abi.Arch, i int, value uint64) error {
-	if err := t.Registers(tid, &t.regs); err != nil {
-		return err
-	}
-	t.regs.Regs[i] = value
-	return t.SetRegisters(tid, &t.regs)
-}
-
 // Light says whether Replace and Restore do for calls of an ABI: here the first
 // argument's register is the result's too.
 func Light(abi.Arch) bool { return false }

@@ -52,12 +52,14 @@ type Tracer struct {
 	status   uint32
 	usage    unix.Rusage
 	cpu      time.Duration
-	regs     Registers
 	local    unix.Iovec
 	remote   remoteIovec
 	mem      memories
 	reader   memory
 	unset    bool // the kernel has no PTRACE_SET_SYSCALL_INFO
+
+	//lint:ignore U1000 arm64 changes one register by way of all
+	regs Registers
 }
 
 // Seize makes the calling thread tid's tracer (PTRACE_SEIZE) and, by
@@ -222,7 +224,7 @@ func (t *Tracer) ThreadOf(pid, tid int) bool { return unix.Tgkill(pid, tid, 0) =
 func (t *Tracer) stop() (Stop, bool) {
 	tid := int(t.happened.pid)
 	if t.happened.code > codeDumped {
-		return Classify(tid, unix.WaitStatus(t.happened.status<<8|0x7f)), true
+		return classify(tid, unix.WaitStatus(t.happened.status<<8|0x7f)), true
 	}
 	t.cpu = CPUTime(tid)
 	got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(tid), uintptr(unsafe.Pointer(&t.status)),
@@ -230,7 +232,7 @@ func (t *Tracer) stop() (Stop, bool) {
 	if errno != 0 || int(got) != tid {
 		return Stop{}, false
 	}
-	return Classify(tid, unix.WaitStatus(t.status)), true
+	return classify(tid, unix.WaitStatus(t.status)), true
 }
 
 // Usage is what the task whose death Wait reported last has used: of a process,

@@ -45,8 +45,8 @@ func (s Stop) String() string {
 	return fmt.Sprintf("%s of task %d (wait status %#x)", s.Kind, s.TID, uint32(s.Raw))
 }
 
-// Classify says what a wait status of tid means (ptrace(2), "Stopped states").
-func Classify(tid int, ws unix.WaitStatus) Stop {
+// classify says what a wait status of tid means (ptrace(2), "Stopped states").
+func classify(tid int, ws unix.WaitStatus) Stop {
 	s := Stop{TID: tid, Raw: ws}
 	switch {
 	case ws.Exited():

@@ -35,7 +35,7 @@ func TestClassify(t *testing.T) {
 		{"continued", 0xffff, Stop{Kind: Unknown}},
 	} {
 		c.want.TID, c.want.Raw = 7, c.ws
-		if got := Classify(7, c.ws); got != c.want {
+		if got := classify(7, c.ws); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
@@ -44,7 +44,7 @@ func TestClassify(t *testing.T) {
 func FuzzClassify(f *testing.F) {
 	f.Add(uint32(0x0007057f))
 	f.Fuzz(func(t *testing.T, ws uint32) {
-		s := Classify(1, unix.WaitStatus(ws))
+		s := classify(1, unix.WaitStatus(ws))
 		if s.Kind.String() == "" || s.String() == "" {
 			t.Errorf("%#x has no name", ws)
 		}
