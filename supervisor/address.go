@@ -103,7 +103,7 @@ func (s *sandbox) judgeAddressAt(t *task, entry *abi.Syscall, i int, what purpos
 func (s *sandbox) judgeAddress(t *task, addr, n uint64, what purpose, j *judged) ([]byte, bool) {
 	a, err := decode.Sockaddr(s.kernel.Memory(t.tid), addr, n)
 	if err != nil {
-		s.unread(j, err, "its address is")
+		j.unread(err, "its address is")
 		return nil, false
 	}
 	if a.Family == unix.AF_UNIX {
@@ -189,11 +189,11 @@ func addressText(a policy.Address) string {
 
 // unread is for an argument that could not be read: what the kernel would say,
 // or a denial where it could have read what callgate may not.
-func (s *sandbox) unread(j *judged, err error, what string) {
+func (j *judged) unread(err error, what string) {
 	switch errno := errnoOf(err); errno {
 	case unix.EFAULT, unix.EINVAL:
 		j.answer = errno
 	default:
-		s.deny(j, unix.EACCES, what+" in memory that cannot be read: "+err.Error())
+		j.deny(unix.EACCES, what+" in memory that cannot be read: "+err.Error())
 	}
 }

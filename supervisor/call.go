@@ -105,7 +105,7 @@ func (s *sandbox) judgeSections(t *task, j *judged) {
 	if entry.Canonical == "chroot" {
 		j.chroots, j.rewrite = true, true // whoever decides it, names mean others afterwards
 		if t.process.shares() && s.holders.Files != compile.Nobody && !s.opt.Permissive {
-			s.deny(j, unix.EPERM, "another thread's names would begin there too, while they are decided")
+			j.deny(unix.EPERM, "another thread's names would begin there too, while they are decided")
 			return
 		}
 	}
@@ -129,9 +129,8 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	case "prctl":
 		t.process.filtered = t.process.filtered || uint32(j.call.Args[0]) == unix.PR_SET_SECCOMP
 	}
-	if s.confined && s.strays(entry, &j.call) && j.verdict.Action < policy.Deny {
-		j.verdict.Action, j.verdict.Errno = policy.Deny, uint16(unix.EPERM)
-		j.reason = "its target is no task of the sandbox"
+	if s.confined && s.strays(entry, &j.call) {
+		j.deny(unix.EPERM, "its target is no task of the sandbox")
 	}
 	if entry.Block || entry.Multiplexer {
 		s.unfold(t, j)
@@ -185,7 +184,8 @@ func (s *sandbox) unfold(t *task, j *judged) {
 		j.answer = unfit.Errno
 		return
 	case err != nil:
-		s.unreadable(j, err)
+		// libc falls back to calls that have them in registers when it is told ENOSYS.
+		j.deny(unix.ENOSYS, "its arguments are in memory that cannot be read: "+err.Error())
 		return
 	}
 	j.direct, j.carrier, j.rewrite = direct.Call, direct.Carrier, direct.Rewrite
@@ -194,15 +194,13 @@ func (s *sandbox) unfold(t *task, j *judged) {
 	}
 }
 
-// unreadable denies a call whose arguments are in memory that callgate may not
-// read. libc falls back to calls that have them in registers when it is told
-// ENOSYS.
-func (s *sandbox) unreadable(j *judged, err error) {
+// deny denies a call for a reason that is no rule's.
+func (j *judged) deny(errno unix.Errno, reason string) {
 	if j.verdict.Action >= policy.Deny {
 		return
 	}
-	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(unix.ENOSYS), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
-	j.reason = fmt.Sprintf("its arguments are in memory that cannot be read: %v", err)
+	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(errno), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
+	j.reason = reason
 }
 
 // effect does what the verdict says.

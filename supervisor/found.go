@@ -78,7 +78,7 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 	case n.found.Descriptor >= 0, n.held:
 		return // a pipe, a socket: it has it already
 	default:
-		s.deny(j, unix.EACCES, "it leads to an object without a name: "+n.found.Object)
+		j.deny(unix.EACCES, "it leads to an object without a name: "+n.found.Object)
 		return
 	}
 	s.decide(t, n, access, j)
@@ -174,7 +174,7 @@ func (s *sandbox) judgeHeld(t *task, entry *abi.Syscall, n *named, j *judged) {
 	}
 	s.judgeFound(t, n, n.use.Verb.Access(), j)
 	if pinning && t.process.shares() && (found.Path == "" || !renamable(n.use.Verb)) && n.use.Verb != policy.Runs {
-		s.deny(j, unix.EPERM, "another thread could exchange its descriptor meanwhile")
+		j.deny(unix.EPERM, "another thread could exchange its descriptor meanwhile")
 	}
 }
 
@@ -211,7 +211,7 @@ func (s *sandbox) judgeMove(entry *abi.Syscall, j *judged) {
 	from, to := &list[0], &list[1]
 	both := exchanges(entry, &j.direct)
 	if from.found.Folder && !s.plan.Sections().MayMove(from.path, to.path) || both && to.found.Folder && !s.plan.Sections().MayMove(to.path, from.path) {
-		s.deny(j, unix.EXDEV, "other rules are for what is in the folder there")
+		j.deny(unix.EXDEV, "other rules are for what is in the folder there")
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 	}
 	own, err := descriptorOf(t, fd)
 	if err != nil {
-		s.unseen(j, err)
+		j.unseen(err)
 		return
 	}
 	j.copy = own
@@ -148,7 +148,7 @@ func (s *sandbox) listen(t *task, j *judged) error {
 	if errno == 0 && !s.keepsListening(j) {
 		_ = unix.Shutdown(j.copy, unix.SHUT_RDWR) // nobody was told of its port yet
 		errno = unix.EACCES
-		s.deny(j, errno, "its socket was taken from its address meanwhile")
+		j.deny(errno, "its socket was taken from its address meanwhile")
 		s.tell(t, j)
 	}
 	unix.Close(j.copy)
@@ -171,12 +171,12 @@ func (s *sandbox) keepsListening(j *judged) bool {
 }
 
 // unseen is for a descriptor that could not be had.
-func (s *sandbox) unseen(j *judged, err error) {
+func (j *judged) unseen(err error) {
 	if err == unix.EBADF {
 		j.answer = unix.EBADF
 		return
 	}
-	s.deny(j, unix.EACCES, "it cannot be told to what its socket is bound: "+err.Error())
+	j.deny(unix.EACCES, "it cannot be told to what its socket is bound: "+err.Error())
 }
 
 // descriptorOf is the supervisor's own descriptor for what t's fd is. A pidfd can

@@ -29,7 +29,7 @@ type oneOf struct {
 func (s *sandbox) judgeMessage(t *task, addr uint64, j *judged) bool {
 	m, err := decode.ReadMessage(s.kernel.Memory(t.tid), addr, j.direct.Arch)
 	if err != nil {
-		s.unread(j, err, "its header is")
+		j.unread(err, "its header is")
 		return false
 	}
 	j.pinData(1, m.Raw)
@@ -61,10 +61,10 @@ func (s *sandbox) judgeControl(t *task, m *decode.Message, j *judged) ([]byte, b
 		j.answer = unix.ENOBUFS
 		return nil, false
 	case err != nil:
-		s.unread(j, err, "its control data are")
+		j.unread(err, "its control data are")
 		return nil, false
 	case m.SourceRouted(control):
-		s.deny(j, unix.EPERM, "its control data have it go by another host")
+		j.deny(unix.EPERM, "its control data have it go by another host")
 		return nil, false
 	}
 	return control, true

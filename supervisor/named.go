@@ -133,7 +133,7 @@ func (s *sandbox) readName(t *task, entry *abi.Syscall, u *policy.Use, j *judged
 	}
 	name, err := s.nameAt(t, address)
 	if err != nil {
-		s.unnamed(j, err)
+		j.unnamed(err)
 		return false
 	}
 	n.name, n.held = name, name == "" && empty
@@ -211,24 +211,15 @@ func nameless(call string) bool {
 
 // unnamed is for a name that could not be read: what the kernel would say, or a
 // denial where it could have read what callgate may not.
-func (s *sandbox) unnamed(j *judged, err error) {
+func (j *judged) unnamed(err error) {
 	switch {
 	case errors.Is(err, unix.EFAULT):
 		j.answer = unix.EFAULT
 	case err == unix.ENAMETOOLONG:
 		j.answer = unix.ENAMETOOLONG
 	default:
-		s.deny(j, unix.EACCES, "it names files in memory that cannot be read: "+err.Error())
+		j.deny(unix.EACCES, "it names files in memory that cannot be read: "+err.Error())
 	}
-}
-
-// deny denies a call for a reason that is no rule's.
-func (s *sandbox) deny(j *judged, errno unix.Errno, reason string) {
-	if j.verdict.Action >= policy.Deny {
-		return
-	}
-	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(errno), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
-	j.reason = reason
 }
 
 // judgeName decides for one name.

@@ -78,7 +78,7 @@ func (s *sandbox) readHow(t *task, entry *abi.Syscall, j *judged) bool {
 	for n < len(how) {
 		m, err := s.kernel.Memory(t.tid).ReadAt(how[n:], int64(at)+int64(n))
 		if n += m; err != nil && err != io.EOF {
-			s.unnamed(j, err)
+			j.unnamed(err)
 			return false
 		}
 	}
@@ -240,12 +240,12 @@ func (s *sandbox) planReopen(t *task, n *named, j *judged) {
 	fd, arch := n.found.Descriptor, j.direct.Arch
 	switch {
 	case fd < 0:
-		s.deny(j, unix.EACCES, "it leads to what has no name any more: "+n.found.Object)
+		j.deny(unix.EACCES, "it leads to what has no name any more: "+n.found.Object)
 	case !t.process.shares() && !s.chrooted:
 		j.direct = callOf(arch, "openat", uint64(uint32(unix.AT_FDCWD&0xffffffff)), 0, s.naming.flags, s.naming.mode)
 		j.pin(1, "/proc/self/fd/"+strconv.Itoa(fd)+"\x00")
 	case !within(s.naming.flags, descriptorFlags(t.tid, fd)):
-		s.deny(j, unix.EACCES, "another thread could exchange the descriptor that it opens anew")
+		j.deny(unix.EACCES, "another thread could exchange the descriptor that it opens anew")
 	default:
 		cmd := uint64(unix.F_DUPFD)
 		if s.naming.flags&unix.O_CLOEXEC != 0 {

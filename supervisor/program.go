@@ -32,7 +32,7 @@ func (s *sandbox) judgeProgram(t *task, n *named, j *judged) {
 		return
 	}
 	if slices.Contains(s.loaders(), n.found.Path) {
-		s.deny(j, unix.EACCES, "the dynamic loader would run any file that can be read")
+		j.deny(unix.EACCES, "the dynamic loader would run any file that can be read")
 		return
 	}
 	executed := launch.ExecutedIn(s.begin(), n.found.Path)

@@ -193,7 +193,7 @@ func (s *sandbox) refuse(t *task, j *judged, err error) error {
 		return err
 	}
 	j.direct = j.asked
-	s.deny(j, unix.EACCES, "what it was permitted for cannot be kept from changing: "+err.Error())
+	j.deny(unix.EACCES, "what it was permitted for cannot be kept from changing: "+err.Error())
 	s.tell(t, j)
 	return s.skip(t, -int64(j.verdict.Errno))
 }

@@ -47,7 +47,7 @@ func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *j
 	n.path = n.found.Path
 	switch {
 	case n.path == "":
-		s.deny(j, unix.EACCES, "it leads to an object without a name: "+n.found.Object)
+		j.deny(unix.EACCES, "it leads to an object without a name: "+n.found.Object)
 		return nil, false
 	case !n.found.Exists && what != binds:
 		s.missing(t, &n, j)
@@ -78,7 +78,7 @@ func (s *sandbox) planSocketFile(t *task, a *decode.Address, n *named, what purp
 		return a.Raw, true
 	}
 	if len(name) > sunPathMost {
-		s.deny(j, unix.ENAMETOOLONG, "the socket's path without links, "+n.path+", does not fit into an address")
+		j.deny(unix.ENAMETOOLONG, "the socket's path without links, "+n.path+", does not fit into an address")
 		return nil, false
 	}
 	raw := append(binary.NativeEndian.AppendUint16(nil, unix.AF_UNIX), name...)
