@@ -194,12 +194,7 @@ func openName(n *named) string {
 	return name + end
 }
 
-// pin notes a text that the register is to point to.
-func (j *judged) pin(register int8, text string) {
-	j.pins[j.pinned] = pinText{register: register, text: text}
-	j.pinned++
-}
-
+// pinName notes a name that the register is to point to.
 func (j *judged) pinName(register int8, name string) {
 	j.pins[j.pinned] = pinText{register: register, name: true, text: name}
 	j.pinned++
@@ -212,6 +207,7 @@ func (j *judged) pinWithin(offset, width int, data []byte) {
 	j.pinned++
 }
 
+// pinData notes data that the register is to point to.
 func (j *judged) pinData(register int8, data []byte) {
 	j.pins[j.pinned] = pinText{register: register, data: data}
 	j.pinned++

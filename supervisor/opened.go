@@ -243,7 +243,7 @@ func (s *sandbox) planReopen(t *task, n *named, j *judged) {
 		j.deny(unix.EACCES, "it leads to what has no name any more: "+n.found.Object)
 	case !t.process.shares() && !s.chrooted:
 		j.direct = callOf(arch, "openat", uint64(uint32(unix.AT_FDCWD&0xffffffff)), 0, s.naming.flags, s.naming.mode)
-		j.pin(1, "/proc/self/fd/"+strconv.Itoa(fd)+"\x00")
+		j.pinName(1, "/proc/self/fd/"+strconv.Itoa(fd))
 	case !within(s.naming.flags, descriptorFlags(t.tid, fd)):
 		j.deny(unix.EACCES, "another thread could exchange the descriptor that it opens anew")
 	default:

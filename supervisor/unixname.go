@@ -50,23 +50,13 @@ func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *j
 		j.deny(unix.EACCES, "it leads to an object without a name: "+n.found.Object)
 		return nil, false
 	case !n.found.Exists && what != binds:
-		s.missing(t, &n, j)
+		s.judgeMissing(t, &n, j)
 		return nil, false
 	}
 	s.decide(t, &n, policy.Write, j)
 	to := policy.Address{Family: unix.AF_UNIX, Path: own(t, n.path)}
 	s.ask(to, what, "unix:"+n.path, j)
 	return s.planSocketFile(t, a, &n, what, j)
-}
-
-// missing is for a socket that is not there. That is no secret, unless a rule
-// hides the name.
-func (s *sandbox) missing(t *task, n *named, j *judged) {
-	if v := s.plan.Sections().File(own(t, n.path), policy.Look); !v.Action.Permits() {
-		j.take(v, n.path, "read")
-		return
-	}
-	j.answer = unix.ENOENT
 }
 
 // planSocketFile gives the address with the name as the kernel is to take it.
