@@ -59,14 +59,10 @@ func (s *sandbox) tell(t *task, j *judged) {
 // tellKilled tells of a process that is killed for the program that it has
 // become.
 func (s *sandbox) tellKilled(t *task, j *judged) {
-	if j.verdict.Action.Permits() {
-		j.verdict.Action = policy.Kill // it could not be found out
-	}
 	if j.reason == "" {
 		j.reason = "it is not what it was when it was permitted"
 	}
-	entry, _ := abi.Native().ByName("execve")
-	j.call = abi.Call{Arch: entry.Arch, Nr: entry.Nr}
+	j.call = callOf(abi.Native(), "execve")
 	j.direct = j.call
 	j.verdict.Action, j.verdict.Errno = policy.Kill, 0
 	s.tell(t, j)
