@@ -54,6 +54,26 @@ func TestKilledAnywhere(t *testing.T) {
 	}, func() string { return fmt.Sprint(left) })
 }
 
+// TestKillRefused: root without CAP_KILL may not signal a command that has become
+// another user, and ends it all the same.
+func TestKillRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "nobody but root can become another user")
+	}
+	dir := openFolder(t)
+	tr := trial{policy: limited("wall-time: 200ms"), flags: []string{"--grace=50ms"}}
+	argv := append([]string{"setpriv", "--bounding-set=-kill", "--inh-caps=-kill"}, tr.callgate(t, dir, filepath.Join(dir, "audit"))...)
+	argv = append(argv, "setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000")
+	ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
+	defer cancel()
+	r := trial{bare: true}.prepare(t, ctx, argv...)
+	text, err := r.cmd.CombinedOutput()
+	if err == nil || ctx.Err() != nil || !strings.Contains(string(text), "operation not permitted") {
+		t.Errorf("%v: %s", err, text)
+	}
+	waitFor(t, "the end of the command", func() bool { return len(r.left()) == 0 }, func() string { return fmt.Sprint(r.left()) })
+}
+
 // deadGroups are callgate's cgroups without a process in them: those of other tests
 // have some.
 func deadGroups(t *testing.T) (found []string) {
