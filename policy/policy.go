@@ -125,8 +125,7 @@ type Cond struct {
 // Test is one comparison of a value as Param.Value gives it.
 type Test struct {
 	Op TestOp
-	// Equal: value&A == B with A all ones of the width. Masked: value&A == B.
-	// Range: A <= value <= B, signed at the parameter's width if it is signed.
+	// For a Range signed at the parameter's width if it is signed.
 	A, B uint64
 }
 

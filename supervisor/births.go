@@ -101,8 +101,8 @@ func (p *process) outlived() {
 	p.threaded = false
 }
 
-// fsuidOf is the user id by which tid's file accesses are judged, that of nobody
-// where proc(5) does not say.
+// fsuidOf is the user id by which tid's file accesses are judged, (uid_t)-1, which is
+// no user's, where proc(5) does not say.
 func fsuidOf(tid int) uint32 {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
 	if err != nil {

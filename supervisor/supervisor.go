@@ -88,12 +88,12 @@ type Result struct {
 	Wall   time.Duration
 }
 
-// StartError says that the command could not be started, and which system
-// call said so. errors.Is(err, fs.ErrNotExist) tells a command that is not
-// there from one that cannot be executed.
+// StartError says that the command could not be started, and at what.
+// errors.Is(err, fs.ErrNotExist) tells a command that is not there from one that
+// cannot be executed.
 type StartError struct {
-	Op   string // "execve", "landlock_restrict_self", ...
-	Path string // for execve and chdir
+	Op   string // the system call, or what it was for: "execve", "make the folder"
+	Path string // for execve, chdir and mounts
 	Err  error  // the errno
 }
 

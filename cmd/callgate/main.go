@@ -2,8 +2,9 @@
 // system call that matters by a policy.
 //
 // One file holds one subcommand; what they share is in failure.go (errors and
-// exit statuses) and policies.go (finding and loading policies). Nothing here
-// does what a caller of the packages would have to write again.
+// exit statuses) and policies.go (finding and loading policies); supervise*.go is
+// the process that callgated starts for a job. Nothing here does what a caller of
+// the packages would have to write again.
 package main
 
 import (

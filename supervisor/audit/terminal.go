@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	told        = 3                // repeats of a denial that are told in full
-	toldEvery   = 10 * time.Second // then their number, so often at most
-	shapesMax   = 1024             // kinds of denial that are counted one by one
-	prefix      = "callgate: "
-	permissions = "permissive: "
+	told      = 3                // repeats of a denial that are told in full
+	toldEvery = 10 * time.Second // then their number, so often at most
+	shapesMax = 1024             // kinds of denial that are counted one by one
+
+	prefix           = "callgate: "
+	permissivePrefix = "permissive: "
 )
 
 // TerminalOptions are what NewTerminal may be told.
@@ -139,7 +140,7 @@ func (t *terminalEncoder) end(dst []byte) []byte {
 		dst = appendLine(dst, append(line, " calls of other kinds"...))
 	}
 	if t.permissive && t.would > 0 {
-		line := strconv.AppendUint([]byte(permissions), t.would, 10)
+		line := strconv.AppendUint([]byte(permissivePrefix), t.would, 10)
 		dst = appendLine(dst, append(line, " calls went on that the policy does not permit"...))
 	}
 	clear(t.repeats)

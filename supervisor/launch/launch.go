@@ -71,8 +71,8 @@ type Limit struct {
 
 // Error is a step of the first stage that failed.
 type Error struct {
-	Op    string // the system call
-	Path  string // for chdir and execve
+	Op    string // the system call, or what it was for: "make the folder"
+	Path  string // for chdir, execve and mounts
 	Errno unix.Errno
 }
 

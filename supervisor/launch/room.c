@@ -66,8 +66,7 @@ static long freeze(int fd, int below)
 	return raw5(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH | below, (long)&a, sizeof a);
 }
 
-/* put mounts a tree at its path, which is made where it is missing: in a file
- * system of the sandbox's own. */
+/* put mounts a tree at its path, which must be there. */
 static long put(struct room_mount *m)
 {
 	long at = look(m->path);
