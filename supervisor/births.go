@@ -24,8 +24,8 @@ func (s *sandbox) unannounced(stop ptrace.Stop) error {
 	t := &task{tid: stop.TID, heldAt: stop.Kind, fresh: true}
 	s.tasks[t.tid] = t
 	s.held++
-	if s.population.bearing > s.population.foretold {
-		s.population.foretold++
+	if s.population.cloning > s.population.earlyStops {
+		s.population.earlyStops++
 	}
 	s.kernel.Take(t.tid)
 	return s.releaseOrphans()
@@ -41,7 +41,7 @@ func (s *sandbox) cloned(t *task) error {
 	if err := s.welcome(t, tid); err != nil && err != unix.ESRCH {
 		return err
 	}
-	s.borne(t)
+	s.cloneDone(t)
 	if err := s.announced(t); err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ func (s *sandbox) cloned(t *task) error {
 // have died: then its number may be a stranger's by now.
 func (s *sandbox) welcome(t *task, tid int) error {
 	child := s.tasks[tid]
-	if child != nil && t.bearing && s.population.foretold > 0 {
-		s.population.foretold--
+	if child != nil && t.cloning && s.population.earlyStops > 0 {
+		s.population.earlyStops--
 	}
 	if child == nil {
 		if !s.kernel.Traced(tid) {

@@ -233,7 +233,7 @@ func (s *sandbox) allow(t *task, j *judged) error {
 	case s.info.Data != compile.TraceData:
 		j.unplan()
 		return s.skip(t, -int64(unix.ENOSYS))
-	case s.population.most > 0 && j.births() && !s.mayBear(t):
+	case s.population.most > 0 && j.births() && !s.mayClone(t):
 		return s.skip(t, -int64(unix.EAGAIN)) // as at the kernel's own limits (fork(2))
 	case pinning && j.answer != 0:
 		return s.skip(t, -int64(j.answer))

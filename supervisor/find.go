@@ -30,7 +30,7 @@ func Find(name, path, dir string) (string, error) {
 		if err == nil {
 			return file, nil
 		}
-		if denied == nil && there(in(dir, file)) {
+		if denied == nil && fileExists(in(dir, file)) {
 			denied = err
 		}
 	}
@@ -40,9 +40,9 @@ func Find(name, path, dir string) (string, error) {
 	return "", &StartError{Op: "execve", Path: name, Err: unix.ENOENT}
 }
 
-// there says whether a file exists for all that its caller can see: a folder of
+// fileExists says whether a file exists for all that its caller can see: a folder of
 // PATH that may not be searched says nothing about the name.
-func there(file string) bool {
+func fileExists(file string) bool {
 	var st unix.Stat_t
 	return unix.Stat(file, &st) == nil
 }

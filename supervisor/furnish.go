@@ -42,7 +42,7 @@ func (f *furnisher) mounts() []launch.Mount {
 		if !slices.Contains(f.writable, "/") {
 			f.add(launch.Mount{Act: launch.FreezeAll, Path: "/"})
 		}
-		if there("/tmp") {
+		if fileExists("/tmp") {
 			f.fresh("/tmp", "mode=1777")
 		}
 		f.devices()
@@ -67,12 +67,12 @@ func (f *furnisher) mounts() []launch.Mount {
 // /tmp and /dev/shm.
 func (f *furnisher) takeAlong() {
 	for _, p := range topmost(f.others(f.writable)) {
-		if p != "/" && there(p) {
+		if p != "/" && fileExists(p) {
 			f.takeTree(p, false)
 		}
 	}
 	for _, p := range topmost(f.others(f.readable)) {
-		if (beneath(p, "/tmp") || beneath(p, "/dev/shm")) && !f.has(p) && there(p) {
+		if (beneath(p, "/tmp") || beneath(p, "/dev/shm")) && !f.has(p) && fileExists(p) {
 			f.takeTree(p, !f.mayWrite(p))
 		}
 	}
@@ -159,13 +159,13 @@ var nodes = []string{"null", "zero", "full", "random", "urandom", "tty"}
 // share of their own.
 func (f *furnisher) devices() {
 	if !f.privileged {
-		if there("/dev/shm") {
+		if fileExists("/dev/shm") {
 			f.fresh("/dev/shm", "mode=1777")
 		}
 		return
 	}
 	first := len(f.list)
-	names := slices.DeleteFunc(slices.Clone(nodes), func(node string) bool { return !there("/dev/" + node) })
+	names := slices.DeleteFunc(slices.Clone(nodes), func(node string) bool { return !fileExists("/dev/" + node) })
 	for _, node := range names {
 		f.add(launch.Mount{Act: launch.Take, Path: "/dev/" + node})
 	}
@@ -199,7 +199,7 @@ var settings = []string{"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scs
 func (f *furnisher) proc() {
 	f.add(launch.Mount{Act: launch.New, Path: "/proc", Type: "proc", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
 	for _, name := range settings {
-		if p := "/proc/" + name; there(p) {
+		if p := "/proc/" + name; fileExists(p) {
 			f.add(launch.Mount{Act: launch.Take, Path: p})
 			tree := len(f.list) - 1
 			f.add(launch.Mount{Act: launch.FreezeTree, Path: p, From: tree})

@@ -60,16 +60,16 @@ func (s *sandbox) planName(t *task, entry *abi.Syscall, n *named, j *judged) {
 	case n.held && entry.Params[n.use.Path].Value(&j.direct.Args) == 0:
 		// NULL: nothing to point to
 	default:
-		j.pinName(entry.Params[n.use.Path].Lo, s.nameOf(t, n))
+		j.pinName(entry.Params[n.use.Path].Lo, s.kernelName(t, n))
 	}
 }
 
-// nameOf is the name as the kernel is to take it: the tracee's own where no link
+// kernelName is the name as the kernel is to take it: the tracee's own where no link
 // is in it, so that nothing about the call is different; else the one that it
 // leads to, since magic links (proc(5)) lead elsewhere without a rename. A
 // program's name is what its script is told, so that it stays; what was executed
-// is looked at again (execed).
-func (s *sandbox) nameOf(t *task, n *named) string {
+// is judged again (judgeProgramAgain).
+func (s *sandbox) kernelName(t *task, n *named) string {
 	switch {
 	case n.held, n.use.Verb == policy.Runs, n.found.Path == "" && !t.process.shares():
 		return n.name

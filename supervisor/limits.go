@@ -92,8 +92,8 @@ func (s *sandbox) patience() time.Duration {
 // exitTimeout is timeout(1)'s.
 const exitTimeout = 124
 
-// verdict is how a limit that was reached ends the command.
-func (s *sandbox) verdict() {
+// applyLimit has the result say how a limit that was reached ended the command.
+func (s *sandbox) applyLimit() {
 	r := s.bounds.reached
 	switch {
 	case r == nil:

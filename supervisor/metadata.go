@@ -82,7 +82,7 @@ func (f *furnisher) holdMetadata() {
 		own = append(own, "/proc")
 	}
 	for _, place := range own {
-		if !f.mayWrite(place) && (there(place) || f.privileged && beneath(place, "/dev")) {
+		if !f.mayWrite(place) && (fileExists(place) || f.privileged && beneath(place, "/dev")) {
 			f.add(launch.Mount{Act: launch.Freeze, Path: place})
 		}
 	}

@@ -69,10 +69,10 @@ func (p *pins) free(piece pinned) {
 	}
 }
 
-// room finds room for n bytes in t's pinned area. Errors, of fill too, mean that
-// the call cannot be let go: unix.ENOMEM where the area is full or the process
-// has none.
-func (s *sandbox) room(t *task, n int) (pinned, error) {
+// allocPinned finds room for n bytes in t's pinned area. Errors, of writePinned too,
+// mean that the call cannot be let go: unix.ENOMEM where the area is full or the
+// process has none.
+func (s *sandbox) allocPinned(t *task, n int) (pinned, error) {
 	if !t.process.armed {
 		return pinned{}, unix.ENOMEM
 	}
@@ -83,8 +83,8 @@ func (s *sandbox) room(t *task, n int) (pinned, error) {
 	return piece, nil
 }
 
-// fill puts what was judged into a piece of t's pinned area.
-func (s *sandbox) fill(t *task, piece pinned, data []byte) error {
+// writePinned puts what was judged into a piece of t's pinned area.
+func (s *sandbox) writePinned(t *task, piece pinned, data []byte) error {
 	err := s.unlessGone(t, s.kernel.Write(t.process.pid, piece.address(), data))
 	if err != nil {
 		s.pins.free(piece)

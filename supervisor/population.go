@@ -12,10 +12,10 @@ import (
 // counted before it happens: between the stop at the call and the event of the new
 // task others may come. Zombies count too, as in the kernel's own limits.
 type population struct {
-	most     int64
-	bearing  int              // calls that were let go, and whose task is not known yet
-	foretold int              // new tasks that have stopped before their parent's event
-	zombies  map[int]struct{} // processes that may not have been waited for by their parents
+	most       int64
+	cloning    int              // calls that were let go, and whose task is not known yet
+	earlyStops int              // new tasks that have stopped before their parent's event
+	zombies    map[int]struct{} // processes that may not have been waited for by their parents
 }
 
 // births says whether j makes a task.
@@ -24,14 +24,14 @@ func (j *judged) births() bool {
 	return ok && entry.Births()
 }
 
-// mayBear says whether t may make one task more.
-func (s *sandbox) mayBear(t *task) bool {
+// mayClone says whether t may make one task more.
+func (s *sandbox) mayClone(t *task) bool {
 	p := &s.population
 	if p.most == 0 {
 		return true
 	}
 	if s.alive()+int64(len(p.zombies)) >= p.most {
-		p.bury()
+		p.dropReaped()
 	}
 	if n := s.alive() + int64(len(p.zombies)); n >= p.most {
 		if s.totals.Refused == 0 {
@@ -40,35 +40,35 @@ func (s *sandbox) mayBear(t *task) bool {
 		s.totals.Refused++
 		return false
 	}
-	t.bearing = true
-	p.bearing++
+	t.cloning = true
+	p.cloning++
 	return true
 }
 
 func (s *sandbox) alive() int64 {
 	p := &s.population
-	return int64(len(s.tasks) + max(p.bearing-p.foretold, 0))
+	return int64(len(s.tasks) + max(p.cloning-p.earlyStops, 0))
 }
 
-// borne is for a stop or the death of t: its birth has happened, or will not.
-func (s *sandbox) borne(t *task) {
-	if t.bearing {
-		t.bearing = false
-		s.population.bearing--
-		s.population.foretold = min(s.population.foretold, s.population.bearing)
+// cloneDone is for a stop or the death of t: its birth has happened, or will not.
+func (s *sandbox) cloneDone(t *task) {
+	if t.cloning {
+		t.cloning = false
+		s.population.cloning--
+		s.population.earlyStops = min(s.population.earlyStops, s.population.cloning)
 	}
 }
 
 // abandoned is for the death of t: its new task, if it has one, is an orphan.
 func (s *sandbox) abandoned(t *task) {
-	if t.bearing {
-		s.population.foretold = max(s.population.foretold-1, 0)
+	if t.cloning {
+		s.population.earlyStops = max(s.population.earlyStops-1, 0)
 	}
-	s.borne(t)
+	s.cloneDone(t)
 }
 
-// bury forgets zombies that have been waited for.
-func (p *population) bury() {
+// dropReaped forgets zombies that have been waited for.
+func (p *population) dropReaped() {
 	for pid := range p.zombies {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		i := bytes.LastIndex(text, []byte(") ")) // a program's name may have it too

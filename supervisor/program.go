@@ -65,8 +65,8 @@ func (e *DeniedError) Error() string {
 	return e.Path + ": denied by the policy's section " + e.Verdict.Section.String() + ", " + by
 }
 
-// command asks the rules about the command's file, and what runs it.
-func (s *sandbox) command(cmd *Command) error {
+// judgeCommand asks the rules about the command's file, and what runs it.
+func (s *sandbox) judgeCommand(cmd *Command) error {
 	if s.opt.Permissive || s.resolver == nil {
 		return nil
 	}
@@ -91,8 +91,8 @@ func (s *sandbox) command(cmd *Command) error {
 	return nil
 }
 
-// executed asks the rules about the program that t's process has become.
-func (s *sandbox) executed(t *task) error {
+// judgeProgramAgain asks the rules about the program that t's process has become.
+func (s *sandbox) judgeProgramAgain(t *task) error {
 	if !pinning || t.process.starting || s.opt.Permissive || !s.holders.Exec && s.holders.Files != compile.Supervisor {
 		return nil
 	}

@@ -168,7 +168,7 @@ func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
 			s.text = append(s.text, 0)
 		}
 	}
-	piece, err := s.room(t, len(s.text))
+	piece, err := s.allocPinned(t, len(s.text))
 	if err != nil {
 		return piece, err
 	}
@@ -183,7 +183,7 @@ func (s *sandbox) pinAll(t *task, j *judged) (pinned, error) {
 			binary.NativeEndian.PutUint64(s.text[at[0]+int(p.offset):], address)
 		}
 	}
-	return piece, s.fill(t, piece, s.text)
+	return piece, s.writePinned(t, piece, s.text)
 }
 
 // refuse denies a call whose arguments cannot be pinned.

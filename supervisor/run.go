@@ -26,7 +26,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 		defer resolver.Close()
 		s.resolver = resolver
 	}
-	if err := s.command(&cmd); err != nil {
+	if err := s.judgeCommand(&cmd); err != nil {
 		return nil, err
 	}
 	stage, err := s.start(ctx, cmd)
@@ -57,7 +57,7 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 	case ended != nil:
 		return nil, ended
 	}
-	s.verdict()
+	s.applyLimit()
 	s.total(s.result.Wall)
 	s.tellEnd()
 	return s.result, nil

@@ -92,7 +92,7 @@ type task struct {
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
 	condemned bool
-	bearing   bool // it may be making a task: see population
+	cloning   bool // it may be making a task: see population
 }
 
 // process is a thread group.
@@ -150,7 +150,7 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 		return errors.New("the filter did not kill the process")
 	}
 	if stop.Kind != ptrace.Seccomp && stop.Kind != ptrace.Syscall { // those say by themselves
-		if there, err := s.there(t, stop); err != nil || !there {
+		if there, err := s.stillThere(t, stop); err != nil || !there {
 			return s.superseded(err)
 		}
 		s.stale = 0
@@ -160,8 +160,8 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 			return err
 		}
 	}
-	if t.bearing && stop.Kind != ptrace.Cloned {
-		s.borne(t)
+	if t.cloning && stop.Kind != ptrace.Cloned {
+		s.cloneDone(t)
 	}
 	switch stop.Kind {
 	case ptrace.Seccomp:
@@ -171,7 +171,7 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	case ptrace.Cloned:
 		return s.cloned(t)
 	case ptrace.Execed:
-		return s.execed(t)
+		return s.execEvent(t)
 	case ptrace.GroupStop:
 		return s.groupStop(t, stop.Signal)
 	case ptrace.EventStop:
@@ -192,8 +192,8 @@ func (t *task) replaceable() bool {
 	return t.process != nil && t.process.pid == t.tid && t.process.tasks > 1
 }
 
-// there says whether t is still at the stop in hand.
-func (s *sandbox) there(t *task, stop ptrace.Stop) (bool, error) {
+// stillThere says whether t is still at the stop in hand.
+func (s *sandbox) stillThere(t *task, stop ptrace.Stop) (bool, error) {
 	if !t.replaceable() {
 		return true, nil
 	}
@@ -233,10 +233,10 @@ func (s *sandbox) groupStop(t *task, sig unix.Signal) error {
 	return nil
 }
 
-// execed is the event stop at the end of a successful execve. The other threads
+// execEvent is the event stop at the end of a successful execve. The other threads
 // are dead, and the caller has the process's tid whatever it had before
 // (ptrace(2), "execve(2) under ptrace").
-func (s *sandbox) execed(t *task) error {
+func (s *sandbox) execEvent(t *task) error {
 	former, err := s.kernel.Message(t.tid)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (s *sandbox) execed(t *task) error {
 	t.process.exe = ""
 	t.process.outlived()
 	s.kernel.Forget(t.process.pid)
-	if err := s.executed(t); err != nil {
+	if err := s.judgeProgramAgain(t); err != nil {
 		return err
 	}
 	command := t.process.starting

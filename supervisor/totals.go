@@ -49,16 +49,16 @@ func (c *stopCounts) byCall() map[string]uint64 {
 	named := map[string]uint64{}
 	for nr, n := range c.native {
 		if n > 0 {
-			named[nameOf(stopKey{nativeAudit, uint64(nr)})] += n
+			named[syscallName(stopKey{nativeAudit, uint64(nr)})] += n
 		}
 	}
 	for k, n := range c.others {
-		named[nameOf(k)] += n
+		named[syscallName(k)] += n
 	}
 	return named
 }
 
-func nameOf(k stopKey) string {
+func syscallName(k stopKey) string {
 	arch, known := abi.Of(k.audit, k.nr)
 	if !known {
 		return "unknown"

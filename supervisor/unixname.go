@@ -63,7 +63,7 @@ func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *j
 // connect(2) and its like wait while the socket's queue is full.
 func (s *sandbox) planSocketFile(t *task, a *decode.Address, n *named, what purpose, j *judged) ([]byte, bool) {
 	j.part, j.blocks = looks, what != binds
-	name := s.nameOf(t, n)
+	name := s.kernelName(t, n)
 	if name == a.Path {
 		return a.Raw, true
 	}

@@ -110,15 +110,15 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 		return 0, err
 	}
 	found := policy.Lint(policy.Set{p}, host.KernelVersion())
-	found = append(found, policy.LintPaths(policy.Set{p}, at, isThere)...)
+	found = append(found, policy.LintPaths(policy.Set{p}, at, maybeExists)...)
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
 	}
 	return len(found), nil
 }
 
-// isThere is false only of what surely is not there.
-func isThere(path string) bool {
+// maybeExists is false only of what surely is not there.
+func maybeExists(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -323,7 +323,7 @@ func TestFilesStayInTheirFolder(t *testing.T) {
 		t.Errorf("bin/tool cannot be executed: %v", err)
 	}
 	for _, name := range []string{filepath.Join(dir, "escaped"), "/tmp/callgate-escaped", filepath.Join(dir, "file")} {
-		if there(name) {
+		if fileExists(name) {
 			t.Errorf("%s was written", name)
 		}
 	}

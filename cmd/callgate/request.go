@@ -29,7 +29,7 @@ func policyTexts(names []string, folder string) ([]client.Policy, error) {
 }
 
 func policyText(name, folder string) (*client.Policy, error) {
-	if strings.HasPrefix(name, "builtin:") || isPlain(name) && !there(name) {
+	if strings.HasPrefix(name, "builtin:") || isPlain(name) && !fileExists(name) {
 		return &client.Policy{Name: name}, nil
 	}
 	texts := map[string]string{} // by the paths that the loader makes of names

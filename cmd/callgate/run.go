@@ -242,7 +242,7 @@ func commandFailure(name string, err error) error {
 	}
 	f := &failure{status: exitCannotExec}
 	switch {
-	case errors.Is(start.Err, fs.ErrNotExist) && !there(start.Path):
+	case errors.Is(start.Err, fs.ErrNotExist) && !fileExists(start.Path):
 		f.status, f.err = exitNotFound, fmt.Errorf("%s: command not found", name)
 	case errors.Is(start.Err, fs.ErrNotExist):
 		f.err, f.hint = fmt.Errorf("%s: cannot be executed: what it needs to run is missing", start.Path), missingInterpreter(start.Path)
@@ -258,7 +258,7 @@ func commandFailure(name string, err error) error {
 	return f
 }
 
-func there(path string) bool {
+func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
