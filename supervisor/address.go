@@ -65,9 +65,9 @@ func (s *sandbox) judgeSockets(t *task, entry *abi.Syscall, j *judged) {
 // is made with.
 func (j *judged) unplan() {
 	j.pinned, j.part, j.blocks, j.one, j.bound, j.direct = 0, apart, false, oneOf{}, 0, j.asked
-	if j.copy != 0 {
-		unix.Close(j.copy)
-		j.copy = 0
+	if j.onFD != 0 {
+		unix.Close(j.onFD)
+		j.onFD = 0
 	}
 }
 

@@ -35,7 +35,7 @@ type judged struct {
 	asks                   bool // which CPUs a task has
 	one                    oneOf
 	bound                  uint64         // the socket that is bound, where that is to be remembered
-	copy                   int            // the supervisor's descriptor that the call is to be made on; 0: none
+	onFD                   int            // the supervisor's descriptor that the call is to be made on; 0: none
 	local                  netip.AddrPort // to what its socket is bound
 	// answer is what an impossible call gets, as the kernel would say; 0 if the
 	// call is possible.
@@ -237,7 +237,7 @@ func (s *sandbox) allow(t *task, j *judged) error {
 		return s.skip(t, -int64(unix.EAGAIN)) // as at the kernel's own limits (fork(2))
 	case pinning && j.answer != 0:
 		return s.skip(t, -int64(j.answer))
-	case j.copy != 0:
+	case j.onFD != 0:
 		return s.listen(t, j)
 	case j.rewrite, j.pinned > 0:
 		return s.replace(t, j)

@@ -154,11 +154,11 @@ func (w *folderWalk) folder(fd int, dev uint64, depth int) error {
 	if depth > folderDepth {
 		return errDeep
 	}
-	close, err := uncover(fd)
+	cover, err := uncover(fd)
 	if err != nil {
 		return nil // its owner is not the sandbox's user
 	}
-	defer func() { close() }()
+	defer func() { cover() }()
 	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ignored(err)
@@ -170,7 +170,7 @@ func (w *folderWalk) folder(fd int, dev uint64, depth int) error {
 		for _, name := range names {
 			err := w.entry(again, name, dev, depth)
 			if errors.Is(err, unix.EACCES) { // closed again meanwhile; who does that all the time is over the limit
-				if close, err = uncover(fd); err == nil {
+				if cover, err = uncover(fd); err == nil {
 					err = w.entry(again, name, dev, depth)
 				}
 			}

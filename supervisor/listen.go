@@ -44,12 +44,12 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 		j.unseen(err)
 		return
 	}
-	j.copy = own
+	j.onFD = own
 	local, answer := s.judgeBound(own, j)
 	j.local, j.answer = local, answer
 	if !local.IsValid() && !t.process.shares() {
 		unix.Close(own)
-		j.copy = 0
+		j.onFD = 0
 	}
 }
 
@@ -144,15 +144,15 @@ func (s *sandbox) judgeUnseen(t *task, fd int, j *judged) {
 
 // listen makes t's call on the supervisor's descriptor.
 func (s *sandbox) listen(t *task, j *judged) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(j.copy), uintptr(int32(j.direct.Args[1])), 0)
+	_, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(j.onFD), uintptr(int32(j.direct.Args[1])), 0)
 	if errno == 0 && !s.keepsListening(j) {
-		_ = unix.Shutdown(j.copy, unix.SHUT_RDWR) // nobody was told of its port yet
+		_ = unix.Shutdown(j.onFD, unix.SHUT_RDWR) // nobody was told of its port yet
 		errno = unix.EACCES
 		j.deny(errno, "its socket was taken from its address meanwhile")
 		s.tell(t, j)
 	}
-	unix.Close(j.copy)
-	j.copy = 0
+	unix.Close(j.onFD)
+	j.onFD = 0
 	return s.skip(t, -int64(errno))
 }
 
@@ -161,7 +161,7 @@ func (s *sandbox) keepsListening(j *judged) bool {
 	if !j.local.IsValid() {
 		return true
 	}
-	local, err := localOf(j.copy)
+	local, err := localOf(j.onFD)
 	if err != nil || local == j.local {
 		return err == nil
 	}

@@ -35,7 +35,7 @@ func (s *sandbox) judgeProgram(t *task, n *named, j *judged) {
 		j.deny(unix.EACCES, "the dynamic loader would run any file that can be read")
 		return
 	}
-	executed := launch.ExecutedIn(s.begin(), n.found.Path)
+	executed := launch.ExecutedIn(s.root, n.found.Path)
 	for _, file := range executed[min(1, len(executed)):] {
 		if !slices.Contains(s.loaders(), file) {
 			j.take(s.plan.Sections().Program(file), file, "allow")

@@ -318,14 +318,6 @@ func (s *sandbox) lookRound(first int, domain *launch.Domain) error {
 	return s.resolver.Enter(root, s.inner)
 }
 
-// begin is where the sandbox's names begin.
-func (s *sandbox) begin() int {
-	if s.root > 0 {
-		return s.root
-	}
-	return unix.AT_FDCWD
-}
-
 // abandon ends what was started of a sandbox that cannot be.
 func (s *sandbox) abandon(pids ...int) {
 	for _, pid := range pids {

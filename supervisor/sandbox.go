@@ -37,7 +37,7 @@ type sandbox struct {
 	// expecting is how many rewritten clones have not announced their child,
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
-	root            int  // of an isolated sandbox, 0 for none
+	root            int  // of an isolated sandbox, AT_FDCWD for none
 	inner           bool // it counts processes itself
 	keeper          int  // its process 1, which is not traced; 0 for none
 	confined        bool // in a Landlock domain: it is to act on itself alone
@@ -122,7 +122,7 @@ func (p *process) number() string {
 func (p *process) shares() bool { return p.tasks > 1 || p.sharing || p.orphan }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
-	return &sandbox{plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
+	return &sandbox{root: unix.AT_FDCWD, plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
 		output: &output{}, bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)}, holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
 }
 
