@@ -100,7 +100,8 @@ func (s *sandbox) armBegin(t *task) error {
 }
 
 // errOccupied is of programs that are linked where the pinned area is to be.
-var errOccupied = fmt.Errorf("cannot be run under rules on files, programs or addresses: it is linked between %#x and %#x, where callgate keeps what it judges", compile.PinBase, compile.PinEnd)
+var errOccupied = fmt.Errorf("cannot be run under rules on files, programs or addresses: "+
+	"it is linked between %#x and %#x, where callgate keeps what it judges", compile.PinBase, compile.PinEnd)
 
 // occupied ends a program that has something of its own where the area is to be:
 // every call of it that names a file would be denied.

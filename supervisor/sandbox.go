@@ -20,54 +20,63 @@ type sandbox struct {
 	plan   *compile.Plan
 	opt    Options
 	argv   []string
+	result *Result
+	totals audit.Totals
+
+	// The trace loop:
 	kernel kernel
 	info   ptrace.SyscallInfo
+	batch  []ptrace.Stop
+	stale  int // stops in a row that were not there any more
+	stops  stopCounts
 	place  placement
 	turns  turns
+	left   bool // the command is gone
+	ending bool // all are being killed
+	err    error
 
-	bounds     bounds
-	population population
-	stops      stopCounts
-	output     *output
-
+	// Whom it traces:
 	tasks map[int]*task
 	first *process // the command's
-	batch []ptrace.Stop
-	stale int // stops in a row that were not there any more
 	// expecting is how many rewritten clones have not announced their child,
 	// held how many tasks wait at their first stop until that is settled.
 	expecting, held int
-	root            int  // of an isolated sandbox, AT_FDCWD for none
-	inner           bool // it counts processes itself
-	keeper          int  // its process 1, which is not traced; 0 for none
-	confined        bool // in a Landlock domain: it is to act on itself alone
 
-	// For the sections that are about more than numbers:
+	// Limits:
+	bounds     bounds
+	population population
+	output     *output
+	large      bool // a file that was too large has been told
+
+	// Isolation:
+	root     int  // of an isolated sandbox, AT_FDCWD for none
+	inner    bool // it counts processes itself
+	keeper   int  // its process 1, which is not traced; 0 for none
+	confined bool // in a Landlock domain: it is to act on itself alone
+
+	sectionState
+}
+
+// sectionState is for the sections that are about more than numbers.
+type sectionState struct {
 	holders  compile.Holders
 	resolver *resolve.Resolver
 	naming   naming
 	uses     map[*abi.Syscall][]policy.Use
+	names    map[string]string // those read lately
+	text     []byte            // what is read of a name, and then what is about to be pinned
+	reader   reader
 	linked   map[string]bool // see learn
 	loader   []string        // see loaders
+	chrooted bool            // some task has changed its root
+	order    order
 	bound    map[uint64]bool // sockets that were bound by leave, by inode
 	sight    int8            // see blind
-	order    order
+
 	pins     pins
-	text     []byte // what is read of a name, and then what is about to be pinned
-	reader   reader
-	names    map[string]string // those read lately
 	unsealed bool              // mseal does not work
 	reached  [armSeal + 1]bool // the steps of arming whose call has come as far as our filter
 	unarmed  bool              // some process has no pinned area
-	chrooted bool              // some task has changed its root
-
-	left   bool // the command is gone
-	large  bool // a file that was too large has been told
-	ending bool // all are being killed
-	err    error
-
-	result *Result
-	totals audit.Totals
 }
 
 // task is a traced thread.
@@ -122,8 +131,24 @@ func (p *process) number() string {
 func (p *process) shares() bool { return p.tasks > 1 || p.sharing || p.orphan }
 
 func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
-	return &sandbox{root: unix.AT_FDCWD, plan: plan, opt: opt, argv: cmd.Args, tasks: map[int]*task{}, result: &Result{}, kernel: new(ptrace.Tracer),
-		output: &output{}, bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)}, holders: plan.Holders(), uses: map[*abi.Syscall][]policy.Use{}, linked: map[string]bool{}, bound: map[uint64]bool{}, names: map[string]string{}}
+	return &sandbox{
+		plan:   plan,
+		opt:    opt,
+		argv:   cmd.Args,
+		result: &Result{},
+		kernel: new(ptrace.Tracer),
+		tasks:  map[int]*task{},
+		bounds: bounds{command: -1, linger: opt.Linger, event: limitEvent(opt.Sandbox)},
+		output: &output{},
+		root:   unix.AT_FDCWD,
+		sectionState: sectionState{
+			holders: plan.Holders(),
+			uses:    map[*abi.Syscall][]policy.Use{},
+			names:   map[string]string{},
+			linked:  map[string]bool{},
+			bound:   map[uint64]bool{},
+		},
+	}
 }
 
 func (s *sandbox) adoptFirst(pid int) {

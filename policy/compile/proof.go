@@ -286,7 +286,8 @@ func (p *prover) blind() error {
 	if !p.runs.looked {
 		return nil
 	}
-	return fmt.Errorf("the compiled filter is wrong (a bug in callgate or libseccomp): it looks at the arguments of number %d of audit arch %#x, on which no policy has conditions", p.nr, p.runs.data[wordArch])
+	return fmt.Errorf("the compiled filter is wrong (a bug in callgate or libseccomp): "+
+		"it looks at the arguments of number %d of audit arch %#x, on which no policy has conditions", p.nr, p.runs.data[wordArch])
 }
 
 // foreign probes audit archs that the host has not.
