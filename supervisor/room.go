@@ -237,7 +237,7 @@ func (s *sandbox) enterRoom(stage *launch.Stage, room *launch.Room, domain *laun
 		case stop.TID != first:
 		case stop.Kind == ptrace.SignalStop && stop.Signal == unix.SIGSTOP:
 			return first, s.lookRound(first, domain)
-		case stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed:
+		case stop.Gone():
 			return 0, stageError(stage)
 		default:
 			if err := s.kernel.Resume(first, 0); err != nil {
@@ -264,7 +264,7 @@ func (s *sandbox) firstOf(stage *launch.Stage) (int, error) {
 			return 0, fmt.Errorf("wait for process 1: %w", err)
 		case stop.TID != stage.PID:
 			s.kernel.Take(stop.TID) // the first stage's first stop, before it was announced
-		case stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed:
+		case stop.Gone():
 			return 0, stageError(stage)
 		case stop.Kind != ptrace.Cloned:
 			if err := s.kernel.Resume(stage.PID, 0); err != nil {
@@ -330,7 +330,7 @@ func (s *sandbox) abandon(pids ...int) {
 		if err != nil {
 			return
 		}
-		if stop.Kind != ptrace.Exited && stop.Kind != ptrace.Killed {
+		if !stop.Gone() {
 			s.kernel.Take(stop.TID)
 		}
 	}

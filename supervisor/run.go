@@ -229,11 +229,11 @@ func (s *sandbox) handleAll() {
 // handle deals with one stop. A task that is killed while it is stopped answers
 // ESRCH to whatever is asked of it, and its death is reported next.
 func (s *sandbox) handle(stop ptrace.Stop) {
-	if stop.TID == s.keeper && stop.Kind != ptrace.Exited && stop.Kind != ptrace.Killed {
+	if stop.TID == s.keeper && !stop.Gone() {
 		s.kernel.Take(stop.TID) // job control's, with all of the process group
 		return
 	}
-	if s.ending && stop.Kind != ptrace.Exited && stop.Kind != ptrace.Killed {
+	if s.ending && !stop.Gone() {
 		s.kernel.Take(stop.TID) // it has seen its last
 		s.kill(stop.TID)
 		return

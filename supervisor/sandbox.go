@@ -161,7 +161,7 @@ func (s *sandbox) adoptFirst(pid int) {
 // dispatch does what a stop asks for; the task goes on, or is left as a
 // group-stop leaves it.
 func (s *sandbox) dispatch(stop ptrace.Stop) error {
-	if stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed {
+	if stop.Gone() {
 		return s.gone(stop)
 	}
 	t := s.tasks[stop.TID]

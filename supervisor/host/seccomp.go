@@ -84,7 +84,7 @@ func atExecve(look func(t *ptrace.Tracer, tid int) error) error {
 		case stop.TID != stage.PID:
 		case stop.Kind == ptrace.Seccomp:
 			return look(&t, stop.TID)
-		case stop.Kind == ptrace.Exited, stop.Kind == ptrace.Killed:
+		case stop.Gone():
 			return errors.Join(errors.New("the first stage ended early"), stage.Err())
 		default:
 			if err := t.Resume(stop.TID, 0); err != nil {
@@ -110,7 +110,7 @@ func reap(t *ptrace.Tracer, pid int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
 	for {
 		stop, err := t.Wait()
-		if err != nil || stop.TID == pid && (stop.Kind == ptrace.Exited || stop.Kind == ptrace.Killed) {
+		if err != nil || stop.TID == pid && stop.Gone() {
 			return
 		}
 	}

@@ -41,6 +41,9 @@ type Stop struct {
 	Raw    unix.WaitStatus
 }
 
+// Gone says whether the task is no more.
+func (s Stop) Gone() bool { return s.Kind == Exited || s.Kind == Killed }
+
 func (s Stop) String() string {
 	return fmt.Sprintf("%s of task %d (wait status %#x)", s.Kind, s.TID, uint32(s.Raw))
 }
