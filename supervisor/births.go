@@ -2,9 +2,6 @@ package supervisor
 
 import (
 	"errors"
-	"os"
-	"strconv"
-	"strings"
 
 	"callgate/supervisor/ptrace"
 
@@ -101,24 +98,6 @@ func (p *process) outlived() {
 	p.threaded = false
 }
 
-// fsuidOf is the user id by which tid's file accesses are judged, (uid_t)-1, which is
-// no user's, where proc(5) does not say.
-func fsuidOf(tid int) uint32 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return 1<<32 - 1
-	}
-	for line := range strings.Lines(string(text)) {
-		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
-			fields := strings.Fields(ids) // real, effective, saved, file system
-			if id, err := strconv.ParseUint(fields[len(fields)-1], 10, 32); err == nil {
-				return uint32(id)
-			}
-		}
-	}
-	return 1<<32 - 1
-}
-
 // announced settles t's rewritten clone, if it has one: its child is known, or
 // there is none.
 func (s *sandbox) announced(t *task) error {
@@ -202,10 +181,7 @@ func (s *sandbox) processOf(tid int) *process {
 		unix.Close(fd)
 		return s.orphan(tid)
 	}
-	pid := tid
-	if text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status"); err == nil {
-		pid = statusField(string(text), "Tgid:", tid)
-	}
+	pid := leaderOf(tid)
 	if leader := s.tasks[pid]; leader != nil && leader.process != nil {
 		return leader.process
 	}
@@ -216,15 +192,4 @@ func (s *sandbox) processOf(tid int) *process {
 // is some process's of the sandbox, and has a pinned area if all have.
 func (s *sandbox) orphan(pid int) *process {
 	return &process{pid: pid, armed: !s.unarmed, filtered: true, orphan: true}
-}
-
-func statusField(status, name string, missing int) int {
-	for line := range strings.SplitSeq(status, "\n") {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			if v, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil {
-				return v
-			}
-		}
-	}
-	return missing
 }

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"encoding/binary"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -259,22 +258,4 @@ func (s *sandbox) planReopen(t *task, n *named, j *judged) {
 // the flags had has.
 func within(flags, had uint64) bool {
 	return had&openPath == 0 && (had&3 == unix.O_RDWR || had&3 == flags&3) && flags&(unix.O_TRUNC|unix.O_CREAT) == 0
-}
-
-// descriptorFlags are the flags that tid's descriptor was opened with, as
-// /proc/TID/fdinfo has them; those of O_PATH, which gives nothing, where it does
-// not say.
-func descriptorFlags(tid, fd int) uint64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/fdinfo/" + strconv.Itoa(fd))
-	if err != nil {
-		return openPath
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "flags:"); ok {
-			if flags, err := strconv.ParseUint(strings.TrimSpace(value), 8, 64); err == nil {
-				return flags
-			}
-		}
-	}
-	return openPath
 }
