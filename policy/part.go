@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,9 +151,9 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 			r.fail(&f.key, "", "the key %s stands twice, first in line %d", quote(f.key.text), n.fields[first].key.line)
 		case f.key.text == "<<" && !f.key.quoted:
 			r.fail(&f.key, "use extends to share rules", "merge keys are not supported")
-		case known == nil || contains(known, f.key.text):
+		case known == nil || slices.Contains(known, f.key.text):
 			visit(f.key.text, f)
-		case contains(laterKeys, f.key.text) && what == "key":
+		case slices.Contains(laterKeys, f.key.text) && what == "key":
 			r.fail(&f.key, "", "%s is not supported by this version of callgate", quote(f.key.text))
 		default:
 			r.fail(&f.key, keyHint(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
@@ -163,23 +164,14 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 // keyHint knows the verbs that another section has for what is meant.
 func keyHint(key string, known []string) string {
 	switch {
-	case key == "allow" && contains(known, "read"):
+	case key == "allow" && slices.Contains(known, "read"):
 		return "expected read or write"
-	case key == "allow" && contains(known, "connect"):
+	case key == "allow" && slices.Contains(known, "connect"):
 		return "expected connect or bind"
-	case (key == "read" || key == "run") && contains(known, "quiet") && contains(known, "allow"):
+	case (key == "read" || key == "run") && slices.Contains(known, "quiet") && slices.Contains(known, "allow"):
 		return "expected allow"
 	}
 	return didYouMean(key, known)
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 // list gives a list's items, or a single value as a list of one.

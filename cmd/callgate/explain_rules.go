@@ -51,20 +51,12 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 
 func tallyOf(plan *compile.Plan) tally {
 	t := tally{}
-	for _, a := range hostArches() {
+	for _, a := range abi.OfHost() {
 		for s := range a.All() {
 			t.add(plan.Cases(a, s.Nr))
 		}
 	}
 	return t
-}
-
-// hostArches are the ABIs of a machine of this kind.
-func hostArches() []abi.Arch {
-	if abi.Native() == abi.X86_64 {
-		return []abi.Arch{abi.X86_64, abi.I386, abi.X32}
-	}
-	return []abi.Arch{abi.Native()}
 }
 
 // add counts one call, once for each decider and line.

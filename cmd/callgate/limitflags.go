@@ -14,7 +14,7 @@ import (
 
 // limitFlags are the limits of the command line, which only narrow the policies'.
 type limitFlags struct {
-	texts [9]string // by policy.Resource
+	texts [len(policy.Limits{})]string // by policy.Resource
 	grace time.Duration
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -56,7 +57,7 @@ func manPage(cmd *cobra.Command) []byte {
 	fmt.Fprintf(&b, ".TH %q 1 \"\" \"callgate %s\" \"Callgate\"\n", strings.ToUpper(title), version)
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(title), roff(cmd.Short))
 	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(usageLine(cmd)))
-	fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", roff(or(cmd.Long, cmd.Short+".")))
+	fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", roff(cmp.Or(cmd.Long, cmd.Short+".")))
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprint(&b, ".SH COMMANDS\n")
 		for _, c := range cmd.Commands() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool
 
 // found is the policy to use where none was named.
 func found(dir string, quiet bool) (string, error) {
-	file, err := policy.Find(or(dir, "."))
+	file, err := policy.Find(cmp.Or(dir, "."))
 	if err != nil {
 		return "", err
 	}
@@ -56,13 +57,6 @@ func found(dir string, quiet bool) (string, error) {
 		say(os.Stderr, "policy: "+printable(file)+" (found; name it with -p)")
 	}
 	return file, nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // relative is a file's name as seen from here, where that is the shorter one.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -66,7 +67,7 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 			return nil, fmt.Errorf("--%s does not go with --remote", flag)
 		}
 	}
-	folder, err := jobFolder(or(f.room.dir, "."))
+	folder, err := jobFolder(cmp.Or(f.room.dir, "."))
 	if err != nil {
 		return nil, err
 	}

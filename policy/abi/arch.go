@@ -6,6 +6,15 @@ var archNames = [...]string{X86_64: "x86_64", I386: "i386", X32: "x32", AArch64:
 // their constants.
 func Arches() []Arch { return []Arch{X86_64, I386, X32, AArch64} }
 
+// OfHost gives the ABIs that a kernel of the build's architecture offers, its own
+// first and those of one audit arch in a row.
+func OfHost() []Arch {
+	if Native() == X86_64 {
+		return []Arch{X86_64, X32, I386}
+	}
+	return []Arch{Native()}
+}
+
 // String is the ABI's name as policies and events have it; "unknown" for the
 // zero Arch and others without a table.
 func (a Arch) String() string {

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"callgate/policy"
 	"callgate/policy/abi"
 
@@ -27,7 +29,7 @@ const cloneFlags = 0
 // policy.Set.Decide.
 func Expect(set policy.Set, opts Options, audit uint32, c abi.Call) uint32 {
 	arch, known := abi.Of(audit, uint64(c.Nr))
-	if c.Nr == KillNr || !known || !onHost(arch) {
+	if c.Nr == KillNr || !known || !slices.Contains(abi.OfHost(), arch) {
 		return retKill
 	}
 	c.Arch = arch
@@ -69,14 +71,6 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 		return retTrace
 	}
 	return e.given
-}
-
-// onHost says whether a kernel of the build's architecture offers an ABI.
-func onHost(arch abi.Arch) bool {
-	if abi.Native() == abi.X86_64 {
-		return arch != abi.AArch64
-	}
-	return arch == abi.Native()
 }
 
 // kernelAnswer is how the filter gives a verdict, or has the supervisor give it.

@@ -80,26 +80,17 @@ func groupsOf(set policy.Set, opts Options) []*group {
 	return groups
 }
 
-// hostGroups are the groups of the host, nothing in which is worked out.
+// hostGroups are the host's ABIs by audit arch, nothing in which is worked out.
 func hostGroups() []*group {
 	var groups []*group
-	for _, arches := range hostABIs() {
-		g := &group{audit: arches[0].Audit()}
-		for _, a := range arches {
-			g.parts = append(g.parts, &part{arch: a})
+	for _, a := range abi.OfHost() {
+		if n := len(groups); n == 0 || groups[n-1].audit != a.Audit() {
+			groups = append(groups, &group{audit: a.Audit()})
 		}
-		groups = append(groups, g)
+		g := groups[len(groups)-1]
+		g.parts = append(g.parts, &part{arch: a})
 	}
 	return groups
-}
-
-// hostABIs are the ABIs that a kernel of the build's architecture offers,
-// grouped by audit arch, its own first.
-func hostABIs() [][]abi.Arch {
-	if abi.Native() == abi.X86_64 {
-		return [][]abi.Arch{{abi.X86_64, abi.X32}, {abi.I386}}
-	}
-	return [][]abi.Arch{{abi.Native()}}
 }
 
 // coarsen traces all calls that have conditions.
