@@ -187,8 +187,8 @@ func (f *furnisher) devices() {
 	f.add(launch.Mount{Act: launch.New, Path: "/dev/pts", Type: "devpts", Data: "newinstance,ptmxmode=0666,mode=0620", Flags: unix.MS_NOSUID | unix.MS_NOEXEC})
 	f.takeTree("/dev/pts/ptmx", false)
 	f.take[len(f.take)-1].path = "/dev/ptmx"
-	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
-		f.add(launch.Mount{Act: launch.Link, Path: "/dev/" + name, Data: to})
+	for _, link := range []struct{ name, to string }{{"fd", ""}, {"stdin", "/0"}, {"stdout", "/1"}, {"stderr", "/2"}} {
+		f.add(launch.Mount{Act: launch.Link, Path: "/dev/" + link.name, Data: "/proc/self/fd" + link.to})
 	}
 }
 
