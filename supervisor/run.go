@@ -65,65 +65,91 @@ func (s *sandbox) run(ctx context.Context, cmd Command) (*Result, error) {
 
 // start starts the first stage and becomes its tracer before it does anything.
 func (s *sandbox) start(ctx context.Context, cmd Command) (*launch.Stage, error) {
-	lc := launch.Command{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Keep: cmd.Keep,
-		Terminal: cmd.Terminal, Group: cmd.Group, Umask: cmd.Umask, Nice: cmd.Nice}
-	limits, err := s.prepareLimits(&cmd)
+	lc, err := s.launchCommand(&cmd)
 	if err != nil {
 		return nil, err
 	}
-	lc.Limits = limits
+	if lc.Domain != nil {
+		defer lc.Domain.Close()
+	}
+	stage, err := launch.Start(lc)
+	if err != nil {
+		return nil, roomError(s.isolation(), startError(err))
+	}
+	first, err := s.takeIn(ctx, stage, lc)
+	if err != nil {
+		s.abandon(stage.PID, first)
+		stage.Close()
+		return nil, err
+	}
+	stage.PID = first
+	return stage, nil
+}
+
+// launchCommand is cmd as the first stage is to start it.
+func (s *sandbox) launchCommand(cmd *Command) (*launch.Command, error) {
+	limits, err := s.prepareLimits(cmd)
+	if err != nil {
+		return nil, err
+	}
+	room, err := s.roomOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	lc := &launch.Command{
+		Path:     cmd.Path,
+		Args:     cmd.Args,
+		Env:      cmd.Env,
+		Dir:      cmd.Dir,
+		Keep:     cmd.Keep,
+		Terminal: cmd.Terminal,
+		Group:    cmd.Group,
+		Umask:    cmd.Umask,
+		Nice:     cmd.Nice,
+		Room:     room,
+		Limits:   limits,
+	}
 	for _, f := range cmd.Files {
 		lc.Files = append(lc.Files, descriptor(f))
 	}
 	for _, filter := range s.plan.Filters {
 		lc.Filters = append(lc.Filters, filter)
 	}
-	room, err := s.roomOf(&cmd)
-	if err != nil {
-		return nil, err
-	}
-	lc.Room, lc.Dir = room, cmd.Dir
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
 	if s.confined {
-		domain, err := s.newDomain(&cmd)
-		if err != nil {
+		if lc.Domain, err = s.newDomain(cmd); err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
 		}
-		defer domain.Close()
-		lc.Domain = domain
 	}
-	stage, err := launch.Start(&lc)
-	if err != nil {
-		return nil, roomError(s.isolation(), startError(err))
-	}
+	return lc, nil
+}
+
+// takeIn becomes the tracer of the process that was started, and lets the first stage
+// go on, whose pid it gives as soon as that is known.
+func (s *sandbox) takeIn(ctx context.Context, stage *launch.Stage, lc *launch.Command) (first int, err error) {
 	ptrace.QuietStops() // where it is refused, stops only cost more
 	if err := s.kernel.Seize(stage.PID); err != nil {
-		return nil, s.discard(stage, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err))
+		return 0, fmt.Errorf("cannot trace the command: %w (is callgate itself traced, by strace, a debugger or another callgate?)", err)
 	}
 	if err := s.bounds.enclose(stage.PID); err != nil {
-		return nil, s.discard(stage, err)
+		return 0, err
 	}
 	s.output.start()
-	if room == nil {
+	if lc.Room == nil {
 		if err := s.adopt(ctx, stage.PID); err != nil {
-			return nil, s.discard(stage, err)
+			return 0, err
 		}
 		stage.Go()
-		return stage, nil
+		return stage.PID, nil
 	}
-	first, err := s.enterRoom(stage, room, lc.Domain)
+	first, err = s.enterRoom(stage, lc.Room, lc.Domain)
 	if err != nil {
-		s.abandon(stage.PID, first)
-		stage.Close()
-		return nil, roomError(s.isolation(), startError(err))
+		return first, roomError(s.isolation(), startError(err))
 	}
 	if err := s.adopt(ctx, first); err != nil {
-		s.abandon(stage.PID, first)
-		stage.Close()
-		return nil, err
+		return first, err
 	}
-	stage.PID = first
-	return stage, s.kernel.Resume(first, 0)
+	return first, s.kernel.Resume(first, 0)
 }
 
 // adopt takes in the sandbox's first process.
@@ -143,14 +169,6 @@ func roomError(n policy.Isolation, err error) error {
 		return err
 	}
 	return &IsolationError{n, err}
-}
-
-// discard ends a first stage that has not begun.
-func (s *sandbox) discard(stage *launch.Stage, err error) error {
-	_ = unix.Kill(stage.PID, unix.SIGKILL) // our child, not waited for yet
-	_, _ = s.kernel.Wait()
-	stage.Close()
-	return err
 }
 
 // newDomain makes the Landlock domain that the sandbox is to be in: what the plan
