@@ -50,8 +50,18 @@ const (
 
 // name is the operation, for errors.
 func (m *Mount) name() (op, path string) {
-	words := [...]string{"make mounts private", "take along", "make read-only", "make read-only", "make read-only", "mount " + m.Type + " on",
-		"mount", "make the folder", "make the file", "make the link"}
+	words := [...]string{
+		Private:    "make mounts private",
+		Take:       "take along",
+		FreezeTree: "make read-only",
+		Freeze:     "make read-only",
+		FreezeAll:  "make read-only",
+		New:        "mount " + m.Type + " on",
+		Put:        "mount",
+		Folder:     "make the folder",
+		File:       "make the file",
+		Link:       "make the link",
+	}
 	return words[m.Act], m.Path
 }
 
