@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 
 	"callgate/policy"
@@ -45,9 +46,8 @@ func (s *sandbox) arm(t *task, command bool) error {
 // armCall is the seccomp stop of the call that arming makes: the filter sends
 // both there (compile.PinBase). Anything else would be the program's own.
 func (s *sandbox) armCall(t *task) error {
-	call, _ := s.info.Call()
-	if want := t.arming.call; call.Arch != want.Arch || call.Nr != want.Nr || call.Args != want.Args {
-		return fmt.Errorf("a call other than the supervisor's own before the program's first instruction")
+	if call, _ := s.info.Call(); call != t.arming.call {
+		return errors.New("a call other than the supervisor's own before the program's first instruction")
 	}
 	s.reached[t.arming.step] = true
 	return s.kernel.ResumeToExit(t.tid, 0)

@@ -143,7 +143,7 @@ func (p *Plan) serves(set policy.Set, opts *Options) bool {
 // build makes the plan without proving it.
 func build(set policy.Set, opts Options) (*Plan, []*group, error) {
 	if len(set) == 0 {
-		return nil, nil, fmt.Errorf("no policy")
+		return nil, nil, errors.New("no policy")
 	}
 	groups := groupsOf(set, opts)
 	plan, err := assemble(set, opts, groups)

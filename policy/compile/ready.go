@@ -2,6 +2,7 @@ package compile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"callgate/policy"
@@ -30,7 +31,7 @@ func ReadPrograms(data []byte) ([]Program, error) {
 	var out []Program
 	for len(data) > 0 {
 		if len(data) < 2 {
-			return nil, fmt.Errorf("a length is cut off")
+			return nil, errors.New("a length is cut off")
 		}
 		n := int(binary.LittleEndian.Uint16(data))
 		data = data[2:]

@@ -35,6 +35,7 @@ package resolve
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -128,7 +129,7 @@ func (r *Resolver) open() (err error) {
 		return err
 	}
 	if fs.Type != unix.PROC_SUPER_MAGIC || !r.ours(r.proc) {
-		return fmt.Errorf("it is not the proc(5) of this pid namespace")
+		return errors.New("it is not the proc(5) of this pid namespace")
 	}
 	r.self, err = unix.Openat(r.proc, strconv.Itoa(os.Getpid())+"/fd", pathOnly|unix.O_DIRECTORY, 0)
 	return err
