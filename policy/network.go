@@ -14,6 +14,9 @@ const (
 	afUnix   = 1
 	afInet   = 2
 	afInet6  = 10
+	afPacket = 17
+	afRXRPC  = 33
+	afXDP    = 44
 
 	sockStream   = 1
 	sockDgram    = 2
@@ -224,7 +227,8 @@ func (b *boundAddress) matches(a *Address) bool {
 // A socket of a family in which no rule could permit anything gets the
 // default, or what a rule says of the whole family. Raw sockets and those of
 // protocols whose addresses stand elsewhere than rules look are denied, unless
-// nothing is restricted.
+// nothing is restricted; so are those of families that carry packets to internet
+// addresses, unless a rule names the family.
 func (b *Sections) Socket(domain, kind, protocol uint32) Verdict {
 	worst := permitted(Network)
 	for i, w := range b.network {
@@ -237,7 +241,19 @@ func (b *Sections) Socket(domain, kind, protocol uint32) Verdict {
 
 func (w *networkRules) socket(domain, kind, protocol uint32) Verdict {
 	v := w.family(domain)
-	if domain != afInet && domain != afInet6 || addressed(kind, protocol) || !v.Action.Permits() || w.free() {
+	if !v.Action.Permits() || w.free() {
+		return v
+	}
+	switch domain {
+	case afInet, afInet6:
+		if addressed(kind, protocol) {
+			return v
+		}
+	case afPacket, afRXRPC, afXDP:
+		if v.Rule != nil {
+			return v
+		}
+	default:
 		return v
 	}
 	v = w.policy.sectionVerdict(Network, w.rules, noRule)

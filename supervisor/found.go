@@ -77,6 +77,8 @@ func (s *sandbox) judgeFound(t *task, n *named, access policy.Access, j *judged)
 		n.path = n.found.Was // a deleted file is still what it was
 	case n.found.Descriptor >= 0, n.held:
 		return // a pipe, a socket: it has it already
+	case n.use.Verb == policy.Runs && strings.HasPrefix(n.found.Object, "memfd:"):
+		return // all that is in it the program has put there; section exec has spoken
 	default:
 		j.deny(unix.EACCES, "it leads to an object without a name: "+n.found.Object)
 		return

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"callgate/policy"
+	"callgate/policy/compile"
 	"callgate/supervisor/audit"
 	"callgate/supervisor/cgroup"
 	"callgate/supervisor/launch"
@@ -62,11 +63,13 @@ func (s *sandbox) enclosure(most int64) error {
 	return nil
 }
 
+var noCore = launch.Limit{Resource: unix.RLIMIT_CORE, Most: 0}
+
 // rlimits are the limits of each process. The one on data only bounds what can be
 // taken between two looks: mapping memory is not holding it.
 func (b *bounds) rlimits() []launch.Limit {
 	const between = 256 << 20
-	list := []launch.Limit{{Resource: unix.RLIMIT_CORE, Most: 0}}
+	list := []launch.Limit{noCore}
 	add := func(r policy.Resource, resource int, most int64) {
 		if b.limits.Has(r) {
 			list = append(list, launch.Limit{Resource: resource, Most: uint64(most)})
@@ -78,6 +81,15 @@ func (b *bounds) rlimits() []launch.Limit {
 		add(policy.Memory, unix.RLIMIT_DATA, 2*b.limits[policy.Memory].Most+between)
 	}
 	return list
+}
+
+// withoutCore keeps the kernel from writing core files: it asks Landlock alone, which may
+// permit more than the supervisor's rules on files do (core(5)).
+func (s *sandbox) withoutCore(limits []launch.Limit) []launch.Limit {
+	if len(limits) > 0 || s.holders.Files != compile.Supervisor || s.opt.Permissive {
+		return limits
+	}
+	return []launch.Limit{noCore}
 }
 
 // patience is how long to wait for who does not read the output, at the end of a

@@ -18,6 +18,7 @@ type named struct {
 	use  *policy.Use
 	name string // as given
 	held bool   // no name: the descriptor itself is meant
+	runs bool   // it is what a process executes already
 	// dir is the descriptor that a relative name begins at, or is the file; base
 	// the path of that folder, "" until somebody asks.
 	dir  int

@@ -1,8 +1,12 @@
 package supervisor
 
 import (
+	"cmp"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"callgate/policy"
 	"callgate/policy/compile"
@@ -20,26 +24,53 @@ import (
 // judgeProgram asks the rules about a program that was found, and about those
 // that run it if it is a script.
 func (s *sandbox) judgeProgram(t *task, n *named, j *judged) {
-	if !s.plan.Sections().Has(policy.Exec) {
-		return
+	if s.plan.Sections().Has(policy.Exec) {
+		object := n.found.Path
+		if object == "" {
+			object = n.found.Object // memfd:x, which no pattern matches
+		}
+		j.take(s.plan.Sections().Program(own(t, n.found.Path)), object, "allow")
 	}
-	object := n.found.Path
-	if object == "" {
-		object = n.found.Object // memfd:x, which no pattern matches
-	}
-	j.take(s.plan.Sections().Program(own(t, n.found.Path)), object, "allow")
 	if n.found.Path == "" || !n.found.Exists || !j.verdict.Action.Permits() {
 		return
 	}
-	if slices.Contains(s.loaders(), n.found.Path) {
-		j.deny(unix.EACCES, "the dynamic loader would run any file that can be read")
-		return
+	executed := []launch.Executable{{Path: n.found.Path}}
+	if !n.runs {
+		executed = launch.ExecutedIn(s.root, n.found.Path)
 	}
-	executed := launch.ExecutedIn(s.root, n.found.Path)
-	for _, file := range executed[min(1, len(executed)):] {
-		if !slices.Contains(s.loaders(), file) {
-			j.take(s.plan.Sections().Program(file), file, "allow")
+	for i, e := range executed {
+		if why := s.unexecutable(e); why != "" {
+			j.deny(unix.EACCES, why)
+			return
 		}
+		if i > 0 {
+			s.judgeInterpreter(e, j)
+		}
+	}
+}
+
+// unexecutable says why a file is not to be executed whatever the rules say of it, "" if
+// that is for them to say.
+func (s *sandbox) unexecutable(e launch.Executable) string {
+	switch {
+	case !s.plan.Sections().Has(policy.Exec):
+	case e.Relative:
+		return "its interpreter, " + strconv.Quote(e.Path) + ", is another file in each working folder"
+	case !e.Loads && slices.Contains(s.loaders(), e.Path):
+		return "the dynamic loader would run any file that can be read"
+	}
+	return ""
+}
+
+// judgeInterpreter asks the rules about what is executed for another file: it is read, and
+// executed unless it is one of the host's loaders.
+func (s *sandbox) judgeInterpreter(e launch.Executable, j *judged) {
+	if e.Relative {
+		return // it is looked at when it is mapped
+	}
+	j.take(s.plan.Sections().File(e.Path, policy.Read), e.Path, "read")
+	if s.plan.Sections().Has(policy.Exec) && !slices.Contains(s.loaders(), e.Path) {
+		j.take(s.plan.Sections().Program(e.Path), e.Path, "allow")
 	}
 }
 
@@ -54,10 +85,14 @@ func (s *sandbox) loaders() []string {
 type DeniedError struct {
 	Path    string // canonical
 	Verdict policy.Verdict
-	Permit  string // the least rule that would permit it
+	Reason  string // why no rule can permit it; or ""
+	Permit  string // the least rule that would permit it, if there is one
 }
 
 func (e *DeniedError) Error() string {
+	if e.Reason != "" {
+		return e.Path + ": denied where the policy has a section exec: " + e.Reason
+	}
 	by := e.Verdict.Policy.Name + " (default)"
 	if r := e.Verdict.Rule; r != nil {
 		by = r.Pos.String() + ": " + r.Text
@@ -78,33 +113,102 @@ func (s *sandbox) judgeCommand(cmd *Command) error {
 		}
 		path = filepath.Join(dir, path)
 	}
-	for _, file := range launch.Executed(path) {
-		need := "read"
-		v := s.plan.Sections().File(file, policy.Read)
-		if p := s.plan.Sections().Program(file); p.Action > v.Action && !slices.Contains(s.loaders(), file) {
-			v, need = p, "allow"
+	for _, e := range launch.ExecutedIn(unix.AT_FDCWD, path) {
+		if why := s.unexecutable(e); why != "" {
+			return &DeniedError{Path: path, Reason: why}
 		}
-		if !v.Action.Permits() {
-			return &DeniedError{file, v, audit.PermitObject(v.Section, need, file)}
+		j := judged{verdict: policy.Verdict{Action: policy.Allow}}
+		if s.judgeInterpreter(e, &j); !j.verdict.Action.Permits() {
+			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(j.verdict.Section, j.need, e.Path)}
 		}
 	}
 	return nil
 }
 
-// judgeProgramAgain asks the rules about the program that t's process has become.
+// judgeProgramAgain asks the rules about the program that t's process has become: about
+// its file, and what else the kernel has mapped for it.
 func (s *sandbox) judgeProgramAgain(t *task) error {
-	if !pinning || t.process.starting || s.opt.Permissive || !s.holders.Exec && s.holders.Files != compile.Supervisor {
+	if !pinning || s.opt.Permissive || !s.holders.Exec && s.holders.Files != compile.Supervisor {
 		return nil
 	}
-	n := named{use: &policy.Use{Verb: policy.Runs}, name: "/proc/self/exe", dir: unix.AT_FDCWD}
+	n := named{use: &policy.Use{Verb: policy.Runs}, name: "/proc/self/exe", dir: unix.AT_FDCWD, runs: true}
 	j := judged{verdict: policy.Verdict{Action: policy.Allow}}
 	if s.walk(t, &n, true, &j) {
 		s.judgeFound(t, &n, policy.Read, &j)
 	}
 	if j.answer == 0 && j.verdict.Action.Permits() {
+		s.judgeMapped(t, &j)
+	}
+	if j.answer == 0 && j.verdict.Action.Permits() || s.unreadableCommand(t, &j) {
 		return nil
 	}
 	s.tellKilled(t, &j)
 	s.kill(t.tid)
 	return unix.ESRCH
 }
+
+// unreadableCommand says that the program is the command itself, which may be executed and
+// not read: proc(5) does not say then what it has become. Its name was judged.
+func (s *sandbox) unreadableCommand(t *task, j *judged) bool {
+	return t.process.starting && j.answer == unix.EACCES && !s.plan.Sections().Has(policy.Exec)
+}
+
+// judgeMapped asks the rules about the ELF interpreter that the kernel has mapped, as
+// proc(5) has its path. What its program says of it may have been another file then, or
+// another program.
+func (s *sandbox) judgeMapped(t *task, j *judged) {
+	paths, err := interpretersOf(t.tid)
+	if err != nil {
+		j.answer = errnoOf(err)
+		return
+	}
+	for _, path := range paths {
+		if was, deleted := strings.CutSuffix(path, " (deleted)"); deleted && !s.exists(path) {
+			path = was // it is still what it was
+		}
+		s.judgeInterpreter(launch.Executable{Path: path, Loads: true}, j)
+	}
+}
+
+// exists says whether an absolute path leads somewhere in the sandbox.
+func (s *sandbox) exists(path string) bool {
+	if s.root != unix.AT_FDCWD {
+		path = path[1:]
+	}
+	var st unix.Stat_t
+	return unix.Fstatat(s.root, path, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
+// interpretersOf are the files that are mapped for a program before its first instruction,
+// but for its own: execve maps no others (fs/binfmt_elf.c).
+func interpretersOf(tid int) (paths []string, err error) {
+	proc := "/proc/" + strconv.Itoa(tid)
+	exe, err := os.Readlink(proc + "/exe")
+	if err != nil {
+		return nil, err
+	}
+	maps, err := os.ReadFile(proc + "/maps")
+	if err != nil {
+		return nil, err
+	}
+	seen := ""
+	for line := range strings.Lines(string(maps)) {
+		fields := strings.Fields(line) // address perms offset dev inode pathname
+		if len(fields) < 6 || fields[4] == "0" || fields[3]+" "+fields[4] == seen {
+			continue
+		}
+		seen = fields[3] + " " + fields[4]
+		from, to, _ := strings.Cut(fields[0], "-")
+		path, err := os.Readlink(proc + "/map_files/" + address(from) + "-" + address(to)) // where nothing is escaped
+		if err != nil {
+			return nil, err
+		}
+		if path != exe {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// address is one of maps as map_files has it, without leading zeros.
+func address(text string) string { return cmp.Or(strings.TrimLeft(text, "0"), "0") }

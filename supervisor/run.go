@@ -107,7 +107,7 @@ func (s *sandbox) launchCommand(cmd *Command) (*launch.Command, error) {
 		Umask:    cmd.Umask,
 		Nice:     cmd.Nice,
 		Room:     room,
-		Limits:   limits,
+		Limits:   s.withoutCore(limits),
 	}
 	for _, f := range cmd.Files {
 		lc.Files = append(lc.Files, descriptor(f))

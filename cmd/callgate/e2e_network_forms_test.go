@@ -72,6 +72,7 @@ t("too long", lambda: send(address(2, PORT, 127, 0, 0, 8) + bytes(200)))
 t("at NULL", lambda: raw(libc.connect, udp.fileno(), None, 16))
 route = bytes([131, 7, 4, 127, 0, 0, 8, 0])
 t("a route", lambda: udp.setsockopt(SOL_IP, 4, route))
+t("a range of ports", lambda: udp.setsockopt(SOL_IP, 51, bytes([1, 200, 9, 200])))
 t("a message with a route", lambda: udp.sendmsg([b"x"], [(SOL_IP, 7, route)], 0, ("127.0.0.1", PORT)))
 t("a message with a TTL", lambda: udp.sendmsg([b"x"], [(SOL_IP, 2, bytes([9, 0, 0, 0]))], 0, ("127.0.0.1", PORT)) and None)
 `, "PORT", itoa(here.port))).want(t, 0, `in the network ok
@@ -98,6 +99,7 @@ too short EINVAL
 too long EINVAL
 at NULL EFAULT
 a route EPERM
+a range of ports EPERM
 a message with a route EPERM
 a message with a TTL ok
 `)

@@ -32,22 +32,41 @@ func Loaders() []string {
 // (fs/exec.c, exec_binprm).
 const maxInterpreters = 5
 
-// Executed gives the files that the kernel executes for an absolute path, by
-// their canonical names: itself, a script's interpreter in turn, and an ELF
-// program's. What cannot be read ends the list: then execve itself tells what
-// is wrong.
-func Executed(path string) []string { return ExecutedIn(unix.AT_FDCWD, path) }
+// Executable is a file that the kernel executes for another that was named.
+type Executable struct {
+	Path string // canonical
+	// Relative: it is an interpreter that begins at the working folder, and Path what its
+	// program calls it.
+	Relative bool
+	Loads    bool // it is an ELF program's interpreter, not a script's or what was named
+}
 
-// ExecutedIn is Executed where names begin at the folder root.
-func ExecutedIn(root int, path string) []string {
-	var list []string
-	for len(list) <= maxInterpreters && filepath.IsAbs(path) {
+// Executed gives the files that the kernel executes for an absolute path, by
+// their canonical names.
+func Executed(path string) (list []string) {
+	for _, e := range ExecutedIn(unix.AT_FDCWD, path) {
+		if !e.Relative {
+			list = append(list, e.Path)
+		}
+	}
+	return list
+}
+
+// ExecutedIn gives what the kernel executes for an absolute path that begins at the folder
+// root: itself, a script's interpreter in turn, and an ELF program's. What cannot be read
+// ends the list: then execve itself tells what is wrong.
+func ExecutedIn(root int, path string) (list []Executable) {
+	loads := false
+	for len(list) <= maxInterpreters && path != "" {
+		if !filepath.IsAbs(path) {
+			return append(list, Executable{Path: path, Relative: true, Loads: loads})
+		}
 		place, canonical, err := openIn(root, path)
 		if err != nil {
 			break
 		}
-		list = append(list, canonical)
-		path = interpreter(place)
+		list = append(list, Executable{Path: canonical, Loads: loads})
+		path, loads = interpreter(place)
 		unix.Close(place)
 	}
 	return list
@@ -84,30 +103,31 @@ func (f file) ReadAt(p []byte, at int64) (n int, err error) {
 	return max(n, 0), err
 }
 
-// interpreter is the file that the kernel executes for another, "" for none.
-func interpreter(place int) string {
-	fd, err := unix.Open(opened(place), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) // it could be a FIFO
+// interpreter is the file that the kernel executes for another, "" for none; elf says that
+// the other is an ELF program. Only a file is opened: of a device that could do something.
+func interpreter(place int) (path string, elf bool) {
+	var st unix.Stat_t
+	if err := unix.Fstat(place, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", false
+	}
+	fd, err := unix.Open(opened(place), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) // it could be leased (fcntl(2))
 	if err != nil {
-		return ""
+		return "", false
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ""
-	}
 	return interpreterOf(file(fd))
 }
 
-func interpreterOf(f io.ReaderAt) string {
+func interpreterOf(f io.ReaderAt) (path string, elf bool) {
 	var start [256]byte // BINPRM_BUF_SIZE
 	n, _ := f.ReadAt(start[:], 0)
 	if line, script := bytes.CutPrefix(start[:n], []byte("#!")); script {
-		return scriptInterpreter(line)
+		return scriptInterpreter(line), false
 	}
 	if bytes.HasPrefix(start[:n], []byte("\x7fELF")) && n >= elfHeaderSize {
-		return elfInterpreter(f, start[:n])
+		return elfInterpreter(f, start[:n]), true
 	}
-	return ""
+	return "", false
 }
 
 func scriptInterpreter(line []byte) string {
@@ -130,23 +150,23 @@ const phdrsMost = 65536 / 32
 // Of elf.h. Package debug/elf, which has them too, brings readers of other formats
 // along, each of which every start would set up.
 const (
-	eiClass    = 4
-	elfClass64 = 2
-	ptInterp   = 3
+	ptInterp = 3
+	phdrSize = 56 // sizeof(Elf64_Phdr)
 )
 
-// elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c). The
+// elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c), which goes by
+// the size of program headers, not by the class that the file says it is of. The
 // file is whoever's: package debug/elf does not claim to stand that.
 func elfInterpreter(f io.ReaderAt, header []byte) string {
 	le := binary.LittleEndian
 	var at, size, count int64
-	wide := header[eiClass] == elfClass64
+	wide := le.Uint16(header[54:]) == phdrSize
 	if wide {
 		at, size, count = int64(le.Uint64(header[32:])), int64(le.Uint16(header[54:])), int64(le.Uint16(header[56:]))
 	} else {
 		at, size, count = int64(le.Uint32(header[28:])), int64(le.Uint16(header[42:])), int64(le.Uint16(header[44:]))
 	}
-	var p [56]byte // sizeof(Elf64_Phdr)
+	var p [phdrSize]byte
 	for count = min(count, phdrsMost); count > 0; count-- {
 		if at < 0 {
 			return ""

@@ -186,6 +186,9 @@ static int run_files(int argc, char **argv)
 	answer("open_by_handle_at", syscall(SYS_open_by_handle_at, open(".", O_RDONLY), handle, O_RDWR));
 	int flags = 0x10;
 	answer("ioctl FS_IOC_SETFLAGS", raw(SYS_ioctl, open("ro/f", O_RDONLY), 0x40086602, (long)&flags, 0, 0, 0));
+	int generation = 7;
+	answer("ioctl EXT4_IOC_SETVERSION_OLD", raw(SYS_ioctl, open("ro/f", O_RDONLY), 0x40086604, (long)&generation, 0, 0, 0));
+	answer("fanotify_init", raw(SYS_fanotify_init, 0, O_RDONLY, 0, 0, 0, 0));
 	answer("mount", raw(SYS_mount, (long)"no", (long)"wk/d", 0, 4096, 0, 0));
 	answer("unshare", raw(SYS_unshare, 0x10000000, 0, 0, 0, 0, 0));
 	answer("execve of ro/prog", execve("ro/prog", where, NULL));
@@ -205,7 +208,32 @@ static int run_files(int argc, char **argv)
 	return 0;
 }
 
+/* memfd PROGRAM: executes a copy in memory, and says with which status it ended. */
+static int run_memfd(int argc, char **argv)
+{
+	static char *const args[] = {"copy", NULL};
+	static char text[65536];
+	int status = 0;
+
+	if (argc < 1)
+		return 99;
+	int from = open(argv[0], O_RDONLY), to = memfd_create("copy", MFD_CLOEXEC);
+	for (long n; (n = read(from, text, sizeof text)) > 0;)
+		if (write(to, text, n) != n)
+			die("memfd");
+	pid_t pid = fork();
+	if (pid == 0) {
+		long r = raw(SYS_execveat, to, (long)"", (long)args, (long)environ, AT_EMPTY_PATH, 0);
+		say("%s", show(r));
+		_exit(1);
+	}
+	if ((status = status_of(pid)) != 1)
+		say("%d", status);
+	return 0;
+}
+
 const struct command held_commands[] = {
+	{"memfd", "PROGRAM", run_memfd},
 	{"held", "CALL TRIES", run_held},
 	{"held-list", "", run_held_list},
 	{"held-exec", "link|empty TRIES", run_held_exec},
