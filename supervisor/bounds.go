@@ -146,11 +146,12 @@ func (b *bounds) end() error {
 	return b.group.Remove()
 }
 
-// reach ends the sandbox for a limit, the first one only.
+// reach ends the sandbox for a limit, the first one only. What a command has written
+// before it ended may be passed on after that.
 func (b *bounds) reach(r policy.Resource, used int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over || b.killed || b.reached != nil {
+	if b.over && r != policy.Output || b.killed || b.reached != nil {
 		return
 	}
 	reached := &Reached{r, b.limits[r], used}

@@ -261,3 +261,12 @@ func TestStats(t *testing.T) {
 		}
 	}
 }
+
+// TestLastOutput: the limit on output counts what a command wrote last as well, though it
+// ends before that is passed on.
+func TestLastOutput(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		trial{policy: "callgate: 1\ndefault: allow\nlimits: {output: 4B}\n", quiet: true}.run(t, "echo", "hello").want(t, 137, "hell")
+	}
+}
