@@ -19,7 +19,7 @@ func FuzzInterpreter(f *testing.F) {
 	wide := bytes.Clone(program[:64])
 	f.Add(append(wide, bytes.Repeat([]byte{3, 0, 0, 0, 0, 0, 0, 0xff}, 40)...))
 	narrow := bytes.Clone(program[:4096])
-	narrow[4] = 1
+	narrow[54] = 32 // sizeof(Elf32_Phdr)
 	f.Add(narrow)
 	f.Add([]byte("#!/bin/sh\n"))
 	f.Fuzz(func(t *testing.T, text []byte) { interpreterOf(bytes.NewReader(text)) })
