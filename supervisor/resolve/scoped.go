@@ -27,12 +27,11 @@ func (r *Resolver) Scoped(t Task, dirfd int, name string, follow bool, flags uin
 	case r.walkOnly, r.protected && (t.UID == nil || int(t.UID()) != os.Geteuid()):
 		return Result{}, unix.ENOSYS
 	}
-	at, err := r.scope(t, dirfd, name, flags)
-	if err != nil {
+	s := scoped{r: r, t: t, at: -1, flags: flags, asked: flags, name: name, follow: follow}
+	if err := s.begin(dirfd); err != nil {
 		return Result{}, err
 	}
-	defer shut(at)
-	s := scoped{r: r, t: t, at: at, flags: flags, name: name, follow: follow}
+	defer shut(s.at)
 	for range linksMost + 1 {
 		res, done, err := s.look()
 		switch {
@@ -45,39 +44,92 @@ func (r *Resolver) Scoped(t Task, dirfd int, name string, follow bool, flags uin
 	return Result{}, unix.ELOOP
 }
 
-// scope opens the folder that a name begins at. Absolute ones, and absolute links,
-// begin at the task's root where nothing says otherwise.
-func (r *Resolver) scope(t Task, dirfd int, name string, flags uint64) (int, error) {
-	if flags&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 {
-		if t.Chrooted && !r.sameRoot(t) {
-			return -1, unix.ENOSYS
-		}
-		if name[0] == '/' {
-			return openAt(unix.AT_FDCWD, "/", pathOnly)
-		}
-	}
-	return r.openBase(t, dirfd)
-}
-
-// sameRoot says whether t's root is the supervisor's.
-func (r *Resolver) sameRoot(t Task) bool {
-	w := walk{r: r, t: t, fd: -1}
-	root, err := w.taskRoot()
-	if err != nil {
-		return false
-	}
-	mine, err := identify(unix.AT_FDCWD, "/")
-	return err == nil && mine == root.id
-}
-
 // scoped is one look at such a name.
 type scoped struct {
 	r      *Resolver
 	t      Task
 	at     int
 	flags  uint64
+	asked  uint64 // the flags without what begin adds
 	name   string // what is left to look at: links at its end are replaced
 	follow bool
+}
+
+// begin opens the folder that a name begins at. Absolute ones, and absolute links,
+// begin at the task's root where nothing says otherwise.
+func (s *scoped) begin(dirfd int) (err error) {
+	switch {
+	case s.flags&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0:
+		s.at, err = s.r.openBase(s.t, dirfd)
+	case s.t.Chrooted && !s.r.sameRoot(s.t):
+		err = unix.ENOSYS
+	case s.r.top != unix.AT_FDCWD:
+		err = s.beginInside(dirfd)
+	case s.name[0] == '/':
+		s.at, err = s.r.openSlash()
+	default:
+		s.at, err = s.r.openBase(s.t, dirfd)
+	}
+	return err
+}
+
+// beginInside is for the root of another mount namespace, which the kernel takes for
+// the root with RESOLVE_IN_ROOT only. So a relative name begins there too, with its
+// folder's path. RESOLVE_NO_XDEV would not let it come to a folder in another mount;
+// but from there neither do absolute links lead anywhere (nd_jump_root in fs/namei.c).
+func (s *scoped) beginInside(dirfd int) (err error) {
+	if s.name[0] != '/' {
+		if away, err := s.mountedApart(dirfd); away || err != nil {
+			return err
+		}
+		base, err := s.r.base(s.t, dirfd)
+		switch {
+		case err == unix.ENOENT, err == unix.EACCES, base.hidden:
+			return unix.ENOSYS // it has no path
+		case err != nil:
+			return err
+		}
+		if s.name = join(base.path, s.name); len(s.name) >= pathMax {
+			return unix.ENOSYS
+		}
+	}
+	s.flags |= unix.RESOLVE_IN_ROOT
+	s.at, err = s.r.openSlash()
+	return err
+}
+
+// mountedApart says whether RESOLVE_NO_XDEV holds the name in another mount than the
+// root's. Then it begins at its folder.
+func (s *scoped) mountedApart(dirfd int) (bool, error) {
+	if s.flags&unix.RESOLVE_NO_XDEV == 0 {
+		return false, nil
+	}
+	fd, err := s.r.openBase(s.t, dirfd)
+	if err != nil {
+		return false, err
+	}
+	if s.r.inRoot(fd) {
+		shut(fd)
+		return false, nil
+	}
+	s.at = fd
+	return true, nil
+}
+
+// sameRoot says whether t's root is that of names.
+func (r *Resolver) sameRoot(t Task) bool {
+	w := walk{r: r, t: t, fd: -1}
+	root, err := w.taskRoot()
+	if err != nil {
+		return false
+	}
+	slash, err := r.openSlash()
+	if err != nil {
+		return false
+	}
+	defer shut(slash)
+	top, err := identify(slash, "")
+	return err == nil && top == root.id
 }
 
 // open is openat2(2). Magic links are never followed (nd_jump_link in fs/namei.c):
@@ -85,7 +137,7 @@ type scoped struct {
 func (s *scoped) open(name string, flags uint64) (int, error) {
 	const without = unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS
 	how := unix.OpenHow{Flags: pathOnly | flags, Resolve: s.flags}
-	if s.flags&without == 0 {
+	if s.asked&without == 0 {
 		how.Resolve |= unix.RESOLVE_NO_MAGICLINKS
 	}
 	for range tries {
@@ -120,7 +172,7 @@ func (s *scoped) look() (res Result, done bool, err error) {
 }
 
 // failed is the error for a name that leads nowhere: ENOSYS where that is so in the
-// supervisor's own folder of proc.
+// supervisor's own folder of proc, or perhaps because a proc of the sandbox's has none.
 func (s *scoped) failed(err error) error {
 	for name := s.name; ; {
 		i := strings.LastIndexByte(strings.TrimRight(name, "/"), '/')
@@ -136,8 +188,23 @@ func (s *scoped) failed(err error) error {
 		if p, wrong := s.r.place(fd); wrong == nil && s.inProc(fd) && s.r.meansAsker(p.path) {
 			return unix.ENOSYS
 		}
+		if s.r.inner && err == unix.ENOENT && s.isLink(name, s.name[i+1:]) {
+			return unix.ENOSYS
+		}
 		return err
 	}
+}
+
+// isLink says whether the first of the names behind a folder's is a link.
+func (s *scoped) isLink(folder, rest string) bool {
+	part, _ := component(rest)
+	fd, err := s.open(folder+part, unix.O_NOFOLLOW)
+	if err != nil {
+		return false
+	}
+	defer shut(fd)
+	var st unix.Stat_t
+	return status(fd, &st) == 0 && isLink(&st)
 }
 
 // missing finds out what of the name is: a link at its end may lead on to what can
