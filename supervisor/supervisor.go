@@ -2,6 +2,19 @@
 // plan's filters, traces every task that descends from it, decides the calls
 // that the filters send to it, and returns when the last task is gone.
 //
+// # Files
+//
+//   - starting: run.go (the loop itself too), find.go, files.go
+//   - the loop: sandbox.go (what a stop asks for), births.go, turn.go, placement.go;
+//     kernel.go, proc.go (what the kernel is asked)
+//   - judging a call: call.go; named.go, opened.go, found.go, program.go (files);
+//     address.go, unixname.go, message.go, listen.go (network)
+//   - having it made as judged: order.go, held.go, rewrite.go, pin.go, arm.go
+//   - limits: limits.go, bounds.go, usage.go, population.go, folders.go, unlinked.go,
+//     output.go
+//   - isolation: room.go, furnish.go, metadata.go
+//   - telling: tell.go, totals.go
+//
 // # Limits
 //
 // A Run takes its caller's operating-system thread while it lasts, which is the tracer of all the
