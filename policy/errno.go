@@ -56,8 +56,11 @@ func parseErrno(s string) (uint16, bool) {
 			return uint16(i + 1), true
 		}
 	}
-	n, err := strconv.ParseUint(s, 10, 16)
-	return uint16(n), err == nil && n >= 1 && n <= maxErrno
+	t, why, _ := parseTerm(s)
+	if why != "" || t.name != "" || t.minus || t.number == 0 || t.number > maxErrno {
+		return 0, false
+	}
+	return uint16(t.number), true
 }
 
 func errnoList() []string { return errnoNames[:] }

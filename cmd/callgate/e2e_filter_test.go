@@ -76,6 +76,15 @@ func TestOwnTraceOverAllowed(t *testing.T) {
 	got.want(t, 0, "install = 0\nmkdir = -ENOSYS\n")
 }
 
+// TestLastErrno: the greatest errno that there is, MAX_ERRNO of linux/err.h, is
+// what the program sees, whoever answers.
+func TestLastErrno(t *testing.T) {
+	const policy = "callgate: 1\ndefault: allow\nsyscalls:\n  - deny: rmdir\n    errno: 4095\n"
+	for _, quiet := range []bool{false, true} {
+		trial{policy: policy, quiet: quiet}.run(t, traceeCommand("native 84 s:/nonexistent")(t, t.TempDir())...).want(t, 0, "native 84 = -errno 4095\n")
+	}
+}
+
 // TestDifferences holds the few differences from a bare run that are known and
 // documented (docs/attacks.md): none lets anything through.
 func TestDifferences(t *testing.T) {

@@ -18,7 +18,8 @@
 // # Limits
 //
 // A call whose conditions take more than 128 comparisons of a register, or more
-// than 128 cubes to work out, is traced. Under the i386
+// than 128 cubes to work out, is traced, and so is what fails with errno 4095,
+// the one that libseccomp does not take. Under the i386
 // ABI, calls that libseccomp has no name for, and those that it would turn into
 // rules on socketcall and ipc, are told apart by number only. Numbers 335
 // (uretprobe) and 336 (uprobe) go around seccomp on recent x86-64 kernels

@@ -151,6 +151,23 @@ func TestAnswersAndTiers(t *testing.T) {
 	}
 }
 
+// A call fails with every errno that the language has. The last is the kernel's
+// MAX_ERRNO, which libseccomp does not take.
+func TestEveryErrnoIsReturned(t *testing.T) {
+	const text = "callgate: 1\ndefault: deny\nerrno: %[1]d\nsyscalls: [{allow: read}, {deny: mount, errno: %[1]d}, {deny: socket, args: {family: 3}, errno: %[1]d}]\n"
+	for errno, want := range map[uint32]uint32{1: unix.SECCOMP_RET_ERRNO | 1, 4094: unix.SECCOMP_RET_ERRNO | 4094, 4095: retTrace} {
+		plan := compiled(t, Options{}, fmt.Sprintf(text, errno))
+		for _, c := range []abi.Call{callTo(t, abi.X86_64, "mount"), callTo(t, abi.X86_64, "reboot"), callTo(t, abi.X86_64, "socket", 3)} {
+			if got := plan.Answer(c); got != want {
+				t.Errorf("errno %d: call %d gets %s", errno, c.Nr, actionName(got))
+			}
+			if _, why := plan.Tier(c); want == retTrace && why != "libseccomp makes no filter that answers errno 4095" {
+				t.Errorf("errno %d: call %d is traced because %q", errno, c.Nr, why)
+			}
+		}
+	}
+}
+
 func TestKillNrKillsInEveryABI(t *testing.T) {
 	for _, name := range shipped {
 		plan, err := Compile(builtin(t, name), Options{Report: true})

@@ -17,9 +17,10 @@ const (
 	retAllow = unix.SECCOMP_RET_ALLOW
 )
 
-// maxErrno is the kernel's MAX_ERRNO, above which SECCOMP_RET_ERRNO's data is
-// cut off.
-const maxErrno = 4095
+// maxErrno is the greatest errno that libseccomp takes (sys_chk_seccomp_action in
+// its src/system.c, 2.5 and 2.6). The kernel has one more, its MAX_ERRNO, above
+// which SECCOMP_RET_ERRNO's data is cut off: what fails with that is traced.
+const maxErrno = 4094
 
 // cloneFlags is the register of clone's flags, in every ABI that callgate has.
 const cloneFlags = 0

@@ -80,9 +80,13 @@ func verdictReason(v policy.Verdict) string {
 	switch v.Action {
 	case policy.Log:
 		return "a logged call is recorded by the supervisor"
+	case policy.Deny:
+		if v.Errno > maxErrno {
+			return "libseccomp makes no filter that answers errno 4095"
+		}
 	case policy.Skip:
 		if v.Value > 0 || v.Value < -maxErrno {
-			return "the filter can return no value other than 0 and -1 to -4095"
+			return "the filter can return no value other than 0"
 		}
 		return "a skipped call is reported by the supervisor"
 	case policy.Kill:
