@@ -8,7 +8,8 @@
 // sets of arguments with one kernel answer each (group.go), the sets become
 // rules in as few stacked filters as hold them (layer.go), libseccomp compiles
 // each filter (seccomp.go) behind a short prologue of ours (prologue.go), and
-// the programs are run against the reference (run.go, proof.go). Programs that
+// the programs are run against the reference (run.go, proof.go). A call whose
+// conditions are answered wrongly is traced, and all is proven again. Programs that
 // were made earlier skip all but the last step (ready.go).
 //
 // What the sections files, exec and network permit becomes one Landlock ruleset
@@ -37,8 +38,10 @@
 package compile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -130,10 +133,36 @@ func Compile(set policy.Set, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the filter: %w", err)
 	}
-	if err := prove(plan, groups, probesPerCall, nil); err != nil {
-		return nil, fmt.Errorf("refusing to start: %w", err)
+	return proven(plan, groups)
+}
+
+// proven is the plan, with calls traced whose conditions turn out to be compiled
+// wrongly.
+func proven(plan *Plan, groups []*group) (*Plan, error) {
+	err := prove(plan, groups, probesPerCall, nil)
+	for bad := new(Counterexample); err != nil; err = prove(plan, groups, probesPerCall, nil) {
+		if !errors.As(err, &bad) || !distrust(groups, &bad.Call) {
+			return nil, fmt.Errorf("refusing to start: %w", err)
+		}
+		if plan, err = assemble(plan.Set, plan.opts, groups); err != nil {
+			return nil, fmt.Errorf("compile the filter: %w", err)
+		}
 	}
 	return plan, nil
+}
+
+// distrust traces a call that has conditions; false if it has none.
+func distrust(groups []*group, bad *abi.Call) bool {
+	for _, g := range groups {
+		for _, p := range g.parts {
+			at, found := slices.BinarySearchFunc(p.calls, bad.Nr, func(c call, nr uint32) int { return cmp.Compare(c.nr, nr) })
+			if p.arch == bad.Arch && found && len(p.calls[at].sets) > 0 {
+				p.calls[at].trace(wrong)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // serves says whether the programs are what Compile would make for these.

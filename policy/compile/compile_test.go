@@ -216,6 +216,80 @@ func TestTooLongPlansAreCoarsened(t *testing.T) {
 	}
 }
 
+// Two calls whose code libseccomp would share, wrongly (shared.go), are decided
+// by the filters all the same: by two.
+func TestCallsThatWouldShareCode(t *testing.T) {
+	type answers map[[3]uint64]uint32
+	for name, c := range map[string]struct {
+		arch  abi.Arch
+		rules string
+		want  map[string]answers
+	}{
+		"two registers of i386": {abi.I386, "[{allow: ftruncate, args: {length: [{mask: 1, is: 0}, 7]}}]", map[string]answers{
+			"ftruncate":   {{0, 7}: retAllow, {0, 2}: retAllow, {0, 5}: retKill},
+			"ftruncate64": {{0, 7}: retAllow, {0, 7, 2}: retKill, {0, 2, 2}: retAllow, {0, 5}: retKill},
+		}},
+		"one condition more": {abi.X86_64, "[{allow: pread64, args: {fd: 7, count: 0}}, {allow: [pread64, read], args: {fd: {mask: 1, is: 0}}}, {allow: read, args: {fd: 7}}]", map[string]answers{
+			"read":    {{7, 0, 2}: retAllow, {6, 0, 1}: retAllow, {5}: retKill},
+			"pread64": {{7, 0, 2}: retKill, {7}: retAllow, {6, 0, 1}: retAllow, {5}: retKill},
+		}},
+	} {
+		plan := compiled(t, Options{}, "callgate: 1\ndefault: kill\ncompat: {i386: same}\nsyscalls: "+c.rules+"\n")
+		for call, answers := range c.want {
+			for args, want := range answers {
+				if got := plan.Answer(callTo(t, c.arch, call, args[:]...)); got != want {
+					t.Errorf("%s: %s%v gets %s, want %s", name, call, args, actionName(got), actionName(want))
+				}
+			}
+		}
+		if len(plan.inexact) > 0 {
+			t.Errorf("%s: traced: %v", name, plan.inexact)
+		}
+	}
+}
+
+// What libseccomp is found to compile wrongly is traced, if it has conditions.
+func TestWrongConditionsAreTraced(t *testing.T) {
+	p, err := loadText(manyAnswers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for errno, ok := range map[unix.Errno]bool{unix.EAFNOSUPPORT: true, unix.ENOSYS: false} { // of socket and of mount
+		plan, groups, err := build(policy.Set{p}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.lie(errno)
+		plan, err = proven(plan, groups)
+		if !ok {
+			if err == nil || !strings.HasPrefix(err.Error(), "refusing to start: ") {
+				t.Errorf("mount, which has no conditions, is wrong, and the error is %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tier, why := plan.Tier(callTo(t, abi.X86_64, "socket", unix.AF_UNIX)); tier != Traced || why != wrong {
+			t.Errorf("socket: %v because %q", tier, why)
+		}
+		if tier, _ := plan.Tier(callTo(t, abi.X86_64, "personality", 7)); tier != Filter {
+			t.Errorf("personality, which was right: %v", tier)
+		}
+	}
+}
+
+// lie has the programs allow what they were to deny with an errno.
+func (p *Plan) lie(errno unix.Errno) {
+	for _, m := range p.machines {
+		for i := range m {
+			if m[i].op == opRetK && m[i].k == unix.SECCOMP_RET_ERRNO|uint32(errno) {
+				m[i].k = retAllow
+			}
+		}
+	}
+}
+
 func TestCounterexampleNamesTheCallAndTheRule(t *testing.T) {
 	p, err := loadText(manyAnswers)
 	if err != nil {
@@ -225,13 +299,7 @@ func TestCounterexampleNamesTheCallAndTheRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range plan.machines {
-		for i := range m {
-			if m[i].op == opRetK && m[i].k == unix.SECCOMP_RET_ERRNO|uint32(unix.EAFNOSUPPORT) {
-				m[i].k = retAllow
-			}
-		}
-	}
+	plan.lie(unix.EAFNOSUPPORT)
 	err = prove(plan, groups, probesPerCall, nil)
 	var c *Counterexample
 	if !errors.As(err, &c) {

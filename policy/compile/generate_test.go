@@ -36,8 +36,44 @@ var favourites = []string{"ioctl", "socket", "clone", "clone3", "mmap", "lseek",
 
 func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
 
+// cousins are calls with a parameter in common. i386 has two numbers for some of
+// these, one of which takes a 64-bit value in two registers.
+var cousins = []string{"ftruncate truncate", "ftruncate fallocate", "pread64 pwrite64 read", "lseek read write", "fadvise64 readahead"}
+
+// meeting is the text of a policy whose rules say the same to cousins, on few
+// values, masked and exact: libseccomp has their numbers share code.
+func (g *generator) meeting() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\ncompat: {i386: same, x32: same}\nsyscalls:\n", g.pick("deny", "kill", "log"))
+	names := strings.Fields(g.pick(cousins...))
+	said := map[string][]string{}
+	for range 2 + g.IntN(4) {
+		s, _ := abi.Native().ByName(g.pick(names...))
+		var parts []string
+		for _, i := range g.Perm(len(s.Params))[:1+g.IntN(min(2, len(s.Params)))] {
+			name := s.Params[i].Name
+			if len(said[name]) == 0 || g.IntN(3) == 0 {
+				said[name] = append(said[name], g.few())
+			}
+			parts = append(parts, name+": "+g.pick(said[name]...))
+		}
+		fmt.Fprintf(&b, "  - allow: %s\n    args: {%s}\n", s.Name, strings.Join(parts, ", "))
+	}
+	return b.String()
+}
+
+// few is a condition that holds for few of few values.
+func (g *generator) few() string {
+	mask, n := 1+g.IntN(7), g.IntN(8)
+	masked := fmt.Sprintf("{mask: %d, is: %d}", mask, mask&g.IntN(8))
+	return g.pick(fmt.Sprint(n), masked, fmt.Sprintf("[%s, %d]", masked, n), fmt.Sprintf("[%s, %d, %d]", masked, n, g.IntN(8)))
+}
+
 // policy is one policy's text.
 func (g *generator) policy() string {
+	if g.IntN(3) == 0 {
+		return g.meeting()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\nerrno: %s\n", g.pick("deny", "allow", "kill", "log", "deny", "allow"), g.pick("EPERM", "EACCES", "ENOSYS"))
 	fmt.Fprintf(&b, "compat: {i386: %s, x32: %s}\nsyscalls:\n", g.pick("same", "same", "deny", "kill"), g.pick("same", "same", "deny", "kill"))
@@ -84,10 +120,10 @@ func (g *generator) conditions(s *abi.Syscall) string {
 
 func (g *generator) condition(p *abi.Param, depth int) string {
 	switch n := g.IntN(10); {
-	case n < 4 || depth > 1:
+	case n < 4:
 		return g.number(p)
-	case n < 6:
-		return "[" + g.condition(p, 2) + ", " + g.number(p) + ", " + g.number(p) + "]"
+	case n < 6 && depth < 2:
+		return "[" + g.condition(p, 2) + ", " + g.condition(p, 2) + ", " + g.number(p) + "]"
 	case n < 7 && depth == 0:
 		return "{not: " + g.condition(p, 1) + "}"
 	case n < 8:

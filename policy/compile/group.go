@@ -98,11 +98,14 @@ func (g *group) coarsen() {
 	for _, p := range g.parts {
 		for i := range p.calls {
 			if c := &p.calls[i]; len(c.sets) > 0 {
-				c.sets, c.whole, c.why = nil, retTrace, tooMany
+				c.trace(tooMany)
 			}
 		}
 	}
 }
+
+// trace has the supervisor decide the call whatever its arguments.
+func (c *call) trace(why string) { c.sets, c.whole, c.why = nil, retTrace, why }
 
 // unknownNr is a number that no table will have, to ask for the verdict on
 // unknown ones.
@@ -161,7 +164,10 @@ func callOf(set policy.Set, opts Options, s *abi.Syscall, ruled bool, room *diff
 	return c
 }
 
-const tooMany = "its conditions take too many comparisons for the filter"
+const (
+	tooMany = "its conditions take too many comparisons for the filter"
+	wrong   = "libseccomp compiles its conditions wrongly"
+)
 
 // plainVerdict is the verdict on a number without conditions, the quick way
 // through; false if some policy has conditions on it.

@@ -15,6 +15,7 @@ type layer struct {
 	rules  []rule
 	direct []rule // answered by the prologue, without libseccomp
 	tests  int
+	behind []follower // of all rules
 }
 
 // rule is one call's action in a layer: for the arguments in cubes, or for all
@@ -112,7 +113,7 @@ func (b *builder) add(c *call) {
 	}
 	for i := 0; i < len(c.sets); i++ {
 		if !b.place(c, t, &c.sets[i]) {
-			c.trace(i)
+			c.giveUp(i)
 			i--
 		}
 	}
@@ -131,8 +132,7 @@ func (b *builder) whole(c *call, t token) {
 // direct has the prologue answer a call that libseccomp has no rule for.
 func (b *builder) direct(c *call) {
 	if len(c.sets) > 0 {
-		c.sets, c.whole = nil, retTrace
-		c.why = "libseccomp cannot name the call in this ABI, so that its arguments cannot be told apart in the filter"
+		c.trace("libseccomp cannot name the call in this ABI, so that its arguments cannot be told apart in the filter")
 	}
 	if c.whole != b.layers[0].def {
 		b.layers[0].direct = append(b.layers[0].direct, rule{nr: c.nr, action: c.whole})
@@ -160,7 +160,7 @@ func (b *builder) put(c *call, t token, s *actionSet, most int) bool {
 	var bestRule rule
 	try := func(at, room, extra int, action uint32, cubes []cube) {
 		n := tests(cubes)
-		if len(cubes) == 0 || n > min(room, maxCallTests) || best >= 0 && n+extra >= cost {
+		if len(cubes) == 0 || n > min(room, maxCallTests) || best >= 0 && n+extra >= cost || b.clash(at, cubes) {
 			return
 		}
 		best, cost = at, n+extra
@@ -194,7 +194,13 @@ func (b *builder) put(c *call, t token, s *actionSet, most int) bool {
 	l := b.layers[best]
 	l.rules = append(l.rules, bestRule)
 	l.tests += tests(bestRule.cubes)
+	l.behind = append(l.behind, followersOf(bestRule.cubes, wide(b.group.audit))...)
 	return true
+}
+
+// clash says whether a rule on these cubes would spoil a layer, or be spoilt by it.
+func (b *builder) clash(at int, cubes []cube) bool {
+	return at < len(b.layers) && len(cubes) > 1 && clash(b.layers[at].behind, followersOf(cubes, wide(b.group.audit)))
 }
 
 // tests is how many registers a union of cubes compares.
@@ -205,9 +211,9 @@ func tests(cubes []cube) (n int) {
 	return n
 }
 
-// trace gives up the i-th answer of a call, which found no place: its
+// giveUp gives up the i-th answer of a call, which found no place: its
 // arguments are traced.
-func (c *call) trace(i int) {
+func (c *call) giveUp(i int) {
 	s := &c.sets[i]
 	c.why = tooMany
 	last := &c.sets[len(c.sets)-1]

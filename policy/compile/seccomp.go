@@ -15,7 +15,8 @@ import (
 // The edge to libseccomp. It gets what it compiles rightly and nothing else:
 // unconditional rules and MASKED_EQ (EQ where all bits count), one action a
 // call and filter. Ranges it miscompiles (2.5.4 and 2.6.1: rules on one
-// argument with mixed comparisons let through what neither allows).
+// argument with mixed comparisons let through what neither allows), and calls that
+// share some comparisons (shared.go).
 //
 // Filters are exported and never loaded from here: the binding asks for
 // SECCOMP_FILTER_FLAG_TSYNC, which would put the filter on every thread of the
