@@ -26,12 +26,12 @@ func (w Warning) String() string {
 // Lint says what a set of policies leaves unrestricted, which rules decide
 // nothing, and which calls a kernel of that version does not have (the zero
 // Version: any kernel). Only what a policy's own file says is looked at, not
-// what it extends; policies that come with callgate are taken as they are, but
-// heeded where they overrule the others.
+// what it extends. Policies that come with callgate are taken as they are, unless
+// nothing but guards stands beside one, but heeded where they overrule the others.
 func Lint(s Set, kernel abi.Version) []Warning {
 	var all []Warning
-	for _, p := range s {
-		if strings.HasPrefix(p.Name, builtinPrefix) && len(s) > 1 {
+	for i, p := range s {
+		if strings.HasPrefix(p.Name, builtinPrefix) && !(i == 0 && s.guardsOne()) {
 			continue
 		}
 		l := &linter{policy: p, set: s, kernel: kernel}
@@ -46,6 +46,11 @@ func Lint(s Set, kernel abi.Version) []Warning {
 		all = append(all, l.found...)
 	}
 	return all
+}
+
+// guardsOne says whether the set is one policy and what Loader.Guard may have added.
+func (s Set) guardsOne() bool {
+	return !slices.ContainsFunc(s[1:], func(p *Policy) bool { return !IsGuard(p.Name) })
 }
 
 type linter struct {

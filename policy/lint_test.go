@@ -75,6 +75,31 @@ p.yaml:9:5: this rule never decides: p.yaml:8:5: bind decides before it; move it
 	}
 }
 
+// A shipped policy is looked at where nothing but guards stands beside it.
+func TestLintOfShippedPolicies(t *testing.T) {
+	const text = "callgate: 1\nsyscalls: [{allow: read}, {deny: read}]\n"
+	l := files(map[string]string{"builtin:guard": text, "builtin:x": text, "p.yaml": text})
+	for _, tt := range []struct{ names, want string }{
+		{"builtin:x", "builtin:x"},
+		{"builtin:x builtin:guard", "builtin:x"},
+		{"p.yaml builtin:x builtin:guard", "p.yaml"},
+		{"builtin:guard builtin:guard", "builtin:guard"},
+	} {
+		set, err := l.LoadAll(strings.Fields(tt.names)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range Lint(set, abi.Version{}) {
+			if w.Pos.File != tt.want {
+				t.Errorf("%s: %v", tt.names, w)
+			}
+		}
+		if len(Lint(set, abi.Version{})) != 2 {
+			t.Errorf("%s: %v", tt.names, Lint(set, abi.Version{}))
+		}
+	}
+}
+
 func TestLintPaths(t *testing.T) {
 	p, err := (&Loader{}).Parse("/etc/p/p.yaml", []byte(`callgate: 1
 files:

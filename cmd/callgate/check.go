@@ -109,7 +109,7 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	found := policy.Lint(policy.Set{p}, host.KernelVersion())
+	found := policy.Lint(set, host.KernelVersion())
 	found = append(found, policy.LintPaths(policy.Set{p}, at, maybeExists)...)
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
