@@ -95,8 +95,11 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("first\n%sthen\n%s", printed, q)
 		}
 		_ = Lint(Set{p}, abi.Version{Major: 5, Minor: 10})
+		_ = LintCalls(Set{p}, abi.Arches(), nothingDecides)
 	})
 }
+
+func nothingDecides(Set, abi.Arch, uint32) ([]*Rule, bool) { return nil, true }
 
 // FuzzDecide: every call of every ABI gets one of the five actions, the same
 // each time and from a policy loaded anew.

@@ -23,27 +23,31 @@ func (w Warning) String() string {
 	return m.String()
 }
 
-// Lint says what a set of policies leaves unrestricted, which rules decide
-// nothing, and which calls a kernel of that version does not have (the zero
+// Lint says what a set of policies leaves unrestricted, which rules on files,
+// programs and addresses decide nothing, and which calls a kernel of that version does not have (the zero
 // Version: any kernel). Only what a policy's own file says is looked at, not
 // what it extends. Policies that come with callgate are taken as they are, unless
 // nothing but guards stands beside one, but heeded where they overrule the others.
 func Lint(s Set, kernel abi.Version) []Warning {
 	var all []Warning
-	for i, p := range s {
-		if strings.HasPrefix(p.Name, builtinPrefix) && !(i == 0 && s.guardsOne()) {
-			continue
-		}
-		l := &linter{policy: p, set: s, kernel: kernel}
+	for _, l := range s.linters() {
+		l.kernel = kernel
 		l.sections()
-		l.reach()
 		l.reachSections()
 		l.names()
 		l.dangers()
-		slices.SortStableFunc(l.found, func(a, b Warning) int {
-			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-		})
-		all = append(all, l.found...)
+		all = append(all, l.inOrder()...)
+	}
+	return all
+}
+
+// linters are those of the policies that are looked at.
+func (s Set) linters() []*linter {
+	var all []*linter
+	for i, p := range s {
+		if !strings.HasPrefix(p.Name, builtinPrefix) || i == 0 && s.guardsOne() {
+			all = append(all, &linter{policy: p, set: s})
+		}
 	}
 	return all
 }
@@ -60,8 +64,19 @@ type linter struct {
 	found  []Warning
 }
 
+func (l *linter) inOrder() []Warning {
+	slices.SortStableFunc(l.found, func(a, b Warning) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
+	return l.found
+}
+
 func (l *linter) warn(pos Position, hint, format string, args ...any) {
 	l.found = append(l.found, Warning{pos, fmt.Sprintf(format, args...), hint})
+}
+
+func (l *linter) where(r *Rule) string {
+	return fmt.Sprintf("%s: %s", r.Pos, r.word())
 }
 
 // own says whether the rule stands in the policy's own file.
@@ -82,82 +97,6 @@ func (l *linter) sections() {
 	}
 	if !p.Environment.Limited {
 		l.warn(whole, "", "environment keeps everything: the command sees all of the caller's variables")
-	}
-}
-
-// shadow is what became of a rule's calls, or of one name of it.
-type shadow struct {
-	reached bool  // somewhere it may decide
-	by      *Rule // a rule without conditions that decides before it
-}
-
-// reach finds rules, and names in them, that can never decide because rules
-// before them in the same file already have. Rules over those of an extended
-// file are what `extends` is for.
-func (l *linter) reach() {
-	rules := map[*Rule]*shadow{}
-	names := map[*Rule]map[string]*shadow{}
-	for _, a := range abi.Arches() {
-		for s := range a.All() {
-			l.reachEntry(s, rules, names)
-		}
-	}
-	for _, r := range l.policy.Rules {
-		if sh := rules[r]; l.own(r) && sh != nil && !sh.reached {
-			l.warn(r.Pos, "move it up, or leave it out", "this rule never decides: %s decides before it", l.where(sh.by))
-			continue
-		}
-		for _, n := range r.Calls {
-			if sh := names[r][n.Text]; l.own(r) && sh != nil && !sh.reached {
-				l.warn(n.Pos, "", "%s is decided before, by %s", n.Text, l.where(sh.by))
-			}
-		}
-	}
-}
-
-func (l *linter) where(r *Rule) string {
-	if r == nil {
-		return "another rule"
-	}
-	return fmt.Sprintf("%s: %s", r.Pos, r.word())
-}
-
-// reachEntry follows the rules on one entry in their order.
-func (l *linter) reachEntry(s *abi.Syscall, rules map[*Rule]*shadow, names map[*Rule]map[string]*shadow) {
-	p := l.policy
-	p.nameOnce.Do(p.indexNames)
-	var by *Rule
-	for i := range p.rulesOn(s) {
-		r := p.Rules[i]
-		c, ok := r.clause(s)
-		if !ok || by != nil && by.Pos.File != r.Pos.File {
-			continue
-		}
-		note(rules, r, by)
-		if names[r] == nil {
-			names[r] = map[string]*shadow{}
-		}
-		for _, n := range r.Calls {
-			if n.Text == s.Name || n.Text == s.Canonical {
-				note(names[r], n.Text, by)
-			}
-		}
-		if by == nil && len(c.Conds) == 0 {
-			by = r
-		}
-	}
-}
-
-func note[K comparable](m map[K]*shadow, key K, by *Rule) {
-	sh := m[key]
-	if sh == nil {
-		sh = &shadow{}
-		m[key] = sh
-	}
-	if by == nil {
-		sh.reached = true
-	} else if sh.by == nil {
-		sh.by = by
 	}
 }
 

@@ -252,6 +252,7 @@ func TestHostileTextsEndSoon(t *testing.T) {
 		if err == nil {
 			p.Decide(abi.Call{Arch: abi.X86_64})
 			_ = Lint(Set{p}, abi.Version{})
+			_ = LintCalls(Set{p}, abi.Arches(), nothingDecides)
 			if b, err := (Set{p}).Bind(home); err == nil {
 				b.File("/"+strings.Repeat("a", 4000), Read)
 				b.File(strings.Repeat("/a", 2000), Read)

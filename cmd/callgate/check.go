@@ -110,6 +110,7 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 		return 0, err
 	}
 	found := policy.Lint(set, host.KernelVersion())
+	found = append(found, policy.LintCalls(set, abi.OfHost(), compile.Deciders)...)
 	found = append(found, policy.LintPaths(policy.Set{p}, at, maybeExists)...)
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
@@ -184,7 +185,8 @@ func countTiers(plan *compile.Plan) tierCounts {
 	var n tierCounts
 	for s := range abi.Native().All() {
 		filter, traced := false, false
-		for _, c := range plan.Cases(s.Arch, s.Nr) {
+		cases, _ := plan.Cases(s.Arch, s.Nr)
+		for _, c := range cases {
 			filter = filter || c.Tier == compile.Filter
 			traced = traced || c.Tier == compile.Traced
 		}

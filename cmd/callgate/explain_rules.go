@@ -21,7 +21,10 @@ type decider struct {
 
 // tally is, for a decider, how many calls each tier has, by what the tier's
 // line says. A call with several kinds of arguments may count in two tiers.
-type tally map[decider]map[string]int
+type tally struct {
+	lines map[decider]map[string]int
+	dim   map[*policy.Rule]bool // rules on calls of which not all kinds of arguments are known
+}
 
 // explainRules goes through every call of every ABI of this machine and says of
 // each rule where the calls that it decides are decided.
@@ -34,7 +37,7 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 		fmt.Fprintf(w, "%s\n", printable(p.Name))
 		for _, r := range p.Rules {
 			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text))
-			t.print(w, decider{p, r, policy.ByRule}, "decides nothing: a rule before it or a stricter policy does")
+			t.print(w, decider{p, r, policy.ByRule}, t.nothing(r))
 		}
 		explainSections(w, plan, p)
 		if !p.Open {
@@ -50,13 +53,33 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 }
 
 func tallyOf(plan *compile.Plan) tally {
-	t := tally{}
+	t := tally{map[decider]map[string]int{}, map[*policy.Rule]bool{}}
 	for _, a := range abi.OfHost() {
 		for s := range a.All() {
-			t.add(plan.Cases(a, s.Nr))
+			cases, all := plan.Cases(a, s.Nr)
+			t.add(cases)
+			if !all {
+				t.dimmed(plan.Set.On(a, s.Nr, nil))
+			}
 		}
 	}
 	return t
+}
+
+func (t tally) dimmed(n policy.Number) {
+	for i := range n {
+		for j := range n[i].Clauses {
+			t.dim[n[i].Clauses[j].Rule] = true
+		}
+	}
+}
+
+// nothing is what to say of a rule that no call is known to be decided by.
+func (t tally) nothing(r *policy.Rule) string {
+	if t.dim[r] {
+		return "what is left to it is not known: its conditions take too many comparisons"
+	}
+	return "decides nothing: a rule before it, a stricter policy or compat does"
 }
 
 // add counts one call, once for each decider and line.
@@ -72,15 +95,15 @@ func (t tally) add(cases []compile.Case) {
 			continue
 		}
 		seen[l] = true
-		if t[l.decider] == nil {
-			t[l.decider] = map[string]int{}
+		if t.lines[l.decider] == nil {
+			t.lines[l.decider] = map[string]int{}
 		}
-		t[l.decider][l.text]++
+		t.lines[l.decider][l.text]++
 	}
 }
 
 func (t tally) print(w io.Writer, d decider, nothing string) {
-	lines := t[d]
+	lines := t.lines[d]
 	if len(lines) == 0 {
 		fmt.Fprintf(w, "    %s\n", nothing)
 		return

@@ -85,6 +85,28 @@ func (d *difference) of(a, b []cube, limit int) ([]cube, bool) {
 	return d.left, true
 }
 
+// outside gives arguments that lie in c and in none of others, if there are any.
+// It takes one from the budget for each cube that it looks at, and says no once that
+// is used up.
+func (c *cube) outside(others []cube, budget *int) (args [6]uint64, some bool) {
+	if *budget--; *budget <= 0 {
+		*budget = 0
+		return args, false
+	}
+	for i := range others {
+		if _, meet := c.intersect(&others[i]); !meet {
+			continue
+		}
+		for _, left := range c.subtract(&others[i], nil) {
+			if args, some = left.outside(others[i+1:], budget); some {
+				break
+			}
+		}
+		return args, some
+	}
+	return c.value, true
+}
+
 // intersectAll is what both unions have, with false above limit cubes.
 func intersectAll(a, b []cube, limit int) ([]cube, bool) {
 	out := make([]cube, 0, min(max(len(a), len(b)), limit))
