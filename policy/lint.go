@@ -112,6 +112,10 @@ func (l *linter) names() {
 				continue
 			}
 			s := exemplar(n.Text)
+			if s.Unseen() {
+				l.warn(n.Pos, "leave it out", "recent kernels do not show %s to seccomp, so that no rule reaches it", n.Text)
+				continue
+			}
 			if l.kernel != (abi.Version{}) && l.kernel.Before(s.Since) {
 				l.warn(n.Pos, "", "%s needs Linux %s; this is %s", n.Text, versionText(s.Since), versionText(l.kernel))
 			}

@@ -26,6 +26,7 @@ p.yaml: default: allow permits userfaultfd, which goes around system-call rules;
 p.yaml: default: allow permits syslog, which measures or reads the kernel; deny what the command does not need
 p.yaml: default: allow permits keyctl, add_key, request_key, which uses the kernel's keyrings; deny what the command does not need`},
 		{"forbidden by the guard", quiet + "syscalls:\n  - allow: [io_uring_setup, read]\n", "", "p.yaml:4:13: io_uring_setup stays forbidden: builtin:guard:5:5 says deny"},
+		{"not seen by seccomp", quiet + "syscalls:\n  - deny: [uretprobe, read]\n", "", "p.yaml:4:12: recent kernels do not show uretprobe to seccomp, so that no rule reaches it; leave it out"},
 		{"dangerous by group", quiet + "syscalls:\n  - allow: ['@debug', ptrace]\n", "",
 			`p.yaml:4:5: a group of this rule permits pidfd_getfd, which reaches into other processes; name it if that is meant
 p.yaml:4:5: a group of this rule permits perf_event_open, which measures or reads the kernel; name it if that is meant`},

@@ -28,8 +28,10 @@ func newExplain() *cobra.Command {
 		Short: "Say what decides a call, in which tier, at which cost",
 		Long: `With a call: which rule decides it and why, and whether the kernel's filter does
 that by itself or the call must stop. Arguments are numbers, the constants of
-the parameter, A|B, or texts in quotes; what is left out is zero. Without a
-call: the same for each rule. Policies are found as for run.`,
+the parameter, A|B, or texts in quotes; what is left out is zero. Files are
+looked at as they are here and now, links and scripts too; where a descriptor
+leads is not known. Without a call: the same for each rule. Policies are found
+as for run.`,
 		Example: `  callgate explain -p ci.yaml 'openat(AT_FDCWD, "/etc/passwd", O_RDONLY)'
   callgate explain -p ci.yaml socket AF_INET SOCK_STREAM
   callgate explain 'i386:open("/etc/passwd")'`,
@@ -97,7 +99,7 @@ func (f *explainFlags) call(args []string) (policy.CallText, error) {
 
 // explainCall says what becomes of one call, and what each policy says of it.
 func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) error {
-	list, err := askSections(plan.Sections(), c)
+	list, err := askSections(plan, c)
 	if err != nil {
 		return err
 	}
@@ -105,20 +107,14 @@ func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) error {
 	if c.Entry != nil {
 		name = c.Entry.Name
 	}
-	v := plan.Set.Decide(c.Call)
-	for _, a := range list {
-		if a.verdict.Action > v.Action {
-			v = a.verdict
-		}
-	}
 	fmt.Fprintf(w, "call     %s (%v, number %d)\n", name, c.Arch, plainNr(c.Call))
-	fmt.Fprintf(w, "verdict  %s\n", verdictWords(v))
-	fmt.Fprintf(w, "by       %s\n", source(v))
-	if v.Rule != nil && v.Rule.Reason != "" {
-		fmt.Fprintf(w, "reason   %s\n", printable(v.Rule.Reason))
+	if c.Entry != nil && c.Entry.Unseen() {
+		fmt.Fprintln(w, "verdict  none: "+unseen)
+		return nil
 	}
-	for _, a := range list {
-		fmt.Fprintf(w, "%-8s %s: %s, by %s\n", a.verdict.Section, printable(a.what), verdictWords(a.verdict), source(a.verdict))
+	printVerdict(w, worst(plan.Set.Decide(c.Call), list))
+	for i := range list {
+		list[i].print(w)
 	}
 	fmt.Fprintf(w, "tier     %s\n", tierOf(plan, c, list))
 	if len(plan.Set) == 1 {
@@ -130,6 +126,22 @@ func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) error {
 		fmt.Fprintf(w, "  %-20s %s, by %s\n", printable(p.Name), verdictWords(one), place(one))
 	}
 	return nil
+}
+
+// unseen is what becomes of a call that is abi.Syscall.Unseen.
+const unseen = "recent kernels do not show this call to seccomp, so that no rule reaches it; it raises SIGILL outside of the kernel's own probes"
+
+func printVerdict(w io.Writer, a asked) {
+	if a.unknown != "" {
+		fmt.Fprintf(w, "verdict  not known: %s\n", a.unknown)
+		return
+	}
+	v := a.verdict
+	fmt.Fprintf(w, "verdict  %s\n", verdictWords(v))
+	fmt.Fprintf(w, "by       %s\n", a.source())
+	if v.Rule != nil && v.Rule.Reason != "" {
+		fmt.Fprintf(w, "reason   %s\n", printable(v.Rule.Reason))
+	}
 }
 
 // tierOf is who decides a call, and what that takes.

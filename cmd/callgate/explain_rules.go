@@ -52,10 +52,18 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 	}
 }
 
+func unseenName(name string) bool {
+	s, ok := abi.Native().ByName(name)
+	return ok && s.Unseen()
+}
+
 func tallyOf(plan *compile.Plan) tally {
 	t := tally{map[decider]map[string]int{}, map[*policy.Rule]bool{}}
 	for _, a := range abi.OfHost() {
 		for s := range a.All() {
+			if s.Unseen() {
+				continue
+			}
 			cases, all := plan.Cases(a, s.Nr)
 			t.add(cases)
 			if !all {
@@ -78,6 +86,9 @@ func (t tally) dimmed(n policy.Number) {
 func (t tally) nothing(r *policy.Rule) string {
 	if t.dim[r] {
 		return "what is left to it is not known: its conditions take too many comparisons"
+	}
+	if !slices.ContainsFunc(r.Calls, func(n policy.Name) bool { return !unseenName(n.Text) }) {
+		return "decides nothing: " + unseen
 	}
 	return "decides nothing: a rule before it, a stricter policy or compat does"
 }

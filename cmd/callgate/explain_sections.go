@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -30,15 +29,55 @@ func bind(set policy.Set) (compile.Options, error) {
 type asked struct {
 	what    string // "read /etc/passwd", "connect to 10.0.0.1:443"
 	verdict policy.Verdict
+	by      string         // what decides, if it is neither a rule nor what stands for one
+	unknown string         // why there is no verdict
+	section policy.Section // of what is unknown
+	note    string         // all that is to be said, if there is one
+}
+
+// print writes the line for it.
+func (a *asked) print(w io.Writer) {
+	switch {
+	case a.note != "":
+		fmt.Fprintf(w, "note     %s\n", printable(a.note))
+	case a.unknown != "":
+		fmt.Fprintf(w, "%-8s %s: not known\n", a.section, printable(a.what))
+	default:
+		fmt.Fprintf(w, "%-8s %s: %s, by %s\n", a.verdict.Section, printable(a.what), verdictWords(a.verdict), a.source())
+	}
+}
+
+func (a *asked) source() string {
+	if a.by != "" {
+		return a.by
+	}
+	return source(a.verdict)
+}
+
+// worst is what decides a call: its number and arguments, or what it names. What is
+// not known counts where nothing denies the call.
+func worst(v policy.Verdict, list []asked) asked {
+	all := asked{verdict: v}
+	for _, a := range list {
+		if a.unknown == "" && a.verdict.Action > all.verdict.Action {
+			all = a
+		}
+	}
+	i := slices.IndexFunc(list, func(a asked) bool { return a.unknown != "" })
+	if i >= 0 && all.verdict.Action.Permits() {
+		return list[i]
+	}
+	return all
 }
 
 // askSections asks the sections about the files and addresses that a call names
 // in quotes.
-func askSections(b *policy.Sections, c policy.CallText) ([]asked, error) {
+func askSections(plan *compile.Plan, c policy.CallText) ([]asked, error) {
+	b := plan.Sections()
 	if b == nil || c.Entry == nil {
 		return nil, nil
 	}
-	list := askFiles(b, c)
+	list := askFiles(plan, c)
 	for i, p := range c.Entry.Params {
 		if p.Kind != abi.Sockaddr || i >= len(c.Texts) || c.Texts[i] == "" {
 			continue
@@ -48,64 +87,16 @@ func askSections(b *policy.Sections, c policy.CallText) ([]asked, error) {
 			return nil, err
 		}
 		if c.Entry.Canonical == "bind" {
-			list = append(list, asked{"bind to " + c.Texts[i], b.Listen(a)})
+			list = append(list, asked{what: "bind to " + c.Texts[i], verdict: b.Listen(a)})
 		} else {
-			list = append(list, asked{"connect to " + c.Texts[i], b.Connect(a)})
+			list = append(list, asked{what: "connect to " + c.Texts[i], verdict: b.Connect(a)})
 		}
 	}
 	if c.Entry.Canonical == "socket" {
 		a := &c.Args
-		list = append(list, asked{"make a socket", b.Socket(uint32(a[0]), uint32(a[1]), uint32(a[2]))})
+		list = append(list, asked{what: "make a socket", verdict: b.Socket(uint32(a[0]), uint32(a[1]), uint32(a[2]))})
 	}
 	return list, nil
-}
-
-func askFiles(b *policy.Sections, c policy.CallText) (list []asked) {
-	for _, u := range policy.UsesOf(c.Entry) {
-		if u.Path < 0 || c.Texts[u.Path] == "" {
-			continue
-		}
-		path := canonical(c.Texts[u.Path], u.Follows(c.Entry, &c.Args))
-		_, missing := os.Lstat(path)
-		access := u.Verb.Access()
-		if u.Verb == policy.Opens {
-			access = policy.OpenAccess(openFlags(c), missing == nil)
-		}
-		list = append(list, asked{access.String() + " " + path, b.File(path, access)})
-		switch {
-		case u.Verb == policy.Runs:
-			list = append(list, asked{"run " + path, b.Program(path)})
-		case u.Verb == policy.Removes, u.Verb == policy.Moves, u.Verb == policy.Takes && missing == nil:
-			dir := filepath.Dir(path)
-			list = append(list, asked{"write " + dir + ", whose name it is", b.File(dir, policy.Write)})
-		}
-	}
-	return list
-}
-
-func openFlags(c policy.CallText) uint64 {
-	if c.Entry.Canonical == "creat" {
-		return 0o1101 // O_WRONLY|O_CREAT|O_TRUNC
-	}
-	if p, ok := c.Entry.Param("flags"); ok {
-		return p.Value(&c.Args)
-	}
-	return 0
-}
-
-// canonical is where a name leads from here, the last link followed or not.
-func canonical(name string, follow bool) string {
-	at, err := host.Place("", nil)
-	if err != nil {
-		return name
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(at.Dir, name)
-	}
-	if follow {
-		return at.Links(name)
-	}
-	return filepath.Join(at.Links(filepath.Dir(name)), filepath.Base(name))
 }
 
 // parseAddress reads an address as rules write it: IP:PORT or unix:NAME.

@@ -76,6 +76,7 @@ p.yaml:7:6: this rule never decides: p.yaml:5:6: deny and others decide before i
 	{"a guard's call", "[{allow: [io_uring_setup, read]}, {allow: io_uring_enter}]", ""}, // Lint tells
 	{"a guard's arguments", "\n  - {allow: ioctl, args: {request: TIOCSTI}}\n  - allow: ioctl\n",
 		"p.yaml:5:6: this rule never decides: builtin:guard:5:6: deny is stricter"},
+	{"what seccomp does not see", "[{allow: [uretprobe, read]}]", ""},
 	{"as strict as the guard", "[{deny: io_uring_setup, errno: ENOSYS}]", ""},
 	{"what cannot be told", "[{allow: read}, " + manyNumbers("allow", 400) + ", " + manyNumbers("deny", 400) + "]", ""},
 }
@@ -92,7 +93,7 @@ func manyNumbers(action string, n int) string {
 func TestRulesThatNeverDecide(t *testing.T) {
 	const guard = "callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\nsyscalls:\n  - {deny: ioctl, args: {request: TIOCSTI}}\n  - deny: [io_uring_setup, io_uring_enter]\n"
 	for _, tt := range reachPolicies {
-		p, err := new(policy.Loader).Parse("p.yaml", []byte("callgate: 1\ndefault: deny\nkernel: 6.0\nsyscalls: "+tt.rules))
+		p, err := new(policy.Loader).Parse("p.yaml", []byte("callgate: 1\ndefault: deny\nkernel: 6.12\nsyscalls: "+tt.rules))
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
