@@ -75,6 +75,7 @@ func (j *judged) unplan() {
 func (s *sandbox) judgeFamily(entry *abi.Syscall, j *judged) {
 	value := func(i int) uint32 { return uint32(entry.Params[i].Value(&j.direct.Args)) }
 	v := s.plan.Sections().Socket(value(0), value(1), value(2))
+	j.to = policy.Address{Family: uint16(value(0))}
 	j.take(v, entry.Params[0].Consts.Format(uint64(value(0)), 32), "connect")
 }
 
@@ -122,11 +123,15 @@ func (s *sandbox) judgeAddress(t *task, addr, n uint64, what purpose, j *judged)
 
 // ask asks the rules of network.
 func (s *sandbox) ask(to policy.Address, what purpose, text string, j *judged) {
+	before := j.verdict.Action
 	if what == binds {
 		j.take(s.plan.Sections().Listen(to), text, "bind")
-		return
+	} else {
+		j.take(s.plan.Sections().Connect(to), text, "connect")
 	}
-	j.take(s.plan.Sections().Connect(to), text, "connect")
+	if j.verdict.Action > before {
+		j.to = to
+	}
 }
 
 // addressOf is an address as rules speak of it; false for one that the kernel

@@ -24,10 +24,11 @@ type judged struct {
 	// rewrite: direct is put in call's place, so that the kernel takes from the
 	// registers what was judged, and nothing from memory that may change.
 	rewrite bool
-	// For sections: what was decided on and the rule that it takes, what is to be pinned, the call's part in
+	// For sections: what was decided on and what for, what is to be pinned, the call's part in
 	// order, and what its rewrite is to know.
 	asked                  abi.Call // direct, before it was rewritten for them
 	object, need           string
+	to                     policy.Address // the object, where it is an address
 	pins                   [4]pinText
 	pinned                 int
 	part                   part

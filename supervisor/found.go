@@ -41,7 +41,7 @@ func (s *sandbox) hide(t *task, n *named, j *judged) {
 	path, _, _ := resolve.Lexical(n.base, n.name)
 	if v := s.plan.Sections().File(own(t, path), policy.Look); !v.Action.Permits() {
 		j.answer = 0
-		j.take(v, path, "read")
+		j.take(v, path, "look")
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *sandbox) mayMake(n *named) bool {
 // else is denied. Programs try names in turn, and stop at EACCES.
 func (s *sandbox) judgeMissing(t *task, n *named, j *judged) {
 	n.path = n.found.Path
-	j.take(s.plan.Sections().File(own(t, n.path), policy.Look), n.path, "read")
+	j.take(s.plan.Sections().File(own(t, n.path), policy.Look), n.path, "look")
 	if j.verdict.Action.Permits() {
 		j.answer = unix.ENOENT
 	}
@@ -119,14 +119,14 @@ func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 }
 
 // take has a section's verdict hold if it restricts more than what there is. need
-// is the word of the rule that would permit the object.
+// is what the object is needed for (asked).
 func (j *judged) take(v policy.Verdict, object, need string) {
 	if v.Action > j.verdict.Action {
 		j.verdict, j.object, j.need = v, object, need
 	}
 }
 
-// needOf is the rule of files that permits an access.
+// needOf is what take is told of an access.
 func needOf(a policy.Access) string {
 	if a == policy.Write {
 		return "write"

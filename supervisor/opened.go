@@ -177,7 +177,7 @@ func (s *sandbox) asksFolder(t *task, j *judged, entry func() (resolve.Result, e
 		return false
 	}
 	if v := s.plan.Sections().File(own(t, found.Path), policy.Look); !v.Action.Permits() {
-		j.take(v, found.Path, "read")
+		j.take(v, found.Path, "look")
 		return true
 	}
 	j.answer = unix.EISDIR

@@ -119,7 +119,7 @@ func (s *sandbox) judgeCommand(cmd *Command) error {
 		}
 		j := judged{verdict: policy.Verdict{Action: policy.Allow}}
 		if s.judgeInterpreter(e, &j); !j.verdict.Action.Permits() {
-			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(j.verdict.Section, j.need, e.Path)}
+			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(&policy.Object{Section: j.verdict.Section, Access: policy.Read, Path: e.Path})}
 		}
 	}
 	return nil
@@ -163,20 +163,12 @@ func (s *sandbox) judgeMapped(t *task, j *judged) {
 		return
 	}
 	for _, path := range paths {
-		if was, deleted := strings.CutSuffix(path, " (deleted)"); deleted && !s.exists(path) {
+		var st unix.Stat_t
+		if was, deleted := strings.CutSuffix(path, " (deleted)"); deleted && s.look(path, &st) != nil {
 			path = was // it is still what it was
 		}
 		s.judgeInterpreter(launch.Executable{Path: path, Loads: true}, j)
 	}
-}
-
-// exists says whether an absolute path leads somewhere in the sandbox.
-func (s *sandbox) exists(path string) bool {
-	if s.root != unix.AT_FDCWD {
-		path = path[1:]
-	}
-	var st unix.Stat_t
-	return unix.Fstatat(s.root, path, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
 // interpretersOf are the files that are mapped for a program before its first instruction,

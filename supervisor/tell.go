@@ -40,7 +40,7 @@ func (s *sandbox) tell(t *task, j *judged) {
 		asked = j.asked
 	}
 	f := audit.Facts{Call: j.call, Direct: asked, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Need: j.need, Ignored: s.opt.Permissive}
+		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Asked: s.asked(t, j), Ignored: s.opt.Permissive}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}

@@ -9,16 +9,16 @@ import (
 
 // Facts are what is known of a decided call.
 type Facts struct {
-	Call    abi.Call // as the kernel had it at entry
-	Direct  abi.Call // what it stands for; Call itself if it is direct
-	Carrier string   // what carried Direct, "" if nothing did (decode.Direct)
-	Entry   string   // "syscall", "int80"
-	Code    string   // i386: "64-bit" or "32-bit", the code that made the call
-	Args    []string // Direct's, decoded (decode.Args)
-	Object  string   // what a section other than syscalls decided on: a canonical path, an address
-	Need    string   // the word of the rule that would permit it there: read, write, allow, connect, bind
-	Tier    string   // "traced", "filter"
-	Reason  string   // what is to be said beside the rule's own reason
+	Call    abi.Call       // as the kernel had it at entry
+	Direct  abi.Call       // what it stands for; Call itself if it is direct
+	Carrier string         // what carried Direct, "" if nothing did (decode.Direct)
+	Entry   string         // "syscall", "int80"
+	Code    string         // i386: "64-bit" or "32-bit", the code that made the call
+	Args    []string       // Direct's, decoded (decode.Args)
+	Object  string         // what a section other than syscalls decided on: a canonical path, an address
+	Asked   *policy.Object // the same as rules see it; nil where the call is permitted
+	Tier    string         // "traced", "filter"
+	Reason  string         // what is to be said beside the rule's own reason
 	Verdict policy.Verdict
 	Ignored bool // the verdict was not enforced: --permissive
 }
@@ -62,8 +62,8 @@ func NewCall(f Facts) *CallInfo {
 	}
 	if !f.Verdict.Action.Permits() {
 		c.Permit = Permit(f.Direct, entry, f.Verdict)
-		if c.Section != "" && c.Permit != never {
-			c.Permit = PermitObject(f.Verdict.Section, f.Need, f.Object)
+		if c.Section != "" && c.Permit != never && f.Asked != nil {
+			c.Permit = PermitObject(f.Asked)
 		}
 	}
 	return c

@@ -39,25 +39,15 @@ func Permit(c abi.Call, s *abi.Syscall, v policy.Verdict) string {
 const never = "never permitted: it would lead around the policy"
 
 // PermitObject is Permit for what a section has decided on.
-func PermitObject(sec policy.Section, need, object string) string {
-	if object == "" || need == "" || sec != policy.Network && object[0] != '/' {
-		return "no rule of " + sec.String() + " can name it"
+func PermitObject(o *policy.Object) string {
+	rule, why := o.Rule()
+	switch {
+	case rule == "":
+		return why
+	case why != "":
+		why = " # " + why
 	}
-	if !plain(object) {
-		object = strconv.Quote(object)
-	}
-	return sec.String() + ": - " + need + ": " + object
-}
-
-// plain says whether a path or an address stands for itself in a policy, without
-// quotes. What has glob characters in it is quoted too, for attention.
-func plain(text string) bool {
-	for _, r := range text {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+@:", r) {
-			return false
-		}
-	}
-	return text[0] == '/' && !strings.Contains(text, ":")
+	return o.Section.String() + ": - " + rule + why
 }
 
 // permits says whether Permit's text is a rule.

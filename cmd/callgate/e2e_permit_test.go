@@ -1,0 +1,139 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"callgate/supervisor/audit"
+)
+
+// awkward are names that files and sockets can have, each with one that a careless
+// rule for it would speak of too.
+var awkward = [][2]string{
+	{"*", "secret"}, {"[id].tsx", "i.tsx"}, {"[!x]", "y"}, {"?", "x"}, {"**", "secret"}, {"$HOME", "HOME"}, {`a\b`, "ab"}, {`\*`, "*"},
+	{"a b: - #", "a b"}, {"\"'", "x"}, {"\x1b[31m", "\x1bm"}, {"l\nread: /", "l"}, {"é\u202e\u0085", "é"}, {"~", "x"}, {"]", "x"},
+}
+
+// unnameable are those that no rule can be on.
+var unnameable = []string{"\xff", "a\xc3"}
+
+// onlyCall is the one call of a name that was decided.
+func onlyCall(t *testing.T, got outcome, name string) audit.Event {
+	t.Helper()
+	if calls := got.calls(name); len(calls) == 1 {
+		return calls[0]
+	}
+	t.Fatalf("no single %s in %v", name, got)
+	return audit.Event{}
+}
+
+// pasted is the policy with what a denial says that permits it, above what denied it.
+func pasted(t *testing.T, policy, permit string) string {
+	t.Helper()
+	section, rule, ok := strings.Cut(permit, ": - ")
+	head := section + ":\n"
+	if !ok || strings.Count(policy, head) != 1 {
+		t.Fatalf("%q is no rule", permit)
+	}
+	return strings.Replace(policy, head, head+"  - "+rule+"\n", 1)
+}
+
+// roundTrip has a command denied, does what the denial says, and has it permitted; the
+// command beside it stays denied.
+func roundTrip(t *testing.T, policy, call string, command, beside []string) {
+	t.Helper()
+	dir := openFolder(t)
+	got := trial{policy: policy, dir: dir}.run(t, command...)
+	denied := onlyCall(t, got, call)
+	if denied.Verdict != "deny" || !strings.Contains(got.stderr, denied.Permit) {
+		t.Fatalf("%+v\n%v", denied.CallInfo, got)
+	}
+	policy = pasted(t, policy, denied.Permit)
+	if got := (trial{policy: policy, dir: dir}).run(t, command...); len(got.calls(call)) > 0 {
+		t.Errorf("%q with %s: %v", command, denied.Permit, got)
+	}
+	if got := (trial{policy: policy, dir: dir}).run(t, beside...); len(got.calls(call)) != 1 {
+		t.Errorf("%q with %s: %v", beside, denied.Permit, got)
+	}
+}
+
+// TestPermitOfNames: a name that a program has chosen gives a rule on nothing but that
+// name.
+func TestPermitOfNames(t *testing.T) {
+	dir := openFolder(t)
+	files := "callgate: 1\nfiles:\n  - deny: " + dir + "\n  - write: /\n"
+	exec := "callgate: 1\nexec:\n  - deny: " + dir + "\n  - allow: /\n"
+	network := "callgate: 1\nnetwork:\n  - bind: AF_UNIX\n"
+	for _, names := range awkward {
+		var paths [2]string
+		for i, name := range names {
+			paths[i] = filepath.Join(dir, name)
+			if err := os.WriteFile(paths[i], []byte("#!/bin/sh\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Run(names[0], func(t *testing.T) {
+			open := func(path string) []string { return []string{tracee(t), "native", "2", "s:" + path, "0"} }
+			change := func(path string) []string { return []string{tracee(t), "native", "90", "s:" + path, "0755"} }
+			run := func(path string) []string { return []string{"/bin/sh", "-c", `"$0"; :`, path} }
+			roundTrip(t, files, "open", open(paths[0]), open(paths[1]))
+			roundTrip(t, files, "chmod", change(paths[0]), change(paths[1]))
+			roundTrip(t, exec, "execve", run(paths[0]), run(paths[1]))
+			roundTrip(t, network, "connect", abstract(names[0]), abstract(names[1]))
+		})
+		for _, path := range paths {
+			os.Remove(path)
+		}
+	}
+	for _, name := range unnameable {
+		got := trial{policy: files, dir: dir}.run(t, tracee(t), "native", "2", "s:"+filepath.Join(dir, name), "0101", "0600")
+		if permit := onlyCall(t, got, "open").Permit; permit != "no rule of files can name it: its name is not UTF-8, as policies are" {
+			t.Errorf("%q: %s", name, permit)
+		}
+	}
+}
+
+// abstract connects to an abstract socket.
+func abstract(name string) []string {
+	const script = `
+import os, socket, sys
+try: socket.socket(socket.AF_UNIX).connect(b"\0" + os.fsencode(sys.argv[1]))
+except OSError: pass
+`
+	return []string{"/usr/bin/python3", "-c", script, name}
+}
+
+// TestPermitOfLinks: a rule on a symbolic link itself opens nothing of what it leads to.
+func TestPermitOfLinks(t *testing.T) {
+	dir := openFolder(t)
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	writeFile(t, target, "")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	change := func(nr, path string) []string { return []string{tracee(t), "native", nr, "s:" + path, itoa(os.Getuid()), itoa(os.Getgid())} }
+	policy := "callgate: 1\nfiles:\n  - deny: " + dir + "\n  - write: /\n"
+	roundTrip(t, policy, "", change("94", link), change("92", target)) // lchown, chown
+	roundTrip(t, policy, "", change("94", link), change("92", link))
+}
+
+// TestPermitOfFolders: a rule on a folder is one on all that is beneath it, which is
+// said, and on none beside it. Of /proc a rule is on each task's own.
+func TestPermitOfFolders(t *testing.T) {
+	dir := openFolder(t)
+	beside := filepath.Join(dir, "beside")
+	if err := os.Mkdir(beside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	open := func(path string) []string { return []string{tracee(t), "native", "2", "s:" + path, "0"} }
+	policy := "callgate: 1\nfiles:\n  - deny: [" + dir + ", /proc]\n  - write: /\n"
+	got := trial{policy: policy, dir: openFolder(t)}.run(t, open(dir)...)
+	if permit := onlyCall(t, got, "open").Permit; permit != "files: - read: "+dir+" # and all beneath it" {
+		t.Error(permit)
+	}
+	roundTrip(t, policy, "open", open(beside), open(dir))
+	roundTrip(t, policy, "open", open("/proc/self/status"), open("/proc/self/maps"))
+	roundTrip(t, policy, "open", open("/proc/self/status"), open("/proc/1/status"))
+}
