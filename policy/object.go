@@ -17,12 +17,19 @@ type Object struct {
 	Link    bool    // Files: Path is a symbolic link, which is meant itself
 	Bind    bool    // Network: the address is taken; else it is talked to
 	Address Address // Network
+	Socket  *Socket // Network: what is made, which has no address yet
 }
+
+// Socket is one that is made, as socket(2) is called.
+type Socket struct{ Domain, Type, Protocol uint32 }
 
 // Rule is the least rule that permits what is asked, as it stands in the section,
 // and what is to be said of it, if anything is. The rule names the object whatever
 // characters are in its name. Where no rule can name it, it is "", and why says so.
 func (o *Object) Rule() (rule, why string) {
+	if o.Socket != nil {
+		return o.Socket.rule()
+	}
 	text, why := o.name()
 	if text == "" {
 		return "", "no rule of " + o.Section.String() + " can name it: " + why
@@ -138,6 +145,38 @@ func familyName(family uint32) (text, why string) {
 		return "", "its address family has no name"
 	}
 	return text, ""
+}
+
+// Reason is what the section has against the object, whatever its rules are; "" if
+// it is for them to say.
+func (o *Object) Reason() string {
+	if o.Socket != nil && o.Socket.inet() && !addressed(o.Socket.Type, o.Socket.Protocol) {
+		return "the addresses of such a socket do not stand where rules look"
+	}
+	return ""
+}
+
+func (s *Socket) inet() bool { return s.Domain == afInet || s.Domain == afInet6 }
+
+// rule is Object.Rule. A rule on an address permits sockets that could reach it;
+// where rules tell addresses of the family apart, it is not known yet which.
+func (s *Socket) rule() (rule, why string) {
+	const alone = "no rule is on a socket alone: permit what it is for, as by network: - connect: "
+	switch {
+	case s.inet() && !addressed(s.Type, s.Protocol):
+		return "", "no rule of network can permit it"
+	case s.Domain == afInet:
+		return "", alone + `"192.0.2.1:443"`
+	case s.Domain == afInet6:
+		return "", alone + `"[2001:db8::1]:443"`
+	case s.Domain == afUnix:
+		return "", alone + `"unix:/run/x.sock"`
+	}
+	family, why := familyName(s.Domain)
+	if family == "" {
+		return "", "no rule of network can name it: " + why
+	}
+	return "connect: " + strconv.Quote(family), ""
 }
 
 // quoteName quotes a pattern or an address as YAML wants it, if it does: the

@@ -40,6 +40,10 @@ func TestObjectRule(t *testing.T) {
 		{Object{Section: Network, Address: addressOf(t, "@a*[b]?")}, `connect: "unix:@a\\*\\[b\\]\\?"`, ""},
 		{Object{Section: Network, Address: addressOf(t, "@\xff")}, "", "no rule of network can name it: its name is not UTF-8, as policies are"},
 		{Object{Section: Network, Address: addressOf(t, "")}, `connect: "unix:@"`, ""},
+		{Object{Section: Network, Socket: &Socket{16, 3, 0}}, `connect: "AF_NETLINK"`, ""},
+		{Object{Section: Network, Socket: &Socket{1 << 16, 3, 0}}, "", "no rule of network can name it: its address family has no name"},
+		{Object{Section: Network, Socket: &Socket{afInet, 3, 1}}, "", "no rule of network can permit it"},
+		{Object{Section: Network, Socket: &Socket{afInet6, 0x80001, 132}}, "", "no rule of network can permit it"},
 		{Object{Section: Network, Address: addressOf(t, "/run/a?")}, `connect: "unix:/run/a\\?"`, ""},
 	} {
 		if rule, why := tt.object.Rule(); rule != tt.rule || why != tt.why {
@@ -148,6 +152,32 @@ func TestObjectRulePermits(t *testing.T) {
 	}
 	if named < 4000 {
 		t.Errorf("only %d were named", named)
+	}
+}
+
+// TestObjectRuleOfSockets: what is said of a socket that is denied permits it and no
+// address that programs reach, or it is true that no rule can.
+func TestObjectRuleOfSockets(t *testing.T) {
+	for domain := range uint32(50) {
+		for _, kind := range []uint32{1, 2, 3, 5, 0x80801} {
+			for _, protocol := range []uint32{0, 1, 6, 17, 132, 255} {
+				o := Object{Section: Network, Socket: &Socket{domain, kind, protocol}}
+				rule, why := o.Rule()
+				if _, example, ok := strings.Cut(why, "as by network: - "); ok {
+					rule = example
+				}
+				if rule == "" && domain == afInet {
+					rule = "connect: AF_INET"
+				}
+				if rule == "" {
+					continue
+				}
+				v := bind(t, "network: [{"+rule+"}]").Socket(domain, kind, protocol)
+				if never := o.Reason() != ""; v.Action.Permits() == never {
+					t.Errorf("%+v with %s: %v", *o.Socket, rule, v)
+				}
+			}
+		}
 	}
 }
 

@@ -75,7 +75,6 @@ func (j *judged) unplan() {
 func (s *sandbox) judgeFamily(entry *abi.Syscall, j *judged) {
 	value := func(i int) uint32 { return uint32(entry.Params[i].Value(&j.direct.Args)) }
 	v := s.plan.Sections().Socket(value(0), value(1), value(2))
-	j.to = policy.Address{Family: uint16(value(0))}
 	j.take(v, entry.Params[0].Consts.Format(uint64(value(0)), 32), "connect")
 }
 

@@ -16,12 +16,22 @@ func (s *sandbox) asked(t *task, j *judged) *policy.Object {
 	}
 	o := &policy.Object{Section: j.verdict.Section, Access: accessOf(j.need)}
 	if o.Section == policy.Network {
-		o.Bind, o.Address = j.need == "bind", j.to
+		o.Bind, o.Address, o.Socket = j.need == "bind", j.to, socketMade(j)
 		return o
 	}
 	o.Path = own(t, j.object)
 	o.Folder, o.Link = s.kindOf(j.object)
 	return o
+}
+
+// socketMade is the socket that j makes, nil if it makes none.
+func socketMade(j *judged) *policy.Socket {
+	entry, ok := j.direct.Arch.Lookup(j.direct.Nr)
+	if !ok || entry.Canonical != "socket" {
+		return nil
+	}
+	value := func(i int) uint32 { return uint32(entry.Params[i].Value(&j.direct.Args)) }
+	return &policy.Socket{Domain: value(0), Type: value(1), Protocol: value(2)}
 }
 
 // accessOf is the access that a need of files is.

@@ -113,7 +113,9 @@ func TestPermitOfLinks(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
-	change := func(nr, path string) []string { return []string{tracee(t), "native", nr, "s:" + path, itoa(os.Getuid()), itoa(os.Getgid())} }
+	change := func(nr, path string) []string {
+		return []string{tracee(t), "native", nr, "s:" + path, itoa(os.Getuid()), itoa(os.Getgid())}
+	}
 	policy := "callgate: 1\nfiles:\n  - deny: " + dir + "\n  - write: /\n"
 	roundTrip(t, policy, "", change("94", link), change("92", target)) // lchown, chown
 	roundTrip(t, policy, "", change("94", link), change("92", link))
@@ -136,4 +138,28 @@ func TestPermitOfFolders(t *testing.T) {
 	roundTrip(t, policy, "open", open(beside), open(dir))
 	roundTrip(t, policy, "open", open("/proc/self/status"), open("/proc/self/maps"))
 	roundTrip(t, policy, "open", open("/proc/self/status"), open("/proc/1/status"))
+}
+
+// TestPermitOfSockets: where no rule is on what a socket is, that is said, and not the
+// whole network opened.
+func TestPermitOfSockets(t *testing.T) {
+	policy := "callgate: 1\nnetwork:\n  - deny: 192.0.2.9\n"
+	socket := func(domain, kind, protocol string) []string {
+		return []string{tracee(t), "native", "41", domain, kind, protocol}
+	}
+	for _, c := range []struct{ domain, kind, protocol, permit, reason string }{
+		{"2", "3", "1", "no rule of network can permit it", "the addresses of such a socket do not stand where rules look"},
+		{"2", "1", "132", "no rule of network can permit it", "the addresses of such a socket do not stand where rules look"},
+		{"10", "0x80003", "58", "no rule of network can permit it", "the addresses of such a socket do not stand where rules look"},
+		{"2", "1", "6", `no rule is on a socket alone: permit what it is for, as by network: - connect: "192.0.2.1:443"`, ""},
+		{"1", "1", "0", `no rule is on a socket alone: permit what it is for, as by network: - connect: "unix:/run/x.sock"`, ""},
+		{"99", "1", "0", "no rule of network can name it: its address family has no name", ""},
+	} {
+		got := trial{policy: policy}.run(t, socket(c.domain, c.kind, c.protocol)...)
+		e := onlyCall(t, got, "socket")
+		if e.Permit != c.permit || e.Reason != c.reason || !strings.Contains(got.stderr, "; "+c.permit+"\n") {
+			t.Errorf("%+v: %+v\n%v", c, e.CallInfo, got)
+		}
+	}
+	roundTrip(t, policy, "socket", socket("16", "3", "0"), socket("17", "3", "0"))
 }

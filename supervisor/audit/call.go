@@ -74,10 +74,14 @@ func reason(f *Facts) string {
 	if f.Verdict.Rule != nil {
 		said = f.Verdict.Rule.Reason
 	}
-	if said != "" && f.Reason != "" {
-		return said + "; " + f.Reason
+	more := f.Reason
+	if more == "" && f.Asked != nil {
+		more = f.Asked.Reason()
 	}
-	return said + f.Reason
+	if said != "" && more != "" {
+		return said + "; " + more
+	}
+	return said + more
 }
 
 // misread is what the number of a call that 64-bit code made through int 0x80
