@@ -142,6 +142,11 @@ func (b *Sections) Connect(a Address) Verdict {
 	if a.Family == afUnspec {
 		return permitted(Network)
 	}
+	return b.judge(a.reached(), classConnect)
+}
+
+// reached is the address that one to talk to leads to, as rules spell it.
+func (a Address) reached() Address {
 	a = a.plain()
 	switch a.IP {
 	case netip.IPv4Unspecified():
@@ -149,16 +154,21 @@ func (b *Sections) Connect(a Address) Verdict {
 	case netip.IPv6Unspecified():
 		a.IP = netip.IPv6Loopback()
 	}
-	return b.judge(a, classConnect)
+	return a
 }
 
 // Listen is the verdict of network on binding to an address, or listening on
 // it. The wildcard address is judged as itself.
 func (b *Sections) Listen(a Address) Verdict {
+	return b.judge(a.taken(), classBind)
+}
+
+// taken is an address to bind to, as rules spell it.
+func (a Address) taken() Address {
 	if a.Family == afUnspec {
 		a.Family = afInet
 	}
-	return b.judge(a.plain(), classBind)
+	return a.plain()
 }
 
 // plain spells an address as rules do: an IPv4-mapped one is its IPv4 address,

@@ -3,6 +3,7 @@ package policy
 import (
 	"math/rand/v2"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -59,6 +60,8 @@ func (b *Sections) ask(o Object) Verdict {
 		return b.File(o.Path, o.Access)
 	case o.Section == Exec:
 		return b.Program(o.Path)
+	case o.Socket != nil:
+		return b.Socket(o.Socket.Domain, o.Socket.Type, o.Socket.Protocol)
 	case o.Bind:
 		return b.Listen(o.Address)
 	}
@@ -190,6 +193,66 @@ func TestObjectRuleOfLinks(t *testing.T) {
 	for path, want := range map[string]bool{o.Path: true, "/data/real": false, "/data/real/x": false, "/home/u/lin": false, "/home/u/linkx": false} {
 		if v := b.File(path, Write); v.Action.Permits() != want {
 			t.Errorf("%s: %v", path, v)
+		}
+	}
+}
+
+// TestRefusals: what one policy of a set says against an object, some policy's refusal
+// says, and a refusal is that of a policy that would deny alone.
+func TestRefusals(t *testing.T) {
+	texts := []string{
+		"files: [{deny: /d/a}, {read: /}]\nexec: [{allow: /d/b}]\nnetwork: [{deny: 10.0.0.0/8}, {connect: \"*:80\"}, {bind: [\"127.0.0.1:*\", \"unix:/d\"]}]",
+		"default: allow\nfiles: [{kill: /d/b}, {read: /d}, {deny: /d/c}]\nexec: [{deny: /d/c}]\nnetwork: [{deny: [\"unix:@*\", 127.0.0.1]}]",
+		"network: []\nfiles: [{write: /d}]",
+	}
+	var set Set
+	for i, text := range texts {
+		p, err := (&Loader{}).Parse("/etc/p/"+string(rune('a'+i))+".yaml", []byte("callgate: 1\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set = append(set, p)
+	}
+	var objects []Object
+	for _, path := range []string{"/d", "/d/a", "/d/b/x", "/d/c", "/e"} {
+		for access := Look; access <= Write; access++ {
+			objects = append(objects, Object{Section: Files, Access: access, Path: path})
+		}
+		objects = append(objects, Object{Section: Exec, Path: path}, Object{Section: Network, Address: Address{Family: afUnix, Path: path}, Bind: true})
+	}
+	for _, text := range []string{"10.0.0.1:80", "0.0.0.0:80", "127.0.0.1:81", "[::]:80", "[::ffff:10.0.0.1]:80", "@x", "16"} {
+		for _, bind := range []bool{false, true} {
+			objects = append(objects, Object{Section: Network, Address: addressOf(t, text), Bind: bind})
+		}
+	}
+	for _, s := range []Socket{{afInet, 1, 6}, {afInet, 3, 1}, {afUnix, 1, 0}, {16, 3, 0}} {
+		objects = append(objects, Object{Section: Network, Socket: &s})
+	}
+	all, err := set.Bind(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		var want []string
+		for _, p := range set {
+			alone, err := Set{p}.Bind(home)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := alone.ask(o); !v.Action.Permits() {
+				want = append(want, v.String())
+			}
+		}
+		var got []string
+		worst := Allow
+		for _, v := range all.Refusals(&o) {
+			got, worst = append(got, v.String()), max(worst, v.Action)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v: got %q, want %q", o, got, want)
+		}
+		if v := all.ask(o).Action; !v.Permits() && v != worst {
+			t.Errorf("%+v: %v, and the refusals are %q", o, v, got)
 		}
 	}
 }

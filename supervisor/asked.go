@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"callgate/policy"
+	"callgate/policy/abi"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,4 +64,10 @@ func (s *sandbox) look(path string, st *unix.Stat_t) error {
 		path = "." + path
 	}
 	return unix.Fstatat(s.root, path, st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// bars says whether a call is denied whatever the policies say of it.
+func (s *sandbox) bars(call *abi.Call) bool {
+	entry, ok := call.Arch.Lookup(call.Nr)
+	return ok && s.confined && s.strays(entry, call)
 }

@@ -119,7 +119,8 @@ func (s *sandbox) judgeCommand(cmd *Command) error {
 		}
 		j := judged{verdict: policy.Verdict{Action: policy.Allow}}
 		if s.judgeInterpreter(e, &j); !j.verdict.Action.Permits() {
-			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(&policy.Object{Section: j.verdict.Section, Access: policy.Read, Path: e.Path})}
+			asked := &policy.Object{Section: j.verdict.Section, Access: policy.Read, Path: e.Path}
+			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(s.plan.Sections(), asked, j.verdict)}
 		}
 	}
 	return nil

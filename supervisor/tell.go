@@ -40,15 +40,13 @@ func (s *sandbox) tell(t *task, j *judged) {
 		asked = j.asked
 	}
 	f := audit.Facts{Call: j.call, Direct: asked, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Asked: s.asked(t, j), Ignored: s.opt.Permissive}
+		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Asked: s.asked(t, j), Barred: s.bars(&j.call), Ignored: s.opt.Permissive,
+		Set: s.plan.Set, Sections: s.plan.Sections()}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
 	e := s.event(audit.Call, t.process, t.tid)
 	e.CallInfo = audit.NewCall(f)
-	if j.reason != "" {
-		e.CallInfo.Permit = "" // it is not for want of a rule
-	}
 	if quiet {
 		s.opt.Audit.Put(e)
 		return

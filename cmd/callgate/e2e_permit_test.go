@@ -163,3 +163,53 @@ func TestPermitOfSockets(t *testing.T) {
 	}
 	roundTrip(t, policy, "socket", socket("16", "3", "0"), socket("17", "3", "0"))
 }
+
+// TestPermitOfNothing: what a guard denies too no rule of the policy permits, and
+// nobody is sent to try.
+func TestPermitOfNothing(t *testing.T) {
+	policy := "callgate: 1\nextends: builtin:base\nsyscalls:\n  - deny: [prlimit64, io_uring_setup, unshare, ioctl]\nfiles: [{read: " + tracee(t) + "}]\nexec: [{allow: /}]\n"
+	const never = "never permitted: it would lead around the policy"
+	for call, line := range map[string]string{
+		"io_uring_setup":    "native 425 1 0",
+		"bpf":               "native 321 0 0 0",
+		"userfaultfd":       "native 323 0",
+		"mount":             "native 165 0 0 0 0 0",
+		"setns":             "native 308 0 0",
+		"unshare":           "native 272 0x10000000",
+		"prctl":             "native 157 35 1 0x400000 0 0",
+		"mknod":             "native 133 s:/tmp/no 0020600 0x103",
+		"open_by_handle_at": "native 304 -100 0 0",
+		"ioctl":             "native 16 0 0x5412 0",
+		"open":              "native 2 s:/proc/self/mem 2",
+		"prlimit64":         "native 302 1 0 0 0",
+	} {
+		dir := openFolder(t)
+		got := trial{policy: policy, dir: dir}.run(t, traceeCommand(line)(t, dir)...)
+		calls := got.calls(call) // the last is the tracee's own, and not its C library's
+		if len(calls) == 0 || calls[len(calls)-1].Permit != never {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+	// The same by the guard's word alone.
+	got := trial{policy: "callgate: 1\ndefault: allow\nsyscalls: [{deny: mkdir}]\n"}.run(t, tracee(t), "native", "302", "1", "0", "0", "0")
+	if e := onlyCall(t, got, "prlimit64"); e.Permit != never || !strings.Contains(got.stderr, never) {
+		t.Errorf("%+v\n%v", e.CallInfo, got)
+	}
+}
+
+// TestPermitOfSeveral: each policy that denies is named with the rule that it takes.
+func TestPermitOfSeveral(t *testing.T) {
+	dir := openFolder(t)
+	other := filepath.Join(dir, "b.yaml")
+	writeFile(t, other, "callgate: 1\ndefault: allow\nsyscalls:\n  - deny: mkdir\nfiles:\n  - deny: "+dir+"\n")
+	first := "callgate: 1\ndefault: allow\nsyscalls:\n  - deny: mkdir\nfiles:\n  - deny: " + dir + "\n"
+	got := trial{policy: first, flags: []string{"-p", other}}.run(t, tracee(t), "native", "83", "s:"+dir+"/new", "0700")
+	if permit := onlyCall(t, got, "mkdir").Permit; permit != "- allow: mkdir; and above "+other+":4: - allow: mkdir" {
+		t.Error(permit)
+	}
+	got = trial{policy: first, flags: []string{"-p", other}}.run(t, tracee(t), "native", "2", "s:"+dir+"/new*", "0")
+	rule := `files: - read: "` + dir + `/new\\*"`
+	if permit := onlyCall(t, got, "open").Permit; permit != rule+"; and above "+other+":6: "+rule {
+		t.Error(permit)
+	}
+}

@@ -18,9 +18,13 @@ type Facts struct {
 	Object  string         // what a section other than syscalls decided on: a canonical path, an address
 	Asked   *policy.Object // the same as rules see it; nil where the call is permitted
 	Tier    string         // "traced", "filter"
-	Reason  string         // what is to be said beside the rule's own reason
+	Reason  string         // why it is denied, where it is not by a rule
 	Verdict policy.Verdict
+	Barred  bool // it is denied whatever policies say
 	Ignored bool // the verdict was not enforced: --permissive
+	// The policies that decided; none is asked anew where they are left out.
+	Set      policy.Set
+	Sections *policy.Sections
 }
 
 // NewCall is the event's part for a decided call, with the least rule that
@@ -61,10 +65,7 @@ func NewCall(f Facts) *CallInfo {
 		c.Value = &value
 	}
 	if !f.Verdict.Action.Permits() {
-		c.Permit = Permit(f.Direct, entry, f.Verdict)
-		if c.Section != "" && c.Permit != never && f.Asked != nil {
-			c.Permit = PermitObject(f.Asked)
-		}
+		c.Permit = permitting(&f)
 	}
 	return c
 }

@@ -62,9 +62,7 @@ func TestPermit(t *testing.T) {
 		"i386:socket(AF_INET)":                         "- {allow: socket, args: {domain: AF_INET, type: 0}}",
 	} {
 		c := parse(t, call)
-		s, _ := c.Arch.Lookup(c.Nr)
-		v := p.Decide(c)
-		got := Permit(c, s, v)
+		got := Permit(c, p.Decide(c))
 		if got != want {
 			t.Errorf("%s: got %s, want %s", call, got, want)
 		}
@@ -80,22 +78,81 @@ func TestPermitWhereNoRuleHelps(t *testing.T) {
 	getpid := abi.Call{Arch: abi.X32, Nr: 39 | abi.X32Bit}
 	unknown := abi.Call{Arch: abi.X86_64, Nr: 9999}
 	s, _ := abi.X86_64.ByName("mount")
+	mount := abi.Call{Arch: abi.X86_64, Nr: s.Nr}
 	for _, c := range []struct {
 		call abi.Call
-		s    *abi.Syscall
 		v    policy.Verdict
 		want string
 	}{
-		{getpid, nil, p.Decide(getpid), "compat: {x32: same}"},
-		{unknown, nil, p.Decide(unknown), "no rule can name call number 9999"},
-		{abi.Call{}, nil, p.Decide(abi.Call{}), "no rule can name the calls of this ABI"},
-		{unknown, s, policy.Verdict{Action: policy.Deny, Cause: policy.ByUnknown}, "no rule applies: the call is newer than the policy's `kernel:` line"},
-		{unknown, s, policy.Verdict{Action: policy.Deny, Policy: &policy.Policy{Name: policy.GuardName}}, "never permitted: it would lead around the policy"},
-		{unknown, s, policy.Verdict{Action: policy.Kill}, "- allow: mount"},
+		{getpid, p.Decide(getpid), "compat: {x32: same}"},
+		{unknown, p.Decide(unknown), "no rule can name call number 9999"},
+		{abi.Call{}, p.Decide(abi.Call{}), "no rule can name the calls of this ABI"},
+		{mount, policy.Verdict{Action: policy.Deny, Cause: policy.ByUnknown}, "no rule applies: the call is newer than the policy's `kernel:` line"},
+		{mount, policy.Verdict{Action: policy.Deny, Policy: &policy.Policy{Name: policy.GuardName}}, "never permitted: it would lead around the policy"},
+		{mount, policy.Verdict{Action: policy.Kill}, "- allow: mount"},
 	} {
-		if got := Permit(c.call, c.s, c.v); got != c.want {
+		if got := Permit(c.call, c.v); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)
 		}
+	}
+}
+
+// TestPermitOfSeveral: a rule in one policy is of no use where another refuses the
+// call too. What a guard refuses no rule permits.
+func TestPermitOfSeveral(t *testing.T) {
+	named := func(name, text string) *policy.Policy {
+		p, err := new(policy.Loader).Parse(name, []byte("callgate: 1\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const others = "default: allow\ncompat: {i386: same}\nsyscalls:\n"
+	deny := named("deny.yaml", "syscalls: []\n")
+	mount := named("mount.yaml", others+"  - deny: mount\n")
+	option := named("option.yaml", others+"  - deny: prctl\n    args: {option: PR_SET_MM}\n  - deny: prctl\n    args: {option: PR_SET_NAME}\n")
+	clone := named("clone.yaml", others+"  - deny: clone3\n  - deny: clone\n    args: {flags: {mask: CLONE_NEWUSER, is: CLONE_NEWUSER}}\n")
+	guard := named(policy.GuardName, others+"  - deny: [io_uring_setup, clone]\n")
+	all := named("all.yaml", "compat: {i386: same}\nsyscalls:\n  - kill: socketcall\n")
+	for _, c := range []struct {
+		set          policy.Set
+		call, direct string
+		want         string
+	}{
+		{policy.Set{deny, mount}, "mount()", "", "- allow: mount; and above mount.yaml:5: - allow: mount"},
+		{policy.Set{mount, deny}, "mount()", "", "- allow: mount; and in deny.yaml: - allow: mount"},
+		{policy.Set{deny, option}, "prctl(PR_SET_NAME)", "", "- allow: prctl; and above option.yaml:7: - {allow: prctl, args: {option: PR_SET_NAME}}"},
+		{policy.Set{deny, option}, "prctl(PR_GET_NAME)", "", "- allow: prctl"},
+		{policy.Set{deny, guard}, "io_uring_setup()", "", never},
+		{policy.Set{deny, guard}, "mount()", "", "- allow: mount"},
+		{policy.Set{clone}, "clone3()", "clone()", "- allow: clone3"},
+		{policy.Set{clone}, "clone3()", "clone(CLONE_NEWUSER)", "- allow: clone3; and above clone.yaml:6: - {allow: clone, args: {flags: CLONE_NEWUSER}}"},
+		{policy.Set{deny}, "clone3()", "clone()", "- allow: clone3; and in deny.yaml: - allow: clone"},
+		{policy.Set{clone, guard}, "clone3()", "clone()", never},
+		{policy.Set{all}, "i386:102()", "i386:socket(AF_INET)", "- allow: socketcall; and in all.yaml: - allow: socket"},
+		{policy.Set{deny, all}, "i386:mount()", "", "compat: {i386: same}; and in all.yaml: - allow: mount"},
+		{policy.Set{all, deny}, "i386:mount()", "", "compat: {i386: same}; and in all.yaml: - allow: mount"},
+	} {
+		f := Facts{Call: parse(t, c.call), Set: c.set}
+		f.Direct, f.Verdict = f.Call, c.set.Decide(f.Call)
+		if c.direct != "" {
+			f.Direct = parse(t, c.direct)
+		}
+		if got := NewCall(f).Permit; got != c.want {
+			t.Errorf("%s under %s\ngot  %s\nwant %s", c.call, c.set[0].Name, got, c.want)
+		}
+	}
+}
+
+func TestPermitOfWhatNoRuleIsAbout(t *testing.T) {
+	p := load(t, rules)
+	f := Facts{Call: parse(t, "prlimit64(1)"), Set: policy.Set{p}, Verdict: policy.Verdict{Action: policy.Deny, Policy: p}}
+	f.Direct, f.Reason = f.Call, "its arguments are in memory that cannot be read"
+	if got := NewCall(f).Permit; got != "no rule can be named for this" {
+		t.Error(got)
+	}
+	if f.Barred = true; NewCall(f).Permit != never {
+		t.Error(NewCall(f).Permit)
 	}
 }
 
@@ -123,7 +180,7 @@ func TestNewCall(t *testing.T) {
 	f = facts("chown()")
 	f.Ignored, f.Reason = true, "more"
 	if got, want := made(t, f), `{"abi":"x86_64","entry":"syscall","nr":92,"syscall":"chown","args":null,"verdict":"skip","value":3,`+
-		`"rule":"ci.yaml:17","policy":"ci.yaml","tier":"traced","reason":"more","permit":"- allow: chown","enforced":false}`; got != want {
+		`"rule":"ci.yaml:17","policy":"ci.yaml","tier":"traced","reason":"more","permit":"no rule can be named for this","enforced":false}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	f = facts("i386:socket(AF_INET, SOCK_STREAM, 0)", "AF_INET", "SOCK_STREAM", "0")
@@ -174,7 +231,7 @@ func TestPermitPermits(t *testing.T) {
 		if v.Action.Permits() {
 			continue
 		}
-		rule := Permit(c, s, v)
+		rule := Permit(c, v)
 		text := strings.Replace(rules, "syscalls:\n", "syscalls:\n  "+rule+"\n", 1)
 		if v := load(t, text).Decide(c); v.Action != policy.Allow {
 			t.Errorf("%s %x: with %s it is %v", s.Name, c.Args, rule, v)
