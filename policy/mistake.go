@@ -41,24 +41,27 @@ func (m Mistakes) Unwrap() []error {
 	return causes
 }
 
-// String is "file:line:column: message; hint".
+// String is "file:line:column: message; hint", on one line whatever the policy's
+// author put into it.
 func (m *Mistake) String() string {
 	s := m.Pos.String() + ": " + m.Message
 	if m.Hint != "" {
 		s += "; " + m.Hint
 	}
-	return s
+	return Printable(s)
 }
 
-// String is "file:line:column", or less where less is known.
+// String is "file:line:column", or less where less is known. Of the file's name only
+// what is printable is shown as it is.
 func (p Position) String() string {
-	switch {
-	case p.Line == 0:
-		return p.File
-	case p.Col == 0:
-		return p.File + ":" + strconv.Itoa(p.Line)
+	s := Printable(p.File)
+	if p.Line > 0 {
+		s += ":" + strconv.Itoa(p.Line)
 	}
-	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Col)
+	if p.Line > 0 && p.Col > 0 {
+		s += ":" + strconv.Itoa(p.Col)
+	}
+	return s
 }
 
 // maxMistakes bounds what one load reports, and with it what a hostile file

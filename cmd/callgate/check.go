@@ -84,7 +84,7 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 		told, err = compile.Compile(set, opts)
 	}
 	if err != nil {
-		fmt.Fprintf(w, "%s: %v\n", printable(name), err)
+		fmt.Fprintf(w, "%s: %s\n", printable(name), strings.Join(linesOf(err), "\n"))
 		return 0, err
 	}
 	fmt.Fprintf(w, "%s: ok: %s\n", printable(name), summary(p))
@@ -134,9 +134,9 @@ func sectionList(sections []policy.Section) string {
 
 func withHint(w policy.Warning) string {
 	if w.Hint == "" {
-		return w.Message
+		return printable(w.Message)
 	}
-	return w.Message + "; " + w.Hint
+	return printable(w.Message + "; " + w.Hint)
 }
 
 // summary is a policy in some words.

@@ -209,7 +209,7 @@ func TestPs(t *testing.T) {
 	got := callgate(t, socket, "ps")
 	want := "JOB         USER  STATE    AGE    TIME   DENIED  COMMAND\n" +
 		"cccccccccc  ann   queued   1m40s  0.0s   0       sleep 1\n" +
-		"bbbbbbbbbb  bob   running  1m40s  1m40s  4       sh -c 'echo it'\\''s?[31m'\n"
+		"bbbbbbbbbb  bob   running  1m40s  1m40s  4       sh -c 'echo it'\\''s\\x1b[31m'\n"
 	if got.stdout != want {
 		t.Errorf("ps:\n%swant:\n%s", got.stdout, want)
 	}

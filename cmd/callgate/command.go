@@ -25,7 +25,7 @@ func beginning(path string) []byte {
 func missingInterpreter(path string) string {
 	line, isScript := bytes.CutPrefix(beginning(path), []byte("#!"))
 	if !isScript {
-		return "the dynamic loader that it was linked for is missing; file " + path + " names it"
+		return "the dynamic loader that it was linked for is missing; file " + shellWord(path) + " names it"
 	}
 	line, _, _ = bytes.Cut(line, []byte("\n"))
 	words := strings.Fields(string(line))
@@ -44,14 +44,14 @@ func wrongFormat(path string) string {
 	if bytes.HasPrefix(beginning(path), []byte("\x7fELF")) {
 		return "it is a program for another kind of machine"
 	}
-	return "a script needs a first line such as #!/bin/sh; or: callgate run -- sh " + path
+	return "a script needs a first line such as #!/bin/sh; or: callgate run -- sh " + shellWord(path)
 }
 
 // notExecutable is the hint for EACCES.
 func notExecutable(path string) string {
 	st, err := os.Stat(path)
 	if err == nil && st.Mode().IsRegular() && st.Mode()&0o111 == 0 {
-		return "it is not marked executable: chmod +x " + path
+		return "it is not marked executable: chmod +x " + shellWord(path)
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ import (
 func TestTopOnce(t *testing.T) {
 	got := callgate(t, newStandIn().serve(t), "top")
 	want := "callgated 9.9 on h1: 1 of 4 slots in use, 1 queued\n\n" + topHeader + "\n" +
-		"bbbbbbbbbb                 bob        running    1m40s  150%   3.0M     2       4 sh -c 'echo it'\\''s?[31m'\n" +
+		"bbbbbbbbbb                 bob        running    1m40s  150%   3.0M     2       4 sh -c 'echo it'\\''s\\x1b[31m'\n" +
 		"cccccccccc                 ann        queued      0.0s    0%     0B     0       0 sleep 1\n"
 	if got.stdout != want || got.status != 0 {
 		t.Errorf("top:\n%swant:\n%s%s", got.stdout, want, got.stderr)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"callgate/policy"
+
 	"github.com/spf13/cobra"
 )
 
@@ -64,8 +66,8 @@ func report(w io.Writer, err error) int {
 	f := &failure{status: exitUsage, err: err}
 	errors.As(err, &f)
 	if f.err != nil {
-		for line := range strings.Lines(f.err.Error()) {
-			say(w, strings.TrimSuffix(line, "\n"))
+		for _, line := range linesOf(f.err) {
+			say(w, line)
 		}
 	}
 	if f.hint != "" {
@@ -74,6 +76,30 @@ func report(w io.Writer, err error) int {
 	return f.status
 }
 
-// say writes one line of callgate's own. Nothing is done about a stderr that
+// linesOf are the lines of an error: one for each mistake of a policy and each of
+// several errors, printable. A line end anywhere else is in a name that an error has.
+func linesOf(err error) []string {
+	text := err.Error()
+	var mistakes policy.Mistakes
+	if errors.As(err, &mistakes) {
+		if before, ok := strings.CutSuffix(text, mistakes.Error()); ok {
+			return strings.Split(printable(before)+mistakes.Error(), "\n")
+		}
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{printable(text)}
+	}
+	var texts, lines []string
+	for _, one := range joined.Unwrap() {
+		texts, lines = append(texts, one.Error()), append(lines, linesOf(one)...)
+	}
+	if strings.Join(texts, "\n") != text { // not of errors.Join
+		return []string{printable(text)}
+	}
+	return lines
+}
+
+// say writes one line of callgate's own, of which what is not printable is escaped. Nothing is done about a stderr that
 // is closed: there is nobody left to tell.
-func say(w io.Writer, line string) { _, _ = io.WriteString(w, "callgate: "+line+"\n") }
+func say(w io.Writer, line string) { _, _ = io.WriteString(w, "callgate: "+printable(line)+"\n") }

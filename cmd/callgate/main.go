@@ -77,7 +77,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 && len(args[0]) > cmd.SuggestionsMinimumDistance {
 		f.hint = "did you mean " + near[0] + "?"
 	} else {
-		f.hint = "to run a program: callgate run -- " + args[0]
+		f.hint = "to run a program: callgate run -- " + shellWord(args[0])
 	}
 	return f
 }

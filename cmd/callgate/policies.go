@@ -74,14 +74,7 @@ func relative(file string) string {
 
 // printable keeps the bytes of a name that others chose from controlling the
 // terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return policy.Printable(s) }
 
 // policyFlag adds -p, which completes shipped policies and files.
 func policyFlag(cmd *cobra.Command, names *[]string) {

@@ -59,7 +59,7 @@ func remoteFailure(err error) error {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &p):
-		return &failure{status: exitUsage, err: errors.New(printableLines(p.Error())), hint: printable(p.Hint)}
+		return &failure{status: exitUsage, err: eachLine(p.Error()), hint: p.Hint}
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return &failure{status: exitUsage, err: err, hint: "is callgated running? --socket or " + client.SocketVariable + " names another socket"}
 	case errors.Is(err, fs.ErrPermission):
@@ -68,13 +68,13 @@ func remoteFailure(err error) error {
 	return &failure{status: exitUsage, err: err}
 }
 
-// printableLines is printable for text of several lines.
-func printableLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = printable(lines[i])
+// eachLine is an error for each line of a text.
+func eachLine(text string) error {
+	var lines []error
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, errors.New(line))
 	}
-	return strings.Join(lines, "\n")
+	return errors.Join(lines...)
 }
 
 // forEach does something to every job that is named, and goes on after those

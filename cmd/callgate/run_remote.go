@@ -198,7 +198,7 @@ func (r *remoteRun) ended(job *client.Job) error {
 	}
 	f := &failure{status: result.Status}
 	if result.Message != "" {
-		f.err = errorText(printableLines(result.Message))
+		f.err = eachLine(result.Message)
 	}
 	return f
 }

@@ -26,7 +26,7 @@ func TestRunRemoteTells(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "audit")
 	got := callgate(t, socket, "run", "--remote", "--audit", log, "-p", "builtin:ci", "cat", "/x")
 	want := "callgate: denied openat(AT_FDCWD, \"/x\", O_RDONLY) = EPERM in cat[7] by ci.yaml:4; permit, above that rule, with: - allow: openat\n"
-	if got.status != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, want) || !strings.HasSuffix(got.stderr, "callgate: it was?[2J so\n") {
+	if got.status != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, want) || !strings.HasSuffix(got.stderr, "callgate: it was\\x1b[2J so\n") {
 		t.Errorf("got %d %q\n%s", got.status, got.stdout, got.stderr)
 	}
 	if text, err := os.ReadFile(log); err != nil || string(text) != deniedEvent+"\n"+`{"event":"end","status":3}`+"\n" {

@@ -242,10 +242,14 @@ func (s *supervised) fillInTime(ctx context.Context) error {
 func failedJob(err error) *handover.Result {
 	f := &failure{status: exitCallgate, err: err}
 	errors.As(err, &f)
-	text := f.Error()
-	if f.hint != "" {
-		text += "\nhint: " + f.hint
+	var lines []string
+	if f.err != nil {
+		lines = linesOf(f.err)
 	}
+	if f.hint != "" {
+		lines = append(lines, "hint: "+printable(f.hint))
+	}
+	text := strings.Join(lines, "\n")
 	return &handover.Result{Result: client.Result{Cause: client.ByFailure, Status: f.status, Message: text}}
 }
 

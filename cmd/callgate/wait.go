@@ -50,11 +50,6 @@ limit; 125 if callgate failed, or the job was lost or killed before it ran.`,
 // not by itself.
 func tellResult(job *client.Job) {
 	if r := job.Result; r != nil && r.Message != "" {
-		report(os.Stderr, &failure{err: errorText(printableLines(r.Message))})
+		report(os.Stderr, &failure{err: eachLine(r.Message)})
 	}
 }
-
-// errorText is an error that is nothing but its text.
-type errorText string
-
-func (e errorText) Error() string { return string(e) }

@@ -43,7 +43,7 @@ policies again.
 func main() {
 	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintln(os.Stderr, "callgated: "+strings.TrimSuffix(line, "\n"))
+			fmt.Fprintln(os.Stderr, "callgated: "+policy.Printable(strings.TrimSuffix(line, "\n")))
 		}
 		os.Exit(1)
 	}

@@ -198,26 +198,6 @@ func symbolic(arg string) string {
 	return arg
 }
 
-// appendPrintable appends text with everything escaped that is not printable:
-// control characters, invalid UTF-8, and what changes the direction of text.
-func appendPrintable(dst, text []byte) []byte {
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			dst = append(dst, `\x`...)
-			dst = append(dst, "0123456789abcdef"[text[0]>>4], "0123456789abcdef"[text[0]&15])
-		case strconv.IsPrint(r):
-			dst = append(dst, text[:n]...)
-		default:
-			q := strconv.AppendQuoteRuneToASCII(nil, r)
-			dst = append(dst, q[1:len(q)-1]...)
-		}
-		text = text[n:]
-	}
-	return dst
-}
-
 // appendLimit writes a limit that was reached:
 //
 //	limit: wall-time 10s, used 10.02s, by ci.yaml:4: SIGTERM

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"callgate/policy"
 )
 
 const (
@@ -152,6 +154,6 @@ func (t *terminalEncoder) end(dst []byte) []byte {
 // as it is.
 func appendLine(dst, text []byte) []byte {
 	dst = append(dst, prefix...)
-	dst = appendPrintable(dst, text)
+	dst = policy.AppendPrintable(dst, text)
 	return append(dst, '\n')
 }
