@@ -112,7 +112,7 @@ func (s *sandbox) tellExit(p *process, status int, sig unix.Signal) {
 }
 
 func (s *sandbox) tellEnd() {
-	e := s.event(audit.End, s.first, s.first.pid)
+	e := &audit.Event{Time: time.Now(), Sandbox: s.opt.Sandbox, Kind: audit.End}
 	e.ExitInfo, e.Totals = exitInfo(s.result.Status, s.result.Signal), &s.totals
 	s.emit(e)
 }

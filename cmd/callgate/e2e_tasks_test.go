@@ -106,6 +106,9 @@ func TestTotals(t *testing.T) {
 	if last.Kind != "end" || last.Totals == nil {
 		t.Fatalf("the last event is %+v", last)
 	}
+	if last.PID != 0 || last.TID != 0 || last.Exe != "" {
+		t.Errorf("the sandbox's end is said to be of process %d/%d, %s", last.PID, last.TID, last.Exe)
+	}
 	if n := len(got.calls("mkdir")); n != 3 || last.Denied != 3 || last.Lost != 0 {
 		t.Errorf("%d denials in events, %d in the totals, %d lost", n, last.Denied, last.Lost)
 	}
