@@ -53,11 +53,15 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // flagError is for flags that do not parse; for run, usage is callgate's own
 // failure, since the lower statuses are the command's.
 func flagError(cmd *cobra.Command, err error) error {
-	f := &failure{status: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
+	return &failure{status: ownStatus(cmd), err: err, hint: "see " + cmd.CommandPath() + " --help"}
+}
+
+// ownStatus is the exit status where a command fails of itself.
+func ownStatus(cmd *cobra.Command) int {
 	if cmd.Name() == "run" {
-		f.status = exitCallgate
+		return exitCallgate
 	}
-	return f
+	return exitUsage
 }
 
 // report tells an error, every line with callgate's name, and gives the exit

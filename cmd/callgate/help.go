@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -40,9 +42,16 @@ func newHelp() *cobra.Command {
 // showHelp prints a command's help, which fits one screen of 24 lines by 80
 // columns (help_test.go). It is written out because the first use of
 // text/template costs more than the rest of callgate's start.
-func showHelp(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) }
+//
+// cobra takes no error of it: where the help cannot be written, callgate ends here.
+func showHelp(cmd *cobra.Command, _ []string) {
+	if err := writeHelp(cmd.OutOrStdout(), cmd); err != nil {
+		os.Exit(report(os.Stderr, &failure{status: ownStatus(cmd), err: err}))
+	}
+}
 
-func writeHelp(w io.Writer, cmd *cobra.Command) {
+func writeHelp(out io.Writer, cmd *cobra.Command) error {
+	w := bufio.NewWriter(out)
 	fmt.Fprintf(w, "usage: %s\n\n", usageLine(cmd))
 	text := cmd.Long
 	if text == "" {
@@ -70,6 +79,7 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\n%s\n", strings.TrimRight(cmd.Example, "\n"))
 	}
+	return w.Flush()
 }
 
 // writeGroups has a line for each group of commands: their names alone.
@@ -143,6 +153,6 @@ func writeTopic(w io.Writer, cmd *cobra.Command, name string) error {
 		return f
 	}
 	usages := topicFlags(cmd, name).FlagUsagesWrapped(columns)
-	fmt.Fprintf(w, "usage: %s\n\n%s: %s\n\n%s\n", usageLine(cmd), name, all[name], strings.TrimRight(usages, "\n"))
-	return nil
+	_, err := fmt.Fprintf(w, "usage: %s\n\n%s: %s\n\n%s\n", usageLine(cmd), name, all[name], strings.TrimRight(usages, "\n"))
+	return err
 }
