@@ -140,7 +140,11 @@ func (r *reader) line(key string, v *node) {
 // unknown, and keys that stand twice. what names the keys in messages.
 func (r *reader) fields(n *node, what string, known []string, visit func(key string, f *field)) {
 	if n.kind != mapNode {
-		r.fail(n, "", "expected a mapping with "+oneOf(known)+", found %s", n.describe())
+		with := ""
+		if len(known) > 0 {
+			with = " with " + oneOf(known)
+		}
+		r.fail(n, "", "expected a mapping%s, found %s", with, n.describe())
 		return
 	}
 	twice := n.repeated()

@@ -255,7 +255,7 @@ func TestRoom(t *testing.T) {
 func TestRoomNice(t *testing.T) {
 	tracee(t) // has other users find callgate
 	got := trial{policy: traceAll, quiet: true, flags: []string{"--nice=-5"}, user: true}.run(t, "true")
-	got.fails(t, "setpriority: permission denied")
+	got.fails(t, "setpriority: permission denied\ncallgate: hint: --nice below 0 takes privilege\n")
 }
 
 // fails wants callgate's own failure, with these words.

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"callgate/policy"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit statuses of callgate itself; docs/exit-status.md is for people.
@@ -53,7 +55,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // flagError is for flags that do not parse; for run, usage is callgate's own
 // failure, since the lower statuses are the command's.
 func flagError(cmd *cobra.Command, err error) error {
+	var wrong *pflag.InvalidValueError
+	if errors.As(err, &wrong) && flagTakes[wrong.GetFlag().Value.Type()] != "" {
+		err = fmt.Errorf("--%s: expected %s, found %q", wrong.GetFlag().Name, flagTakes[wrong.GetFlag().Value.Type()], wrong.GetValue())
+	}
 	return &failure{status: ownStatus(cmd), err: err, hint: "see " + cmd.CommandPath() + " --help"}
+}
+
+// flagTakes is what flags of a type take, as pflag names the types.
+var flagTakes = map[string]string{
+	"bool":     "true or false",
+	"duration": "a time with its unit, such as 10s, 1m30s or 500ms",
+	"int":      "a whole number",
+	"intSlice": "a whole number, or several with commas",
+	"int64":    "a whole number",
+	"uint64":   "a whole number of 0 or more",
 }
 
 // ownStatus is the exit status where a command fails of itself.
@@ -84,6 +100,10 @@ func report(w io.Writer, err error) int {
 // several errors, printable. A line end anywhere else is in a name that an error has.
 func linesOf(err error) []string {
 	text := err.Error()
+	var call *os.SyscallError
+	if errors.As(err, &call) && call.Syscall == "getwd" {
+		return []string{"the current folder cannot be told, since it is not there any more or may not be looked at (" + printable(call.Err.Error()) + "): cd to another"}
+	}
 	var mistakes policy.Mistakes
 	if errors.As(err, &mistakes) {
 		if before, ok := strings.CutSuffix(text, mistakes.Error()); ok {

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"callgate/configs/filters"
 	"callgate/policy"
 	"callgate/policy/compile"
 	"callgate/supervisor"
+	"callgate/supervisor/audit"
 	"callgate/supervisor/host"
 
 	"github.com/spf13/cobra"
@@ -234,15 +236,22 @@ func ownFailure(err error) error { return &failure{status: exitCallgate, err: er
 func commandFailure(name string, err error) error {
 	var denied *supervisor.DeniedError
 	if errors.As(err, &denied) {
-		return &failure{status: exitCannotExec, err: denied, hint: "permit it with: " + denied.Permit}
+		return &failure{status: exitCannotExec, err: denied, hint: audit.Advice(denied.Permit, denied.Verdict.Rule != nil)}
 	}
 	var start *supervisor.StartError
-	if !errors.As(err, &start) || start.Op != "execve" {
+	if !errors.As(err, &start) {
+		return ownFailure(err)
+	}
+	switch start.Op {
+	case "execve":
+	case "setpriority":
+		return &failure{status: exitCallgate, err: err, hint: "--nice below 0 takes privilege"}
+	default:
 		return ownFailure(err)
 	}
 	f := &failure{status: exitCannotExec}
 	switch {
-	case errors.Is(start.Err, fs.ErrNotExist) && !fileExists(start.Path):
+	case errors.Is(start.Err, fs.ErrNotExist) && (!strings.Contains(start.Path, "/") || !fileExists(start.Path)):
 		f.status, f.err = exitNotFound, fmt.Errorf("%s: command not found", name)
 	case errors.Is(start.Err, fs.ErrNotExist):
 		f.err, f.hint = fmt.Errorf("%s: cannot be executed: what it needs to run is missing", start.Path), missingInterpreter(start.Path)

@@ -159,17 +159,22 @@ func appendRule(dst []byte, c *CallInfo) []byte {
 func byRule(c *CallInfo) bool { return strings.ContainsRune(c.Rule, ':') }
 
 func appendPermit(dst []byte, c *CallInfo) []byte {
-	switch {
-	case c.Permit == "":
+	if c.Permit == "" {
 		return dst
-	case !permits(c.Permit):
-		dst = append(dst, "; "...)
-	case byRule(c):
-		dst = append(dst, "; permit, above that rule, with: "...)
-	default:
-		dst = append(dst, "; permit with: "...)
 	}
-	return append(dst, c.Permit...)
+	return append(append(dst, "; "...), Advice(c.Permit, byRule(c))...)
+}
+
+// Advice is what a person is told of a call's Permit; byRule says whether a rule
+// decided, above which others are tried.
+func Advice(permit string, byRule bool) string {
+	switch {
+	case !permits(permit):
+		return permit
+	case byRule:
+		return "permit, above that rule, with: " + permit
+	}
+	return "permit with: " + permit
 }
 
 // shape is args without what differs from one call to the next: symbols stay,
