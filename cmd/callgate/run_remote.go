@@ -142,13 +142,11 @@ func (r *remoteRun) write(f *os.File, b []byte) {
 
 // open opens where the job's events go.
 func (r *remoteRun) open(f *runFlags) error {
-	for _, spec := range f.audit {
-		w, err := audit.OpenTarget(spec)
-		if err != nil {
-			return err
-		}
-		r.logs = append(r.logs, w)
+	logs, err := audit.OpenTargets(f.audit)
+	if err != nil {
+		return err
 	}
+	r.logs = logs
 	if !f.quiet {
 		r.terminal = audit.NewTerminal(os.Stderr, audit.TerminalOptions{})
 	}

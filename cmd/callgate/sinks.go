@@ -17,12 +17,12 @@ type sinks struct {
 
 func openSinks(f *runFlags) (*sinks, error) {
 	s := &sinks{quiet: f.quiet}
+	files, err := audit.OpenTargets(f.audit)
+	if err != nil {
+		return nil, err
+	}
 	var targets []audit.Sink
-	for _, spec := range f.audit {
-		w, err := audit.OpenTarget(spec)
-		if err != nil {
-			return nil, err
-		}
+	for _, w := range files {
 		s.files = append(s.files, w)
 		targets = append(targets, audit.NewJSON(w, audit.JSONOptions{}))
 	}

@@ -11,6 +11,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// OpenTargets opens each of what --audit names. What is the same by two names is
+// refused: it would have every event twice, and a descriptor is closed once.
+func OpenTargets(specs []string) ([]io.WriteCloser, error) {
+	var files []io.WriteCloser
+	for i, spec := range specs {
+		w, err := OpenTarget(spec)
+		if err != nil {
+			return nil, err
+		}
+		for j, have := range files {
+			if sameTarget(have, w) {
+				return nil, fmt.Errorf("audit: %s and %s are the same: name it once", specs[j], specs[i])
+			}
+		}
+		files = append(files, w)
+	}
+	return files, nil
+}
+
+// sameTarget says whether two targets are one descriptor, or one file. Two
+// descriptors of a pipe or a terminal are two readers' matter.
+func sameTarget(a, b io.WriteCloser) bool {
+	x, y := fileOf(a), fileOf(b)
+	if descriptorOf(x) == descriptorOf(y) {
+		return true
+	}
+	s, err := x.Stat()
+	if err != nil || !s.Mode().IsRegular() {
+		return false
+	}
+	t, err := y.Stat()
+	return err == nil && os.SameFile(s, t)
+}
+
+// fileOf is the file that OpenTarget opened.
+func fileOf(w io.WriteCloser) *os.File {
+	if f, ok := w.(*os.File); ok {
+		return f
+	}
+	return os.Stdout
+}
+
 // OpenTarget opens what --audit names: a FILE, which is created (mode 0600) or
 // appended to, fd:N, a descriptor above 2 that the caller left open, or "-",
 // standard output. The descriptor is not inherited by programs that callgate
@@ -82,15 +124,19 @@ func survivable(w io.Writer) io.Writer {
 	if !ok || f == nil {
 		return w
 	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return w
+	if fd := descriptorOf(f); fd == 1 || fd == 2 {
+		return descriptor(fd)
 	}
+	return w
+}
+
+// descriptorOf is f's, -1 if it is closed. f.Fd would have writes to it block.
+func descriptorOf(f *os.File) int {
 	fd := -1
-	if err := conn.Control(func(p uintptr) { fd = int(p) }); err != nil || fd != 1 && fd != 2 {
-		return w
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(p uintptr) { fd = int(p) }) // it fails for a closed file only
 	}
-	return descriptor(fd)
+	return fd
 }
 
 // descriptor writes to a descriptor that stays someone else's.
