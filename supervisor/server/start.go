@@ -109,10 +109,10 @@ func limits(host *config.Limits, asked *client.Limits) client.Limits {
 	}
 }
 
-// least is the smaller of two limits, where 0 is none.
+// least is the smaller of two limits, where 0 and less is none.
 func least[T int | int64 | float64](a, b T) T {
-	if a == 0 || b != 0 && b < a {
-		return b
+	if a <= 0 || b > 0 && b < a {
+		return max(b, 0)
 	}
 	return a
 }

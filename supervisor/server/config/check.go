@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -55,8 +57,29 @@ func (c *Config) check() (wrong []string) {
 	if one := c.Limits.Output + c.Limits.Audit + c.Limits.Files; c.KeepSize > 0 && c.KeepSize < one {
 		fail("keep-size: less than one job may have: %d bytes of output, audit and files, by the limits", one)
 	}
+	c.checkCounts(fail)
 	c.checkNames(fail)
 	return wrong
+}
+
+// checkCounts refuses what is less than nothing. Sizes and times are read so.
+func (c *Config) checkCounts(fail func(string, ...any)) {
+	counts := func(at string, has map[string]int) {
+		for _, key := range slices.Sorted(maps.Keys(has)) {
+			if has[key] < 0 {
+				fail("%s: %s: %d: 0 or more", at, key, has[key])
+			}
+		}
+	}
+	counts("limits", map[string]int{"processes": c.Limits.Processes, "open-files": c.Limits.OpenFiles, "inodes": c.Limits.Inodes})
+	counts("quota", c.Quota.counts())
+	for _, name := range slices.Sorted(maps.Keys(c.Quotas)) {
+		counts("quotas: "+name, c.Quotas[name].counts())
+	}
+}
+
+func (q Quota) counts() map[string]int {
+	return map[string]int{"queued": q.Queued, "running": q.Running, "stored": q.Stored}
 }
 
 func (c *Config) checkNames(fail func(string, ...any)) {
