@@ -221,8 +221,8 @@ func (s *supervised) result(unloadable error) *handover.Result {
 	result, err := s.run(ctx)
 	r := s.verdict(ctx, result, err)
 	if len(s.spec.Collect) > 0 {
-		if err := s.collect(); err != nil && r.Message == "" {
-			r.Message = err.Error()
+		if err := s.collect(ctx); err != nil && r.Message == "" {
+			r.Message = "not all files could be collected: " + err.Error()
 		}
 	}
 	return r

@@ -79,14 +79,28 @@ func (s *supervised) keepOut() error {
 	return nil
 }
 
-func (s *supervised) collect() error {
+// How long the job's files may take to be collected: less than the daemon waits beyond
+// the job's own time, and than it waits for the end of a job that it killed.
+const (
+	collectTime       = 30 * time.Second
+	collectTimeKilled = 3 * time.Second
+)
+
+// collect keeps the job's files. An order to kill that comes meanwhile ends it.
+func (s *supervised) collect(ctx context.Context) error {
+	most := collectTime
+	if ctx.Err() != nil {
+		ctx, most = context.WithoutCancel(ctx), collectTimeKilled
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, most, fmt.Errorf("it took longer than %s", most))
+	defer stop()
 	folder, err := work.Open(s.spec.Work)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
 	kept := s.file(handover.CollectedFile)
-	return errors.Join(folder.Collect(kept, s.spec.Collect, s.spec.FilesBytes), kept.Sync(), kept.Close())
+	return errors.Join(folder.Collect(ctx, kept, s.spec.Collect, s.spec.FilesBytes), kept.Sync(), kept.Close())
 }
 
 // policies loads those of the job and the host's, and the one that keeps the

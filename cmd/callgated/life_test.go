@@ -208,6 +208,58 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestKillWhileCollecting: the command's end stands, and what was collected is no more
+// than it was.
+func TestKillWhileCollecting(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	r := shell("d=.; for i in $(seq 900); do d=$d/a; done; mkdir -p $d; for i in $(seq 500); do : >$d/$i; done; exit 3")
+	for i := range 100 {
+		r.Collect = append(r.Collect, "**/"+strings.Repeat("a/", 450)+fmt.Sprint("b", i))
+	}
+	id := h.submit(r).ID
+	for e, err := range h.Events(t.Context(), id, client.EventQuery{Follow: true, Kinds: []client.EventKind{client.AuditEvent}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(e.Audit), `"event":"end"`) {
+			break
+		}
+	}
+	begun := time.Now()
+	if err := h.Kill(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	want := client.Result{Cause: client.ByExit, Status: 3, Message: "not all files could be collected: killed"}
+	if j := h.wait(id); *j.Result != want {
+		t.Errorf("%+v, not %+v", *j.Result, want)
+	}
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("to kill it took %s", took)
+	}
+}
+
+// TestKilledJobsFiles: what a job has made until it is killed is collected too.
+func TestKilledJobsFiles(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	r := shell("echo x >made; echo up; sleep 100")
+	r.Collect = []string{"made"}
+	id := h.submit(r).ID
+	h.until("the command runs", func() bool { return h.output(id, client.StdoutEvent) != "" })
+	if err := h.Kill(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	want := client.Result{Cause: client.ByKill, Status: 137, Signal: "SIGKILL"}
+	if j := h.wait(id); *j.Result != want {
+		t.Errorf("%+v, not %+v", *j.Result, want)
+	}
+	files, err := h.Files(t.Context(), id)
+	if err != nil || len(files.Files) != 1 {
+		t.Errorf("collected: %+v, %v", files, err)
+	}
+}
+
 // TestRestart stops and kills the daemon below a job that goes on.
 func TestRestart(t *testing.T) {
 	t.Parallel()

@@ -39,20 +39,37 @@ func leads(patterns []string, folder string) bool {
 	return false
 }
 
-// match matches components; with prefix the name may be the beginning of what
-// would match.
+// match matches components; with prefix the name may be the beginning of what would
+// match. Where one does not match, the last ** takes one more: those before it need
+// not, since what they could take it can.
 func match(pattern, name []string, prefix bool) bool {
-	for len(pattern) > 0 {
-		if len(name) == 0 {
-			return prefix || pattern[0] == "**" && match(pattern[1:], nil, false)
-		}
-		if pattern[0] == "**" {
-			return prefix || match(pattern[1:], name, false) || match(pattern, name[1:], false)
-		}
-		if ok, _ := path.Match(pattern[0], name[0]); !ok {
+	p, n := 0, 0
+	deep, taken := -1, 0 // the last **, and where what it has taken ends
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == "**":
+			if prefix {
+				return true
+			}
+			deep, taken = p, n
+			p++
+		case p < len(pattern) && matchOne(pattern[p], name[n]):
+			p++
+			n++
+		case deep >= 0:
+			taken++
+			p, n = deep+1, taken
+		default:
 			return false
 		}
-		pattern, name = pattern[1:], name[1:]
 	}
-	return len(name) == 0
+	for p < len(pattern) && pattern[p] == "**" {
+		p++
+	}
+	return prefix || p == len(pattern)
+}
+
+func matchOne(pattern, name string) bool {
+	ok, _ := path.Match(pattern, name) // CheckPattern has seen to it
+	return ok
 }

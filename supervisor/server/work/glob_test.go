@@ -1,6 +1,10 @@
 package work
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"time"
+)
 
 func TestMatch(t *testing.T) {
 	for _, c := range []struct {
@@ -17,6 +21,13 @@ func TestMatch(t *testing.T) {
 		{"a/b", "a", false, true},
 		{"a/b", "c", false, false},
 		{"./a", "a", true, true},
+		{"**", "a/b", true, true},
+		{"**/**/b", "a/b", true, true},
+		{"**/a/**/a", "a/x", false, true},
+		{"**/a/b", "a/a/b", true, true},
+		{"**/a/b/**/c", "a/a/b/a/b/x/c", true, true},
+		{"a/**/b/**", "a/b", true, true},
+		{"a/b", "a/b/c", false, false},
 	} {
 		if got := matches([]string{c.pattern}, c.name); got != c.matches {
 			t.Errorf("%s matches %s: %t", c.pattern, c.name, got)
@@ -24,6 +35,18 @@ func TestMatch(t *testing.T) {
 		if got := leads([]string{c.pattern}, c.name); got != c.leads {
 			t.Errorf("%s leads below %s: %t", c.pattern, c.name, got)
 		}
+	}
+}
+
+// TestMatchTime: many ** take no longer than one.
+func TestMatchTime(t *testing.T) {
+	pattern, name := strings.Repeat("**/a/", 200)+"b", strings.Repeat("a/", 1000)+"c"
+	begun := time.Now()
+	if matches([]string{pattern}, name) {
+		t.Errorf("%s matches %s", pattern, name)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 

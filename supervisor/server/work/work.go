@@ -5,6 +5,7 @@ package work
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -143,13 +144,16 @@ func (f *Folder) folders(name string) (int, error) {
 // Collect writes the regular files whose paths match one of the patterns to a
 // tar, up to quota bytes and collectMost files in all. A file that is not kept has
 // an entry of no bytes that says why (Missing); with the last one that there is
-// room for, it ends.
-func (f *Folder) Collect(w io.Writer, patterns []string, quota int64) error {
+// room for, it ends. When ctx does, it ends too, with ctx's cause as the error and
+// what it has until then.
+func (f *Folder) Collect(ctx context.Context, w io.Writer, patterns []string, quota int64) error {
 	out := tar.NewWriter(w)
 	root := os.DirFS(f.path)
 	entries := 0
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case err != nil:
 			return skipFolder(d)
 		case d.IsDir() && name != "." && !leads(patterns, name):
