@@ -134,9 +134,16 @@ func checkFiles(req *client.Request) error {
 		return invalid("/files", "up to 10000 files, and 100 patterns to collect")
 	}
 	if req.Stdin != nil {
-		return checkContent("/stdin", &req.Stdin.Content)
+		return checkStdin(req.Stdin)
 	}
 	return nil
+}
+
+func checkStdin(in *client.Stdin) error {
+	if in.Open && (in.Text != "" || len(in.Base64) > 0) {
+		return invalid("/stdin", "text and base64 are all of the input; with open all of it is sent later, by POST /v1/jobs/ID/stdin")
+	}
+	return checkContent("/stdin", &in.Content)
 }
 
 func checkContent(field string, c *client.Content) error {

@@ -37,6 +37,25 @@ func TestWeight(t *testing.T) {
 	}
 }
 
+// TestStdin: no input is dropped without a word.
+func TestStdin(t *testing.T) {
+	text, binary := client.Content{Text: "a"}, client.Content{Base64: []byte{1}}
+	for _, tt := range []struct {
+		in   client.Stdin
+		good bool
+	}{
+		{client.Stdin{Open: true}, true}, {client.Stdin{Content: text}, true}, {client.Stdin{Content: binary}, true}, {client.Stdin{}, true},
+		{client.Stdin{Content: text, Open: true}, false}, {client.Stdin{Content: binary, Open: true}, false},
+		{client.Stdin{Content: client.Content{Text: "a", Base64: []byte{1}}}, false},
+	} {
+		err := check(&client.Request{Argv: []string{"cat"}, Stdin: &tt.in})
+		var p *client.Problem
+		if tt.good != (err == nil) || err != nil && (!errors.As(err, &p) || p.Field != "/stdin") {
+			t.Errorf("%+v: %v", tt.in, err)
+		}
+	}
+}
+
 // TestHead: what is kept in memory of a command is little, and shows that it is.
 func TestHead(t *testing.T) {
 	for _, tt := range []struct {
