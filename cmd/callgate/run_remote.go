@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"callgate/supervisor/audit"
 	"callgate/supervisor/client"
@@ -28,6 +29,8 @@ type remoteRun struct {
 	terminal audit.Sink       // nil: nothing is told
 	logs     []io.WriteCloser // of --audit: they get the daemon's lines as they are
 	broken   bool             // nobody reads standard output any more, and the command knows
+	grace    time.Duration    // how long the command may take to end when it is told to
+	told     bool             // it was
 }
 
 // runRemote has the daemon run the command, and behaves as run does.
@@ -37,7 +40,7 @@ func (f *runFlags) runRemote(args []string) error {
 	if err != nil {
 		return ownFailure(err)
 	}
-	r := &remoteRun{client: client.New(f.socket)}
+	r := &remoteRun{client: client.New(f.socket), grace: f.limits.grace}
 	if err := r.open(f); err != nil {
 		return ownFailure(err)
 	}
@@ -245,9 +248,27 @@ func (r *remoteRun) passOn(signals <-chan os.Signal) {
 			r.send(s, client.ToGroup)
 		default:
 			r.send(s, client.ToCommand)
+			r.killAfter(s)
 		}
 	}
 }
+
+// killAfter has the job killed that does not end in time after it was told to, as relay.c
+// does. A second signal gives it no more time.
+func (r *remoteRun) killAfter(s unix.Signal) {
+	if r.told || !slices.Contains(endings[:], s) {
+		return
+	}
+	r.told = true
+	time.AfterFunc(r.grace, func() {
+		if err := r.client.Kill(context.Background(), r.id); err != nil && !errors.Is(err, client.NotFound) {
+			say(os.Stderr, "the job cannot be killed: "+printable(err.Error()))
+		}
+	})
+}
+
+// endings are those of passedOn that tell a command to end.
+var endings = [...]unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT}
 
 // suspend stops the job, then callgate as job control would, and goes on with both.
 // Without a terminal there is no job control: whoever sent the signal sends SIGCONT.

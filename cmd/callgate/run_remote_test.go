@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"callgate/policy"
 	"callgate/supervisor/client"
+
+	"golang.org/x/sys/unix"
 )
 
 const deniedEvent = `{"time":"2026-03-01T09:30:00Z","sandbox":"a","pid":7,"tid":7,"exe":"/usr/bin/cat","event":"call","abi":"x86_64","entry":"syscall","nr":257,` +
@@ -36,6 +39,32 @@ func TestRunRemoteTells(t *testing.T) {
 		name, _, _ := strings.Cut(flag, "=")
 		if got := callgate(t, socket, "run", "--remote", flag, "true"); got.status != 125 || got.stderr != "callgate: "+name+" does not go with --remote\n" {
 			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+}
+
+// TestRunRemoteGrace: a job that does not end when it is told to is killed, once. What does
+// not tell it to end gives it all the time.
+func TestRunRemoteGrace(t *testing.T) {
+	for _, tt := range []struct {
+		signals []unix.Signal
+		kills   int
+	}{
+		{[]unix.Signal{unix.SIGTERM, unix.SIGHUP}, 1}, {[]unix.Signal{unix.SIGQUIT}, 1}, {[]unix.Signal{unix.SIGINT}, 1},
+		{[]unix.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT}, 0},
+	} {
+		s := newStandIn()
+		r := &remoteRun{client: client.New(s.serve(t)), id: jobB, grace: 10 * time.Millisecond}
+		signals := make(chan os.Signal, len(tt.signals))
+		for _, sig := range tt.signals {
+			signals <- sig
+		}
+		close(signals)
+		r.passOn(signals)
+		time.Sleep(300 * time.Millisecond) // that no more comes
+		asked := strings.Join(s.changes(), "\n")
+		if sent, kills := strings.Count(asked, "/signal"), strings.Count(asked, "/kill"); sent != len(tt.signals) || kills != tt.kills {
+			t.Errorf("%v: %s", tt.signals, asked)
 		}
 	}
 }
