@@ -34,6 +34,9 @@ func (s *Server) list(w http.ResponseWriter, r *request) error {
 		return malformed("state", "is queued, running or ended")
 	}
 	page := r.query.Get("page")
+	if r.query.Has("page") && !idPattern.MatchString(page) {
+		return malformed("page", "is not what a page has as next")
+	}
 	found := s.index.all(func(rec *store.Record) bool {
 		return r.sees(rec) && (page == "" || rec.Job.ID < page) && (state == "" || rec.Job.State == state) && r.picks(rec)
 	})

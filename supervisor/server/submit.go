@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"regexp"
-	"strings"
 	"time"
 
 	"callgate/supervisor/client"
@@ -125,26 +123,6 @@ func (c *coming) leave() {
 	if c.s.bodies[c.uid] -= c.n; c.s.bodies[c.uid] == 0 {
 		delete(c.s.bodies, c.uid)
 	}
-}
-
-func strict(text []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		field := ""
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			field = "/" + strings.ReplaceAll(wrong.Field, ".", "/")
-		}
-		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			field = "/" + strings.Trim(name, `"`)
-		}
-		return malformed(field, strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return malformed("", "something stands behind the JSON value")
-	}
-	return nil
 }
 
 // record makes a job of a request.
