@@ -100,6 +100,7 @@ func logger(w io.Writer, text, verbose bool) *slog.Logger {
 type daemon struct {
 	file string
 	cfg  *config.Config
+	made string // the socket's file, "" where systemd passed it
 	log  *slog.Logger
 	*systemd
 }
@@ -173,17 +174,37 @@ func (d *daemon) operate(s *server.Server) error {
 func (d *daemon) reload(s *server.Server) {
 	d.tell("", reloading())
 	cfg, err := config.Load(d.file)
+	var waits []string
 	if err == nil {
-		err = s.Reload(cfg)
+		waits, err = s.Reload(cfg)
 	}
 	if err != nil {
 		d.log.Error("the config was not read again; what was stands", "err", err)
 		d.tell("takes jobs, by the config before: "+err.Error(), "READY=1")
 		return
 	}
+	if d.made == "" && cfg.Mode != d.cfg.Mode {
+		waits = append(waits, "socket-mode")
+	}
+	if err := d.open(cfg.Mode); err != nil {
+		d.log.Error("open the socket to others, or close it", "err", err)
+	}
 	d.cfg = cfg
 	d.log.Info("reloaded")
-	d.tell("takes jobs", "READY=1")
+	status := "takes jobs"
+	if len(waits) > 0 {
+		d.log.Warn("changed keys wait for a restart", "keys", strings.Join(waits, ", "))
+		status += "; wait for a restart: " + strings.Join(waits, ", ")
+	}
+	d.tell(status, "READY=1")
+}
+
+// open opens the socket's file to others as far as mode says, where it is the daemon's own.
+func (d *daemon) open(mode config.Mode) error {
+	if d.made == "" {
+		return nil
+	}
+	return os.Chmod(d.made, os.FileMode(mode))
 }
 
 // stop ends the daemon; a second signal has it not wait for jobs.
@@ -272,5 +293,6 @@ func (d *daemon) listen() (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, os.Chmod(d.cfg.Socket, os.FileMode(d.cfg.Mode))
+	d.made = d.cfg.Socket
+	return l, d.open(d.cfg.Mode)
 }

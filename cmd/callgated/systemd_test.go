@@ -183,6 +183,36 @@ func TestSocket(t *testing.T) {
 	}
 }
 
+// TestReload: the socket is closed at once to whom it is closed, and what waits for a
+// restart is told, each time.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	h := running(t, "labels: {a: b}\n")
+	program := must(callgate())
+	for _, tt := range []struct {
+		config, mode, waits string
+	}{
+		{"socket-mode: 0600\nmetrics: 127.0.0.1:9465\nhost: other\nslots: 3\n", "-rw-------", `"host, metrics"`},
+		{"socket-mode: 0660\ntraces: http://127.0.0.1:1\n", "-rw-rw----", "traces"},
+		{"socket-mode: 0660\n", "-rw-rw----", ""},
+	} {
+		h.configure("supervisor: " + program + "\n" + tt.config)
+		before, reloads := len(h.log.String()), strings.Count(h.log.String(), "msg=reloaded")
+		h.signal(unix.SIGHUP)
+		h.until("reload", func() bool { return strings.Count(h.log.String(), "msg=reloaded") > reloads })
+		if tt.waits != "" {
+			h.until("what waits is told", func() bool { return strings.Contains(h.log.String()[before:], "keys="+tt.waits+"\n") })
+		}
+		st, err := os.Stat(filepath.Join(h.dir, "s"))
+		if err != nil || st.Mode().Perm().String() != tt.mode {
+			t.Errorf("%s: the socket is %v, %v", tt.config, st.Mode(), err)
+		}
+		if told := h.log.String()[before:]; tt.waits == "" && strings.Contains(told, "wait for a restart") {
+			t.Errorf("%s: %s", tt.config, told)
+		}
+	}
+}
+
 // told is what a daemon told systemd at a socket of that name.
 func told(t *testing.T, name string) <-chan string {
 	t.Helper()

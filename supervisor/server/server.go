@@ -243,22 +243,20 @@ func (s *Server) settings() (*config.Config, *config.Texts) {
 	return s.cfg, s.texts
 }
 
-// Reload takes over what can change while the daemon runs: policies, ceiling,
-// accounts, quotas, limits, slots, labels. Jobs that run keep what they have.
-func (s *Server) Reload(cfg *config.Config) error {
+// Reload takes over what can change while the daemon runs: policies, ceiling, accounts,
+// quotas, limits, slots, labels. Jobs that run keep what they have. waits are the keys of
+// what is different and cannot.
+func (s *Server) Reload(cfg *config.Config) (waits []string, err error) {
 	texts, err := cfg.LoadPolicies(s.opt.Loader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.mu.Lock()
-	old := s.cfg
-	fixed := *cfg
-	fixed.Socket, fixed.Mode, fixed.State, fixed.Host, fixed.Program = old.Socket, old.Mode, old.State, old.Host, old.Program
-	fixed.NATS, fixed.Prefix, fixed.Replica, fixed.DeadAfter = old.NATS, old.Prefix, old.Replica, old.DeadAfter
-	s.cfg, s.texts = &fixed, texts
+	s.cfg, waits = cfg.Within(s.cfg)
+	s.texts = texts
 	s.mu.Unlock()
 	s.prod()
-	return nil
+	return waits, nil
 }
 
 // Stop takes no more jobs and starts none. With the config's stop: finish it

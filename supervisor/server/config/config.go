@@ -18,18 +18,18 @@ import (
 // Config is the whole file.
 type Config struct {
 	Version int               `yaml:"callgated"` // 1
-	Socket  string            `yaml:"socket"`
-	Mode    Mode              `yaml:"socket-mode"` // of the socket's file
-	State   string            `yaml:"state"`       // the daemon's folder
-	Program string            `yaml:"supervisor"`  // the callgate that supervises jobs; "": the one beside callgated, or in PATH
-	Host    string            `yaml:"host"`        // this host's name in the queue
+	Socket  string            `yaml:"socket" until:"restart"`
+	Mode    Mode              `yaml:"socket-mode"`                // of the socket's file
+	State   string            `yaml:"state" until:"restart"`      // the daemon's folder
+	Program string            `yaml:"supervisor" until:"restart"` // the callgate that supervises jobs; "": the one beside callgated, or in PATH
+	Host    string            `yaml:"host" until:"restart"`       // this host's name in the queue
 	Labels  map[string]string `yaml:"labels"`
-	Slots   int               `yaml:"slots"`  // jobs at once
-	Spares  int               `yaml:"spares"` // supervisors that wait for a user's first job, and at most as many that wait for the next
+	Slots   int               `yaml:"slots"`                  // jobs at once
+	Spares  int               `yaml:"spares" until:"restart"` // supervisors that wait for a user's first job, and at most as many that wait for the next
 
-	NATS    []string `yaml:"nats"`   // URLs of servers to share; none: one in this process
-	Prefix  string   `yaml:"prefix"` // of the names of buckets and streams there
-	Replica int      `yaml:"replicas"`
+	NATS    []string `yaml:"nats" until:"restart"`   // URLs of servers to share; none: one in this process
+	Prefix  string   `yaml:"prefix" until:"restart"` // of the names of buckets and streams there
+	Replica int      `yaml:"replicas" until:"restart"`
 
 	Policies map[string]string `yaml:"policies"` // files, by the names that jobs call them
 	Default  []string          `yaml:"default"`  // policies of jobs that name none
@@ -43,15 +43,15 @@ type Config struct {
 	Quotas map[string]Quota `yaml:"quotas"` // of single users, and of members of groups as @NAME
 	Limits Limits           `yaml:"limits"` // of each job, at most
 
-	Metrics   string   `yaml:"metrics"`    // HOST:PORT, at which /metrics, /health and /ready are for everyone; "": the socket alone
-	Traces    string   `yaml:"traces"`     // a collector's OTLP/HTTP endpoint; "": none
-	Keep      Duration `yaml:"keep"`       // how long ended jobs are kept
-	KeepSize  Size     `yaml:"keep-size"`  // what ended jobs' output and files take of the disk at most; 0: no bound
-	Grace     Duration `yaml:"grace"`      // how long a stop waits for running jobs with stop: finish
-	Stop      string   `yaml:"stop"`       // leave, finish or kill: what becomes of running jobs when the daemon stops
-	DeadAfter Duration `yaml:"dead-after"` // how long a silent host is taken for alive
-	Reserve   Size     `yaml:"reserve"`    // disk that jobs leave free
-	Request   Size     `yaml:"request"`    // the greatest body of a request
+	Metrics   string   `yaml:"metrics" until:"restart"`    // HOST:PORT, at which /metrics, /health and /ready are for everyone; "": the socket alone
+	Traces    string   `yaml:"traces" until:"restart"`     // a collector's OTLP/HTTP endpoint; "": none
+	Keep      Duration `yaml:"keep"`                       // how long ended jobs are kept
+	KeepSize  Size     `yaml:"keep-size"`                  // what ended jobs' output and files take of the disk at most; 0: no bound
+	Grace     Duration `yaml:"grace"`                      // how long a stop waits for running jobs with stop: finish
+	Stop      string   `yaml:"stop"`                       // leave, finish or kill: what becomes of running jobs when the daemon stops
+	DeadAfter Duration `yaml:"dead-after" until:"restart"` // how long a silent host is taken for alive
+	Reserve   Size     `yaml:"reserve"`                    // disk that jobs leave free
+	Request   Size     `yaml:"request"`                    // the greatest body of a request
 }
 
 // Accounts are users and groups, by name or number.
