@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -280,6 +283,41 @@ func TestRestart(t *testing.T) {
 	}
 	if out := h.output(id, client.StdoutEvent); out != "one a\ntwo b\n" {
 		t.Errorf("the output is %q", out)
+	}
+}
+
+// TestInputAsked: a client that vanished holds nobody up who asks what has arrived.
+func TestInputAsked(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	r := shell("echo up; sleep 100")
+	r.Stdin = &client.Stdin{Open: true}
+	id := h.submit(r).ID
+	h.until("the command runs", func() bool { return h.output(id, client.StdoutEvent) != "" })
+	ctx, vanish := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer vanish()
+	if err := h.Write(ctx, id, 0, bytes.NewReader(make([]byte, 300000))); err == nil {
+		t.Error("all of it arrived at a command that does not read")
+	}
+	query, before := "", int64(0)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://callgated/v1/jobs/"+id+"/stdin"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := httpClient(h).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var arrived client.Written
+		err = json.NewDecoder(resp.Body).Decode(&arrived)
+		_ = resp.Body.Close()
+		if err != nil || arrived.Offset == 0 || query != "" && arrived.Offset != before {
+			t.Errorf("%+v, after %d; %v", arrived, before, err)
+		}
+		query, before = fmt.Sprintf("?offset=%d", arrived.Offset), arrived.Offset
 	}
 }
 

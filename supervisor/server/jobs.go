@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -310,7 +311,11 @@ func (s *Server) stdin(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	arrived, err := run.Write(r.Context(), r.Body, offset, end)
+	var body io.Reader
+	if r.ContentLength != 0 { // -1 where it is not known
+		body = r.Body
+	}
+	arrived, err := run.Write(r.Context(), body, offset, end)
 	var elsewhere *runs.OffsetError
 	switch {
 	case errors.Is(err, runs.ErrNotOpen), errors.Is(err, os.ErrClosed):

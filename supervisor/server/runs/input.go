@@ -26,13 +26,15 @@ import (
 // piece is written its number is made the FIFO's time of change, which the kernel sets
 // to the present with the write itself (pipe_write in fs/pipe.c).
 type input struct {
+	writing sync.Mutex              // of whom what is sent goes to the FIFO, for as long as the command lets it wait
+	path    string                  // of the FIFO
+	fifo    atomic.Pointer[os.File] // nil: not open yet, or not any more
+	count   *os.File
+	next    int64 // the number of the next piece
+
 	mu     sync.Mutex
 	opened bool
-	path   string                  // of the FIFO
-	fifo   atomic.Pointer[os.File] // nil: not open yet, or not any more
-	count  *os.File
-	next   int64 // the number of the next piece
-	offset int64 // where that begins
+	offset int64 // where the next piece begins; only who writes changes it
 }
 
 const maxPiece = 4096 // PIPE_BUF
@@ -53,26 +55,38 @@ func (e *OffsetError) Error() string {
 
 // Write sends what body has to the command, as it comes: offset is where that
 // begins, -1 where it does not matter. It gives how much has arrived in all. Until the
-// command begins it waits.
+// command begins it waits. What has not arrived when ctx ends does not any more. Without a
+// body, nil, it asks, and does not wait for those who write.
 func (r *Run) Write(ctx context.Context, body io.Reader, offset int64, end bool) (int64, error) {
 	if err := r.awaitBegin(ctx); err != nil {
 		return 0, err
 	}
 	in := &r.input
+	if body != nil || end {
+		in.writing.Lock()
+		defer in.writing.Unlock()
+	}
+	arrived, err := in.at(r.dir, offset)
+	if err == nil && body != nil {
+		err = in.copy(ctx, body)
+		arrived = in.offset
+	}
+	if err == nil && end {
+		in.close() // the supervisor's end is the last
+		err = r.order(handover.OrderEnd)
+	}
+	return arrived, err
+}
+
+// at gives how much has arrived, with an error if that does not end at offset.
+func (in *input) at(dir string, offset int64) (int64, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if err := in.open(r.dir); err != nil {
+	if err := in.open(dir); err != nil {
 		return 0, err
 	}
 	if offset >= 0 && offset != in.offset {
 		return in.offset, &OffsetError{in.offset}
-	}
-	if err := in.copy(body); err != nil {
-		return in.offset, err
-	}
-	if end {
-		in.close() // the supervisor's end is the last
-		return in.offset, r.order(handover.OrderEnd)
 	}
 	return in.offset, nil
 }
@@ -165,17 +179,35 @@ func (in *input) write(fifo *os.File, piece []byte) error {
 	}
 	n, err := fifo.Write(piece)
 	if n > 0 {
+		in.mu.Lock()
 		in.offset += int64(n)
+		in.mu.Unlock()
 		in.next++
 	}
 	return err
 }
 
-func (in *input) copy(body io.Reader) error {
+// breakOff has a write end when ctx does, up to stop.
+func breakOff(ctx context.Context, fifo *os.File) (stop func()) {
+	done := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		_ = fifo.SetWriteDeadline(time.Now()) // of one that is closed there is none
+		close(done)
+	})
+	return func() {
+		if !cancel() {
+			<-done
+			_ = fifo.SetWriteDeadline(time.Time{})
+		}
+	}
+}
+
+func (in *input) copy(ctx context.Context, body io.Reader) error {
 	fifo := in.fifo.Load()
 	if fifo == nil {
 		return ErrNotOpen
 	}
+	defer breakOff(ctx, fifo)()
 	buf := make([]byte, 32<<10)
 	for {
 		n, readErr := body.Read(buf)

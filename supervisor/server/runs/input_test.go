@@ -2,9 +2,13 @@ package runs
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +49,7 @@ func TestInputKilled(t *testing.T) {
 		}
 	}
 	for _, length := range []int{10000, 1, 4096, 123456 % maxPiece} {
-		step(next("nothing").copy(bytes.NewReader(make([]byte, length))))
+		step(next("nothing").copy(t.Context(), bytes.NewReader(make([]byte, length))))
 		in := next("a body")
 		step(in.mark())
 		in = next("a mark")
@@ -60,5 +64,57 @@ func TestInputKilled(t *testing.T) {
 		step(in.write(in.fifo.Load(), make([]byte, 5)))
 		in = next("a piece")
 		in.close()
+	}
+}
+
+// TestInputAsked: who asks how much has arrived does not wait for the command to read, and
+// what is broken off goes on from there, to the byte.
+func TestInputAsked(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(unix.Mkfifo(filepath.Join(dir, "input"), 0o600), os.WriteFile(filepath.Join(dir, "begun"), []byte{1}, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	command, err := os.OpenFile(filepath.Join(dir, "input"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer command.Close()
+	text := make([]byte, 300000)
+	for i := range text {
+		text[i] = byte(i % 251)
+	}
+	r := &Run{dir: dir}
+	ctx, vanish := context.WithCancel(t.Context())
+	written := make(chan error, 1)
+	go func() {
+		_, err := r.Write(ctx, bytes.NewReader(text), 0, false)
+		written <- err
+	}()
+	arrived, before := int64(0), int64(-1)
+	for arrived == 0 || arrived != before { // the FIFO takes so much
+		before = arrived
+		time.Sleep(20 * time.Millisecond)
+		if arrived, err = r.Write(t.Context(), nil, -1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vanish()
+	if err := <-written; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the write that was broken off: %v", err)
+	}
+	var elsewhere *OffsetError
+	if _, err := r.Write(t.Context(), nil, arrived+1, false); !errors.As(err, &elsewhere) || elsewhere.Arrived != arrived {
+		t.Errorf("asked for another offset than %d: %v", arrived, err)
+	}
+	go func() {
+		_, err := r.Write(t.Context(), bytes.NewReader(text[arrived:]), arrived, false)
+		written <- err
+	}()
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(command, got); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("what came is not what was sent: %v", err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }
