@@ -200,6 +200,7 @@ func (a *asking) answers(h *host, ended, run string) {
 func (a *asking) refusals(t *testing.T) {
 	full := running(t, "reserve: 8000000GiB\n")
 	a.ask(full, "submit", "", `{"argv":["true"]}`, 507)
+	a.ask(full, "ready", "", "", 503)
 	full.kill()
 	closed := running(t, "submit: {users: [\"4294967290\"]}\n")
 	a.ask(closed, "submit", "", `{"argv":["true"]}`, 403)

@@ -209,7 +209,14 @@ func (s *Server) version(w http.ResponseWriter, r *request) error {
 func (s *Server) health(w http.ResponseWriter, r *request) error { return ok(w) }
 
 func (s *Server) readiness(w http.ResponseWriter, r *request) error {
-	if err := s.takes(); err != nil {
+	err := s.takes()
+	if err == nil {
+		cfg, _ := s.settings()
+		if full := room(cfg); full != nil {
+			err = unavailable(full.Error())
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return ok(w)

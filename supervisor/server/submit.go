@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"callgate/supervisor/client"
+	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/store"
 	"callgate/supervisor/server/work"
 
@@ -270,16 +271,24 @@ type input struct {
 	Policies []client.Policy
 }
 
+// room says that the disk has room for another job.
+func room(cfg *config.Config) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(cfg.State, &st); err != nil {
+		return fmt.Errorf("statfs %s: %w", cfg.State, err)
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < int64(cfg.Reserve) {
+		p := client.NewProblem(client.Full, fmt.Sprintf("%s are free, and %s are held back for what runs", sizeText(free), sizeText(int64(cfg.Reserve))))
+		p.Hint = "remove jobs that have ended"
+		return p
+	}
+	return nil
+}
+
 // admit sees to disk and quotas. Until leave is called, the job counts.
 func (s *Server) admit(r *request, rec *store.Record) (leave func(), err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(r.cfg.State, &st); err != nil {
-		return nil, fmt.Errorf("statfs %s: %w", r.cfg.State, err)
-	}
-	if free := int64(st.Bavail) * st.Bsize; free < int64(r.cfg.Reserve) {
-		p := client.NewProblem(client.Full, fmt.Sprintf("%s are free, and %s are held back for what runs", sizeText(free), sizeText(int64(r.cfg.Reserve))))
-		p.Hint = "remove jobs that have ended"
-		return nil, p
+	if err := room(r.cfg); err != nil {
+		return nil, err
 	}
 	quota := quotaOf(r.cfg, rec.UID, rec.GID, rec.Groups)
 	queued, running, stored := s.index.has(rec.UID)
