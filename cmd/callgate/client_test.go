@@ -90,7 +90,10 @@ func (s *standIn) mux() *http.ServeMux {
 		}
 	})
 	m.HandleFunc("GET /v1/jobs/{id}/events", s.follow)
-	m.HandleFunc("GET /v1/jobs/{id}/files", func(w http.ResponseWriter, _ *http.Request) {
+	m.HandleFunc("GET /v1/jobs/{id}/files", func(w http.ResponseWriter, r *http.Request) {
+		if s.job(w, r) == nil {
+			return
+		}
 		var list client.Files
 		for path, text := range s.files {
 			list.Files = append(list.Files, client.Collected{Path: path, SizeBytes: int64(len(text)), Executable: path == "bin/tool"})
@@ -222,7 +225,7 @@ func TestPs(t *testing.T) {
 	if len(lines) != 2 || json.Unmarshal([]byte(lines[0]), &job) != nil || job.Result.Status != 3 {
 		t.Errorf("ps --json: %s", got.stdout)
 	}
-	if got.status != 2 || got.stderr != "callgate: there is no job zzzzzzzzzz\n" {
+	if got.status != 2 || got.stderr != "callgate: ps zzzzzzzzzz: there is no job zzzzzzzzzz\n" {
 		t.Errorf("of a job that is not there: %d, %s", got.status, got.stderr)
 	}
 }
@@ -251,6 +254,18 @@ func TestKillAndRm(t *testing.T) {
 	}
 	if got := s.changes(); !slices.Equal(got, want) {
 		t.Errorf("asked for %q", got)
+	}
+	for _, op := range []string{"kill", "rm", "wait", "ps"} {
+		got := callgate(t, socket, op, "no-a", "no-b")
+		want := "callgate: OP no-a: there is no job no-a\ncallgate: OP no-b: there is no job no-b\n"
+		if got.status != 2 || got.stderr != strings.ReplaceAll(want, "OP", op) {
+			t.Errorf("%s: %+v", op, got)
+		}
+	}
+	for _, op := range []string{"logs", "files"} {
+		if got := callgate(t, socket, op, "no-a"); got.status != 2 || !strings.HasPrefix(got.stderr, "callgate: "+op+" no-a: ") {
+			t.Errorf("%s: %+v", op, got)
+		}
 	}
 	if got := callgate(t, socket, "kill"); got.status != 2 || !strings.Contains(got.stderr, "no job was named") {
 		t.Errorf("kill of nothing: %+v", got)

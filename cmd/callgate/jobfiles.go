@@ -48,7 +48,7 @@ func (f *filesFlags) files(w io.Writer, id string) error {
 	c := client.New(f.socket)
 	list, err := c.Files(context.Background(), id)
 	if err != nil {
-		return remoteFailure(err)
+		return jobFailure("files", id, err)
 	}
 	if f.output != "" {
 		return f.fetch(c, id, list.Files)

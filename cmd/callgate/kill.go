@@ -21,7 +21,7 @@ may make of it what it will.`,
 		Args: someJobs,
 		RunE: func(_ *cobra.Command, ids []string) error {
 			c := client.New(socket)
-			return forEach(ids, func(id string) error {
+			return forEach("kill", ids, func(id string) error {
 				if name == "" {
 					return c.Kill(context.Background(), id)
 				}

@@ -68,7 +68,7 @@ func (f *logsFlags) logs(w io.Writer, id string) error {
 	q := client.EventQuery{After: f.after, Follow: f.follow, Earlier: f.earlier, Kinds: f.kinds()}
 	for e, err := range client.New(f.socket).Events(context.Background(), id, q) {
 		if err != nil {
-			return remoteFailure(err)
+			return jobFailure("logs", id, err)
 		}
 		if err := f.show(w, e); err != nil {
 			return err

@@ -55,7 +55,7 @@ func (f *psFlags) ps(w io.Writer, ids []string) error {
 	}
 	var err error
 	if len(ids) > 0 {
-		err = forEach(ids, func(id string) error {
+		err = forEach("ps", ids, func(id string) error {
 			job, err := c.Inspect(context.Background(), id)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -77,12 +78,22 @@ func eachLine(text string) error {
 	return errors.Join(lines...)
 }
 
+// jobFailure is remoteFailure of what was done to a job.
+func jobFailure(op, id string, err error) error {
+	var f *failure
+	if errors.As(remoteFailure(err), &f) {
+		f.err = fmt.Errorf("%s %s: %w", op, printable(id), f.err)
+		return f
+	}
+	return nil
+}
+
 // forEach does something to every job that is named, and goes on after those
 // that fail: what can be done is done. All failures are told.
-func forEach(ids []string, do func(id string) error) error {
+func forEach(op string, ids []string, do func(id string) error) error {
 	var failed *failure
 	for _, id := range ids {
-		err := remoteFailure(do(id))
+		err := jobFailure(op, id, do(id))
 		if err == nil {
 			continue
 		}

@@ -18,7 +18,7 @@ func newRm() *cobra.Command {
 		Args:  someJobs,
 		RunE: func(_ *cobra.Command, ids []string) error {
 			c := client.New(socket)
-			return forEach(ids, func(id string) error {
+			return forEach("rm", ids, func(id string) error {
 				if force {
 					if err := endJob(c, id); err != nil {
 						return err

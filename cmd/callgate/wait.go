@@ -22,7 +22,7 @@ limit; 125 if callgate failed, or the job was lost or killed before it ran.`,
 		Args: someJobs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			c, status := client.New(socket), 0
-			err := forEach(ids, func(id string) error {
+			err := forEach("wait", ids, func(id string) error {
 				job, err := c.Wait(context.Background(), id)
 				if err != nil {
 					return err
