@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -76,7 +77,19 @@ func (s *Server) Handler() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeProblem(w, notFound()) })
-	return mux
+	return exact(mux)
+}
+
+// exact has a path that is not written plainly, with // or .. in it, be none: the mux would
+// redirect to what it makes of it.
+func exact(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			writeProblem(w, notFound())
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {

@@ -81,7 +81,7 @@ func (s *Server) Operate() http.Handler {
 			}
 		})
 	}
-	return mux
+	return exact(mux)
 }
 
 // statusOf notes an answer's status.
