@@ -117,13 +117,20 @@ func (d *daemon) run() error {
 	if err != nil {
 		return err
 	}
+	defer l.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	started := heed(signals, cancel)
 	s, err := server.New(ctx, server.Options{
 		Config: d.cfg, Loader: policies(), Program: program, Log: d.log,
 		Version: client.Version{Version: client.Release, Commit: commit},
 	})
-	if err != nil {
+	started()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		d.log.Info("stopped before it took jobs")
+		return nil
+	case err != nil:
 		return err
 	}
 	defer s.Close()
@@ -145,6 +152,38 @@ func (d *daemon) run() error {
 			}
 			d.stop(s, srv, cancel, signals)
 			return nil
+		}
+	}
+}
+
+// heed breaks the start off when a signal says that the daemon is to end. All signals that
+// came until started are there again then.
+func heed(signals chan os.Signal, cancel context.CancelFunc) (started func()) {
+	var came []os.Signal
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case sig := <-signals:
+				came = append(came, sig)
+				if sig != unix.SIGHUP {
+					cancel()
+					return
+				}
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+		for _, sig := range came {
+			select {
+			case signals <- sig:
+			default: // there are enough
+			}
 		}
 	}
 }

@@ -213,6 +213,26 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestStoppedAtStart: a daemon that waits for its store ends when it is told to.
+func TestStoppedAtStart(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "nats: [\"nats://127.0.0.1:1\"]\n")
+	h.cmd = h.command()
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.until("the socket", func() bool {
+		_, err := os.Stat(filepath.Join(h.dir, "s"))
+		return err == nil
+	})
+	begun := time.Now()
+	h.signal(unix.SIGHUP)
+	h.stop()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
 // told is what a daemon told systemd at a socket of that name.
 func told(t *testing.T, name string) <-chan string {
 	t.Helper()

@@ -111,7 +111,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.runs.Earlier = !s.store.Shared() // which else has them
-	if err := s.begin(); err != nil {
+	if err := s.begin(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -150,8 +150,8 @@ func (s *Server) lockState() error {
 }
 
 // begin starts what goes on until Close, and returns when all records are
-// known.
-func (s *Server) begin() error {
+// known, or starting ends.
+func (s *Server) begin(starting context.Context) error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.lifetime = stop, ctx
 	known := make(chan struct{})
@@ -165,6 +165,8 @@ func (s *Server) begin() error {
 	}
 	select {
 	case <-known:
+	case <-starting.Done():
+		return context.Cause(starting)
 	case <-time.After(time.Minute):
 		return errors.New("the store does not tell its jobs")
 	}
