@@ -124,7 +124,8 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Linger. The limits are those of the plan's policies. When
 // ctx ends, the whole sandbox is killed and Run returns ctx's error.
 //
-// The caller's environment and descriptors reach the command only as cmd says.
+// The caller's environment and descriptors reach the command only as cmd says. The
+// command has the credentials of the thread that calls this, its session keyring too.
 func Run(ctx context.Context, plan *compile.Plan, cmd Command, opt Options) (*Result, error) {
 	runtime.LockOSThread() // ptrace(2) takes requests from the tracer's thread alone
 	defer runtime.UnlockOSThread()

@@ -5,10 +5,46 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
+
+// TestKeys: a command has the keys of its caller's session, but none of root's where it is
+// another user's.
+func TestKeys(t *testing.T) {
+	runtime.LockOSThread() // for good: the thread, whose keyring it is, ends with the test
+	const key = "callgate-test"
+	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
+		lacking(t, "keys (keyrings(7)): "+err.Error())
+	}
+	if _, err := unix.AddKey("user", key, []byte("secret"), unix.KEY_SPEC_SESSION_KEYRING); err != nil {
+		t.Fatal(err)
+	}
+	tracee(t) // has callgate be for all to execute
+	kept := []trial{{}}
+	if os.Getuid() == 0 {
+		kept = append(kept, trial{user: true}, trial{flags: []string{"--isolate", "all"}})
+	}
+	for _, tr := range kept {
+		tr.policy = traceAll
+		if got := tr.run(t, "cat", "/proc/keys"); !strings.Contains(got.stdout, key) {
+			t.Errorf("%v: its caller's keys are not there: %v", tr, got)
+		}
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	for _, flags := range [][]string{{}, {"--pty"}, {"--isolate", "all"}, {"--linger"}} {
+		tr := trial{policy: traceAll, flags: append(flags, "--user", "nobody")}
+		if got := tr.run(t, "cat", "/proc/keys"); got.status != 0 || strings.Contains(got.stdout, key) || !strings.Contains(got.stdout, "_ses") {
+			t.Errorf("%q: root's keys: %v", flags, got)
+		}
+	}
+}
 
 // asUser makes a process an ordinary user's where the tests run as root.
 func asUser(user bool) *syscall.SysProcAttr {

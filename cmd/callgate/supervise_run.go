@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"callgate/supervisor/audit"
 	"callgate/supervisor/client"
 	"callgate/supervisor/host"
+	"callgate/supervisor/keyring"
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/journal"
@@ -291,6 +293,9 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 		return nil, ctx.Err()
 	}
 	spread()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = keyring.Own() // EDQUOT: the command has this thread's then, which the daemon made for this user alone
 	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace, Memory: s.memory})
 	s.unsound = err != nil
 	err = errors.Join(err, stdin.Close(), stdout.Close(), stderr.Close())

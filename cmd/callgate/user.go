@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"callgate/supervisor/keyring"
 	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +35,10 @@ func (r *room) become() error {
 	}
 	if id.isOurs() {
 		return nil
+	}
+	runtime.LockOSThread() // for good: the command has the credentials of the thread that starts it
+	if err := keyring.Own(); err != nil {
+		return fmt.Errorf("--user %s: %w", printable(r.user), err)
 	}
 	if err := id.assume(nil); err != nil {
 		return fmt.Errorf("--user %s: %w", printable(r.user), err)

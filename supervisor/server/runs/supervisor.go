@@ -2,8 +2,10 @@ package runs
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 
+	"callgate/supervisor/keyring"
 	"callgate/supervisor/server/handover"
 
 	"golang.org/x/sys/unix"
@@ -46,8 +48,13 @@ func spawn(program string) (_ *supervisor, err error) {
 	defer unix.Close(null)
 	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []uintptr{uintptr(null), uintptr(null), uintptr(words), handover.HandFD: uintptr(theirs)}}
-	if s.pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr); err != nil {
-		return nil, &os.PathError{Op: "execute", Path: program, Err: err}
+	apart(func() {
+		if err = keyring.Own(); err == nil || os.Geteuid() != 0 { // else the daemon's is the jobs' user's
+			s.pid, err = forkExec(program, attr)
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	if err = s.process.open(); err != nil { // nobody could end it
 		_ = unix.Kill(s.pid, unix.SIGKILL)
@@ -56,6 +63,26 @@ func spawn(program string) (_ *supervisor, err error) {
 	}
 	go s.watch(true)
 	return s, nil
+}
+
+// apart runs f on a thread of its own, which ends with it: what f makes of that is its
+// children's alone.
+func apart(f func()) {
+	over := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		f()
+		close(over)
+	}()
+	<-over
+}
+
+func forkExec(program string, attr *syscall.ProcAttr) (pid int, err error) {
+	pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr)
+	if err != nil {
+		err = &os.PathError{Op: "execute", Path: program, Err: err}
+	}
+	return pid, err
 }
 
 // said is the end of what it complained of before its first job.
