@@ -103,7 +103,7 @@ func (s *sandbox) launchCommand(cmd *Command) (*launch.Command, error) {
 		Dir:      cmd.Dir,
 		Keep:     cmd.Keep,
 		Terminal: cmd.Terminal,
-		Group:    cmd.Group,
+		Session:  cmd.Session,
 		Umask:    cmd.Umask,
 		Nice:     cmd.Nice,
 		Room:     room,

@@ -48,11 +48,12 @@ type Command struct {
 	Files []*os.File
 	Keep  []int // descriptors of the caller's that stay open under their number
 	// Terminal: Files[0] is a terminal, and becomes the controlling one of a session
-	// of the command's own. Without it the command is in the caller's session.
+	// of the command's own.
 	Terminal bool
-	// Group: the command leads a process group of its own. Without it, or Terminal,
-	// it is in the caller's, and a signal to that reaches both.
-	Group bool
+	// Session: the command leads a session of its own, without a terminal. Without it, or
+	// Terminal, it is in the caller's session and process group, and a signal to that
+	// reaches both.
+	Session bool
 	// Writable are paths that an isolated command (policy.Set.Isolation)
 	// can write to in its view of the system, beside those of the plan's section
 	// files and a /tmp of its own.

@@ -240,7 +240,7 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env, Group: true, Own: own})
+	return s.command(ctx, plan, supervisor.Command{Path: path, Args: s.spec.Argv, Env: env, Session: true, Own: own})
 }
 
 func variable(env []string, name string) string {

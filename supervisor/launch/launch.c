@@ -159,15 +159,14 @@ static long keep_descriptors(struct launch *l)
 	return 0;
 }
 
-/* own_terminal makes descriptor 0 the controlling terminal of a session of the
- * command's own (ioctl_tty(2), TIOCSCTTY), or gives the command at least a process
- * group of its own. */
-static long own_terminal(struct launch *l)
+/* own_session gives the command a session of its own, without a terminal or with
+ * descriptor 0 as its controlling one (ioctl_tty(2), TIOCSCTTY). */
+static long own_session(struct launch *l)
 {
-	if (!l->terminal)
-		return l->group ? raw2(SYS_setpgid, 0, 0) : 0;
+	if (!l->session && !l->terminal)
+		return 0;
 	long rc = raw0(SYS_setsid);
-	return rc < 0 ? rc : raw3(SYS_ioctl, 0, TIOCSCTTY, 0);
+	return rc < 0 || !l->terminal ? rc : raw3(SYS_ioctl, 0, TIOCSCTTY, 0);
 }
 
 /* be_nicer is nice(2), which the kernel has no call of its own for everywhere.
@@ -271,8 +270,8 @@ static long stage_steps(struct launch *l, int *step)
 	*step = STEP_KEEP;
 	if ((rc = keep_descriptors(l)) < 0)
 		return rc;
-	*step = STEP_TERMINAL;
-	if ((rc = own_terminal(l)) < 0)
+	*step = STEP_SESSION;
+	if ((rc = own_session(l)) < 0)
 		return rc;
 	*step = STEP_LIMITS;
 	if ((rc = raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&inherited_files, 0)) < 0 || (rc = narrow_limits(l)) < 0)

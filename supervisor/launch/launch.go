@@ -32,7 +32,7 @@ type Command struct {
 	Keep  []int  // stay open under their number; all others are closed
 	// Terminal: descriptor 0 is to be the controlling terminal of a new session.
 	Terminal bool
-	Group    bool    // the command leads a process group
+	Session  bool    // the command leads a session
 	Umask    *int    // nil is the caller's
 	Nice     int     // added to the caller's niceness
 	Room     *Room   // nil: the caller's namespaces

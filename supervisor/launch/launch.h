@@ -14,7 +14,7 @@ enum launch_step {
 	STEP_MOUNT,       /* mounts[mount] */
 	STEP_DESCRIPTORS, /* dup3, close_range */
 	STEP_KEEP,        /* a descriptor to keep is not open */
-	STEP_TERMINAL,    /* setsid, TIOCSCTTY, setpgid */
+	STEP_SESSION,     /* setsid, TIOCSCTTY */
 	STEP_LIMITS,      /* prlimit64 */
 	STEP_NICE,        /* setpriority */
 	STEP_CHDIR,
@@ -66,7 +66,7 @@ struct launch {
 	const int *keep; /* stay open under their number */
 	int nkeep;
 	int terminal; /* descriptor 0 is to be the controlling terminal of a new session */
-	int group;    /* the command is to lead a process group */
+	int session;  /* the command is to lead a session */
 	int umask;    /* -1: the caller's */
 	int nice;     /* what is added to the caller's */
 	int namespaces; /* CLONE_NEW*; 0: the caller's */

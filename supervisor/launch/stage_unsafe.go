@@ -73,7 +73,7 @@ func (s *Stage) Err() error {
 		op = "dup3"
 	case C.STEP_KEEP:
 		op = "fcntl on a descriptor to keep"
-	case C.STEP_TERMINAL:
+	case C.STEP_SESSION:
 		op = "ioctl TIOCSCTTY"
 	case C.STEP_NICE:
 		op = "setpriority"
@@ -125,8 +125,8 @@ func describe(cmd *Command, a *arena) *C.struct_launch {
 	if cmd.Terminal {
 		l.terminal = 1
 	}
-	if cmd.Group {
-		l.group = 1
+	if cmd.Session {
+		l.session = 1
 	}
 	l.umask, l.nice = -1, C.int(cmd.Nice)
 	if cmd.Umask != nil {
