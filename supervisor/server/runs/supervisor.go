@@ -48,12 +48,7 @@ func spawn(program string) (_ *supervisor, err error) {
 	defer unix.Close(null)
 	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []uintptr{uintptr(null), uintptr(null), uintptr(words), handover.HandFD: uintptr(theirs)}}
-	apart(func() {
-		if err = keyring.Own(); err == nil || os.Geteuid() != 0 { // else the daemon's is the jobs' user's
-			s.pid, err = forkExec(program, attr)
-		}
-	})
-	if err != nil {
+	if apart(func() { s.pid, err = begin(program, attr) }); err != nil {
 		return nil, err
 	}
 	if err = s.process.open(); err != nil { // nobody could end it
@@ -77,9 +72,16 @@ func apart(f func()) {
 	<-over
 }
 
-func forkExec(program string, attr *syscall.ProcAttr) (pid int, err error) {
-	pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr)
-	if err != nil {
+// begin starts the process, with a keyring and priorities that are not the daemon's. It
+// does so from the calling thread, which is left with those.
+func begin(program string, attr *syscall.ProcAttr) (pid int, err error) {
+	if err := keyring.Own(); err != nil && os.Geteuid() == 0 { // else the daemon's is the jobs' user's
+		return 0, err
+	}
+	if err := ordinary(); err != nil {
+		return 0, err
+	}
+	if pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr); err != nil {
 		err = &os.PathError{Op: "execute", Path: program, Err: err}
 	}
 	return pid, err
