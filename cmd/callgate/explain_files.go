@@ -124,24 +124,23 @@ func openFlags(c policy.CallText) uint64 {
 	return 0
 }
 
-// askProgram asks about running a program, and what runs that if it is a script.
+// askProgram asks about running a program, and what the kernel executes for it: a
+// script's interpreter, an ELF program's loader.
 func askProgram(plan *compile.Plan, path string) []asked {
-	b, loaders := plan.Sections(), launch.Loaders()
-	first := asked{what: "run " + path, verdict: b.Program(path)}
-	if b.Has(policy.Exec) && first.verdict.Action.Permits() && slices.Contains(loaders, path) {
-		first.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(unix.EACCES), Section: policy.Exec}
-		first.by = "callgate: the dynamic loader would run any file that can be read"
-		return []asked{first}
-	}
-	list, last := []asked{first}, path
-	files := launch.Executed(path)
-	for _, file := range files[min(1, len(files)):] {
-		if !slices.Contains(loaders, file) {
-			list, last = append(list, asked{what: "run " + file + ", which runs it", verdict: b.Program(file)}), file
+	b := plan.Sections()
+	list, last := []asked{{what: "run " + path, verdict: b.Program(path)}}, path
+	for i, e := range launch.ExecutedIn(unix.AT_FDCWD, path) {
+		if why := unexecutable(b, e); why != "" {
+			v := policy.Verdict{Action: policy.Deny, Errno: uint16(unix.EACCES), Section: policy.Exec}
+			return append(list, asked{what: "run " + e.Path, verdict: v, by: "callgate: " + why})
 		}
-	}
-	if last != path {
-		list = append(list, asked{what: "read " + last + ", which runs it", verdict: executed(plan, last)})
+		if i == 0 {
+			continue
+		}
+		if last = e.Path; e.Relative {
+			return append(list, askInterpreter(b, e)...)
+		}
+		list = append(list, askInterpreter(b, e)...)
 	}
 	if why := unreadable(last); why != nil {
 		list = append(list, asked{note: fmt.Sprintf("whether %s is a script, and what runs it then, is not known here: %v", last, why)})
@@ -149,14 +148,32 @@ func askProgram(plan *compile.Plan, path string) []asked {
 	return list
 }
 
-// executed is the verdict of files on what a script is run by. Where the supervisor
-// holds them that is asked when it runs already.
-func executed(plan *compile.Plan, path string) policy.Verdict {
-	v := plan.Sections().File(path, policy.Read)
-	if !v.Action.Permits() && plan.Holders().Files == compile.Supervisor {
-		v.Action, v.Errno = policy.Kill, 0
+// unexecutable says why a file is not executed whatever the rules say, "" if it may be.
+func unexecutable(b *policy.Sections, e launch.Executable) string {
+	switch {
+	case !b.Has(policy.Exec):
+	case e.Relative:
+		return "an interpreter that begins at the working folder is another file in each"
+	case !e.Loads && slices.Contains(launch.Loaders(), e.Path):
+		return "the dynamic loader would run any file that can be read"
 	}
-	return v
+	return ""
+}
+
+// askInterpreter asks about what is executed for another file. A loader that is permitted
+// goes without saying.
+func askInterpreter(b *policy.Sections, e launch.Executable) []asked {
+	if e.Relative {
+		return []asked{{section: policy.Files, what: "read " + e.Path + ", which runs it", unknown: "the working folder is the program's"}}
+	}
+	read := asked{what: "read " + e.Path + ", which runs it", verdict: b.File(e.Path, policy.Read)}
+	if slices.Contains(launch.Loaders(), e.Path) {
+		if read.verdict.Action.Permits() {
+			return nil
+		}
+		return []asked{read}
+	}
+	return []asked{read, {what: "run " + e.Path + ", which runs it", verdict: b.Program(e.Path)}}
 }
 
 // unreadable is why a file cannot be read here, nil if it can.
