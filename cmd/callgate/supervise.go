@@ -18,6 +18,7 @@ import (
 	"callgate/supervisor/audit"
 	"callgate/supervisor/cgroup"
 	"callgate/supervisor/client"
+	"callgate/supervisor/launch"
 	"callgate/supervisor/scratch"
 	"callgate/supervisor/server/handover"
 	"callgate/supervisor/server/journal"
@@ -67,6 +68,10 @@ func supervise() error {
 	}
 }
 
+// softFiles is the soft limit on descriptors that the kernel gives its first process. That
+// on all that a job can have is limits.open-files'.
+const softFiles = 1024
+
 // supervised is one job of callgated's.
 type supervised struct {
 	spec    handover.Spec
@@ -97,7 +102,8 @@ func (s *supervised) do(fresh bool) error {
 	}
 	unloadable := s.load()
 	if fresh {
-		if err := errors.Join(become(s.spec.As), ordinaryLimits()); err != nil {
+		launch.FewFiles(softFiles)
+		if err := become(s.spec.As); err != nil {
 			return fmt.Errorf("supervise: %w", err)
 		}
 	}
@@ -112,6 +118,7 @@ func (s *supervised) do(fresh bool) error {
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}
+	s.unsound = s.unsound || err != nil
 	result.Last = s.unsound
 	err = handover.WriteResult(s.out, result)
 	if s.spec.Own {

@@ -25,6 +25,14 @@ func everywhere(t *testing.T) (cpus unix.CPUSet) {
 	return cpus
 }
 
+// first is a CPU of those.
+func first(cpus unix.CPUSet) (cpu int) {
+	for !cpus.IsSet(cpu) {
+		cpu++
+	}
+	return cpu
+}
+
 // favour gives this thread, and what it starts, what a unit can give a daemon: as root
 // priority over others, as somebody else less of it; and one CPU.
 func favour(t *testing.T) {
@@ -33,12 +41,8 @@ func favour(t *testing.T) {
 	if os.Geteuid() != 0 {
 		nice, io, sched = 5, 2<<ioClass|7, unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: 5}
 	}
-	all, one := everywhere(t), unix.CPUSet{}
-	for cpu := 0; one.Count() == 0; cpu++ {
-		if all.IsSet(cpu) {
-			one.Set(cpu)
-		}
-	}
+	one := unix.CPUSet{}
+	one.Set(first(everywhere(t)))
 	_, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, 1, 0, uintptr(io))
 	if err := errors.Join(unix.SchedSetaffinity(0, &one), unix.Setpriority(unix.PRIO_PROCESS, 0, nice)); err != nil || errno != 0 {
 		t.Fatal(err, errno)

@@ -54,10 +54,14 @@ func (p *pool) again(as *handover.Identity) *supervisor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, s := range slices.Backward(p.idle) {
-		if s.as.Is(as) {
-			p.idle = slices.Delete(p.idle, i, i+1)
+		if !s.as.Is(as) {
+			continue
+		}
+		p.idle = slices.Delete(p.idle, i, i+1) // what comes after it was looked at
+		if !s.changed() {
 			return s
 		}
+		s.dismiss()
 	}
 	return nil
 }

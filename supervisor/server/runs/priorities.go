@@ -22,12 +22,21 @@ const (
 )
 
 // ordinary has the calling thread, and what it starts, come before others no more than a
-// login does, and run on all CPUs of its cpuset. What comes after others stays so.
-func ordinary() error {
+// login does, and run on all CPUs of its cpuset. What comes after others stays so. It gives
+// what that comes to.
+func ordinary() (*priorities, error) {
 	p, err := prioritiesOf(0)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if err := p.moderate(); err != nil {
+		return nil, err
+	}
+	return prioritiesOf(0)
+}
+
+// moderate is ordinary, for the calling thread, whose priorities p are.
+func (p *priorities) moderate() error {
 	p.cpus.Fill()
 	if err := unix.SchedSetaffinity(0, &p.cpus); err != nil {
 		return os.NewSyscallError("sched_setaffinity", err)

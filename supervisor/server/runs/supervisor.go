@@ -17,6 +17,7 @@ import (
 type supervisor struct {
 	*process
 	hand  *handover.Hand
+	state state
 	words *os.File           // what it complained of before its first job
 	as    *handover.Identity // whose its jobs are; nil: it has had none
 	jobs  int                // that it has had
@@ -48,10 +49,13 @@ func spawn(program string) (_ *supervisor, err error) {
 	defer unix.Close(null)
 	attr := &syscall.ProcAttr{Dir: "/", Env: []string{}, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []uintptr{uintptr(null), uintptr(null), uintptr(words), handover.HandFD: uintptr(theirs)}}
-	if apart(func() { s.pid, err = begin(program, attr) }); err != nil {
+	if apart(func() { err = s.begin(program, attr) }); err != nil {
 		return nil, err
 	}
-	if err = s.process.open(); err != nil { // nobody could end it
+	if s.state.limits, err = narrow(s.pid); err == nil {
+		err = s.process.open()
+	}
+	if err != nil { // nobody could end it
 		_ = unix.Kill(s.pid, unix.SIGKILL)
 		reap(s.pid)
 		return nil, err
@@ -74,17 +78,19 @@ func apart(f func()) {
 
 // begin starts the process, with a keyring and priorities that are not the daemon's. It
 // does so from the calling thread, which is left with those.
-func begin(program string, attr *syscall.ProcAttr) (pid int, err error) {
+func (s *supervisor) begin(program string, attr *syscall.ProcAttr) error {
 	if err := keyring.Own(); err != nil && os.Geteuid() == 0 { // else the daemon's is the jobs' user's
-		return 0, err
+		return err
 	}
-	if err := ordinary(); err != nil {
-		return 0, err
+	p, err := ordinary()
+	if err != nil {
+		return err
 	}
-	if pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr); err != nil {
-		err = &os.PathError{Op: "execute", Path: program, Err: err}
+	s.state.priorities = *p
+	if s.pid, err = syscall.ForkExec(program, []string{"callgate", "supervise"}, attr); err != nil {
+		return &os.PathError{Op: "execute", Path: program, Err: err}
 	}
-	return pid, err
+	return nil
 }
 
 // said is the end of what it complained of before its first job.
