@@ -94,7 +94,7 @@ func (a *address) ofFamily(name string) (why, hint string) {
 	p := familyParam()
 	v, ok := p.Consts.Value(name)
 	if !ok {
-		return "unknown address family", didYouMean(name, p.Consts.Names())
+		return "unknown address family", DidYouMean(name, p.Consts.Names())
 	}
 	a.form, a.name, a.family = isFamily, name, uint16(v)
 	return "", ""

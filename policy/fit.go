@@ -68,7 +68,7 @@ func (a *arg) lacking(s *abi.Syscall) *Mistake {
 	for i := range s.Params {
 		names[i] = s.Params[i].Name
 	}
-	return &Mistake{Pos: a.pos, Message: fmt.Sprintf("%s has no parameter %s", s.Name, quote(a.name)), Hint: didYouMean(a.name, names)}
+	return &Mistake{Pos: a.pos, Message: fmt.Sprintf("%s has no parameter %s", s.Name, quote(a.name)), Hint: DidYouMean(a.name, names)}
 }
 
 func (a *arg) fitParam(s *abi.Syscall, p *abi.Param, before []*arg) *Mistake {
@@ -164,7 +164,7 @@ func constantHint(p *abi.Param, name string) string {
 		}
 		return "write a number"
 	}
-	return didYouMean(name, p.Consts.Names())
+	return DidYouMean(name, p.Consts.Names())
 }
 
 // String is the operand as a policy has it.

@@ -224,7 +224,7 @@ func (l *Loader) unreadable(ref reference, err error) Mistake {
 	m := Mistake{Pos: ref.pos, cause: err}
 	if strings.HasPrefix(ref.name, builtinPrefix) {
 		m.Message = "there is no policy " + quote(ref.name)
-		m.Hint = didYouMean(ref.name, l.Builtins())
+		m.Hint = DidYouMean(ref.name, l.Builtins())
 		return m
 	}
 	why := err

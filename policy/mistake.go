@@ -124,9 +124,9 @@ func oneOf(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// didYouMean is the hint for a word that is none of those known: the nearest,
+// DidYouMean is the hint for a word that is none of those known: the nearest,
 // if one is near, or else all of them if they are few.
-func didYouMean(word string, known []string) string {
+func DidYouMean(word string, known []string) string {
 	if len(word) <= 64 {
 		if best := Nearest(word, known); best != "" {
 			return "did you mean " + strconv.Quote(best) + "?"

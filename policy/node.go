@@ -125,7 +125,7 @@ func isNumber(s string) bool {
 // printable UTF-8 with "\n" at its line ends.
 func checkText(raw []byte) (string, *flaw) {
 	if len(raw) > maxText {
-		return "", &flaw{0, 0, "the file is greater than 1 MiB", "a policy is a few kilobytes"}
+		return "", &flaw{0, 0, "the file is greater than 1 MiB", "a policy or a config is a few kilobytes"}
 	}
 	text := strings.TrimPrefix(string(raw), "\ufeff")
 	if strings.Contains(text, "\r") {

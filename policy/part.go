@@ -175,7 +175,7 @@ func keyHint(key string, known []string) string {
 	case (key == "read" || key == "run") && slices.Contains(known, "quiet") && slices.Contains(known, "allow"):
 		return "expected allow"
 	}
-	return didYouMean(key, known)
+	return DidYouMean(key, known)
 }
 
 // list gives a list's items, or a single value as a list of one.
@@ -244,7 +244,7 @@ func (r *reader) wrongWord(n *node, what string, words []string) {
 		r.fail(n, "", "expected %s, found %s", oneOf(words), n.describe())
 		return
 	}
-	r.fail(n, didYouMean(n.text, words), "unknown %s %s", what, quote(n.text))
+	r.fail(n, DidYouMean(n.text, words), "unknown %s %s", what, quote(n.text))
 }
 
 // errno reads an errno's name or number, 0 if it is none.
@@ -254,7 +254,7 @@ func (r *reader) errno(n *node) uint16 {
 			return e
 		}
 		if !isNumber(n.text) {
-			r.fail(n, didYouMean(n.text, errnoList()), "unknown errno %s", quote(n.text))
+			r.fail(n, DidYouMean(n.text, errnoList()), "unknown errno %s", quote(n.text))
 			return 0
 		}
 	}

@@ -99,7 +99,7 @@ func (r *reader) name(rule *Rule, n *node) {
 	case n.kind != scalarNode || !n.isText():
 		r.fail(n, "", "expected the name of a system call or @group, found %s", n.describe())
 	case isGroup(n.text) && !knownGroup(n.text):
-		r.fail(n, didYouMean(n.text, groupNames()), "unknown group %s", quote(n.text))
+		r.fail(n, DidYouMean(n.text, groupNames()), "unknown group %s", quote(n.text))
 	case !isGroup(n.text) && !abi.Known(n.text):
 		r.fail(n, callHint(n.text), "unknown system call %s", quote(n.text))
 	default:
@@ -111,7 +111,7 @@ func callHint(name string) string {
 	if knownGroup("@" + name) {
 		return "did you mean the group " + strconv.Quote("@"+name) + "?"
 	}
-	return didYouMean(name, abi.Names())
+	return DidYouMean(name, abi.Names())
 }
 
 // answer reads what the call is to return or fail with.

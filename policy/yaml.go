@@ -17,10 +17,31 @@ type flaw struct {
 	message, hint string
 }
 
+// ParseYAML gives the tree of a file that is to be as plain as a policy: printable UTF-8,
+// one document without aliases, anchors and tags. It is nil where the file says nothing.
+// The error is Mistakes.
+func ParseYAML(file string, raw []byte) (*yaml.Node, error) {
+	text, flaw := checkText(raw)
+	var doc yaml.Node
+	if flaw == nil {
+		_, flaw = parseInto(&doc, text)
+	}
+	if flaw != nil {
+		return nil, Mistakes{{Pos: Position{file, flaw.line, flaw.col}, Message: flaw.message, Hint: flaw.hint}}
+	}
+	if len(doc.Content) == 0 {
+		return nil, nil
+	}
+	return doc.Content[0], nil
+}
+
 // parseYAML gives the tree of a whole text, or what is wrong with it. A text
 // without content is an empty scalar. Nothing is resolved but quotes and
 // escapes: what a plain scalar means is for the readers to say.
-func parseYAML(text string) (n node, wrong *flaw) {
+func parseYAML(text string) (n node, wrong *flaw) { return parseInto(new(yaml.Node), text) }
+
+// parseInto is parseYAML, and leaves the library's own tree in doc.
+func parseInto(doc *yaml.Node, text string) (n node, wrong *flaw) {
 	defer func() {
 		// The text may come from anyone: a fault of the library's is no more
 		// than a policy that cannot be read.
@@ -29,8 +50,8 @@ func parseYAML(text string) (n node, wrong *flaw) {
 		}
 	}()
 	dec := yaml.NewDecoder(strings.NewReader(text))
-	var doc, more yaml.Node
-	switch err := dec.Decode(&doc); {
+	var more yaml.Node
+	switch err := dec.Decode(doc); {
 	case errors.Is(err, io.EOF):
 		return node{line: 1, col: 1}, nil
 	case err != nil:
@@ -43,7 +64,7 @@ func parseYAML(text string) (n node, wrong *flaw) {
 	}
 	switch err := dec.Decode(&more); {
 	case err == nil:
-		return node{}, &flaw{more.Line, more.Column, "a second document", "one file holds one policy; use extends for several"}
+		return node{}, &flaw{more.Line, more.Column, "a second document", "one file holds one document; a policy uses extends for several"}
 	case !errors.Is(err, io.EOF):
 		return node{}, syntaxFlaw(text, err)
 	}

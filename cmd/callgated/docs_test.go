@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"callgate/supervisor/server/config"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestManPage has the man page know every flag.
@@ -44,4 +48,31 @@ func TestConfigKeys(t *testing.T) {
 	if _, err := config.Parse("/etc/callgated/config.yaml", []byte("callgated: 1 "+strings.ReplaceAll(shown, "\n    ", "\n"))); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCheck: what cannot start does not pass --check, nor a reload, and all of it is told.
+func TestCheck(t *testing.T) {
+	h := running(t, "")
+	file := filepath.Join(h.dir, "c.yaml")
+	check := func() string {
+		err := run([]string{"--check", "--config", file}, io.Discard, io.Discard)
+		if err == nil {
+			return ""
+		}
+		return strings.ReplaceAll(err.Error(), file, "c.yaml")
+	}
+	if said := check(); said != "" {
+		t.Errorf("of a good config: %s", said)
+	}
+	h.configure("supervisor: /nope\nmetrics: nohost\ntraces: ftp://x\nnats: [foo]\nslots: many\n")
+	want := `c.yaml:5:13: the supervisor: stat /nope: no such file or directory
+c.yaml:6:10: expected an address and a port, found "nohost"; write for example 127.0.0.1:9464
+c.yaml:7:9: expected a collector's URL, found "ftp://x"; write for example http://collector:4318
+c.yaml:8:8: expected a server's URL, found "foo"; write for example nats://10.0.0.1:4222
+c.yaml:9:8: expected a whole number, found "many"`
+	if said := check(); said != want {
+		t.Error(said)
+	}
+	h.signal(unix.SIGHUP)
+	h.until("the refusal", func() bool { return strings.Contains(h.log.String(), "not read again") })
 }

@@ -75,8 +75,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if *check {
+		_, missing := supervisorProgram(cfg.Program)
 		_, err := cfg.LoadPolicies(policies())
-		return err
+		return errors.Join(missing, err)
 	}
 	log := logger(stderr, *text, *verbose)
 	d := &daemon{file: *file, cfg: cfg, log: log, systemd: newSystemd(log)}
@@ -268,7 +269,7 @@ func (d *daemon) stop(s *server.Server, srv *http.Server, cancel context.CancelF
 // supervisorProgram finds the callgate that supervises jobs.
 func supervisorProgram(named string) (string, error) {
 	if named != "" {
-		return named, unix.Access(named, unix.X_OK)
+		return named, nil // the config was found to be right
 	}
 	self, err := os.Executable()
 	if err != nil {

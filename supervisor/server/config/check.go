@@ -1,15 +1,23 @@
 package config
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"maps"
+	"math"
+	"net"
+	"net/url"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"callgate/policy"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -20,97 +28,134 @@ var (
 // LabelName is what a label of a host's or a job's can be called.
 var LabelName = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
 
-// check gives what cannot be, one line each.
-func (c *Config) check() (wrong []string) {
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+// check notes what cannot be.
+func (c *Config) check(r *reader) {
 	c.Host = strings.ReplaceAll(c.Host, ".", "-")
-	if c.Version != 1 {
-		fail("callgated: %d: this callgated reads version 1; the file begins with callgated: 1", c.Version)
+	if c.Version != 1 && r.at["callgated"] != nil {
+		r.fail("callgated", beginning, "this callgated reads version 1, not %d", c.Version)
 	}
 	if !hostName.MatchString(c.Host) {
-		fail("host: %q: up to 63 letters, digits, - and _", c.Host)
+		r.fail("host", "", "expected up to 63 letters, digits, - and _ as the host, found %q", c.Host)
 	}
 	if !prefixName.MatchString(c.Prefix) {
-		fail("prefix: %q: up to 31 letters, digits and _", c.Prefix)
-	}
-	if c.Slots < 1 || c.Slots > 10000 {
-		fail("slots: %d: from 1 to 10000", c.Slots)
-	}
-	if c.Spares < 0 || c.Spares > 100 {
-		fail("spares: %d: from 0 to 100", c.Spares)
-	}
-	if c.Replica < 1 || c.Replica > 5 {
-		fail("replicas: %d: from 1 to 5", c.Replica)
+		r.fail("prefix", "", "expected up to 31 letters, digits and _, found %q", c.Prefix)
 	}
 	if c.Stop != "leave" && c.Stop != "finish" && c.Stop != "kill" {
-		fail("stop: %q: leave, finish or kill", c.Stop)
+		r.fail("stop", policy.DidYouMean(c.Stop, []string{"leave", "finish", "kill"}), "unknown way to stop %q", c.Stop)
 	}
 	if len(c.Default) == 0 {
-		fail("default: no policy; builtin:default is one")
+		r.fail("default", "builtin:default is one", "no policy for jobs that name none")
 	}
 	if c.DeadAfter < Duration(3*HeartbeatEvery) {
-		fail("dead-after: less than %s, three signs of life", 3*HeartbeatEvery)
+		r.fail("dead-after", "", "less than %s, three signs of life", 3*HeartbeatEvery)
 	}
 	if c.Request < 64<<10 {
-		fail("request: less than 64KiB")
+		r.fail("request", "", "less than 64KiB")
 	}
 	if one := c.Limits.Output + c.Limits.Audit + c.Limits.Files; c.KeepSize > 0 && c.KeepSize < one {
-		fail("keep-size: less than one job may have: %d bytes of output, audit and files, by the limits", one)
+		r.fail("keep-size", "", "less than one job may have: %d bytes of output, audit and files, by the limits", one)
 	}
-	c.checkCounts(fail)
-	c.checkNames(fail)
-	return wrong
+	c.checkCounts(r)
+	c.checkNames(r)
+	c.checkAddresses(r)
 }
 
-// checkCounts refuses what is less than nothing. Sizes and times are read so.
-func (c *Config) checkCounts(fail func(string, ...any)) {
-	counts := func(at string, has map[string]int) {
-		for _, key := range slices.Sorted(maps.Keys(has)) {
-			if has[key] < 0 {
-				fail("%s: %s: %d: 0 or more", at, key, has[key])
-			}
+func (c *Config) checkCounts(r *reader) {
+	count := func(path string, n, least, most int) {
+		switch {
+		case n >= least && n <= most:
+		case most == math.MaxInt:
+			r.fail(path, "", "expected %d or more, found %d", least, n)
+		default:
+			r.fail(path, "", "expected a number from %d to %d, found %d", least, most, n)
 		}
 	}
-	counts("limits", map[string]int{"processes": c.Limits.Processes, "open-files": c.Limits.OpenFiles, "inodes": c.Limits.Inodes})
-	counts("quota", c.Quota.counts())
-	for _, name := range slices.Sorted(maps.Keys(c.Quotas)) {
-		counts("quotas: "+name, c.Quotas[name].counts())
+	count("slots", c.Slots, 1, 10000)
+	count("spares", c.Spares, 0, 100)
+	count("replicas", c.Replica, 1, 5)
+	count("limits.processes", c.Limits.Processes, 0, math.MaxInt)
+	count("limits.open-files", c.Limits.OpenFiles, 0, math.MaxInt)
+	count("limits.inodes", c.Limits.Inodes, 0, math.MaxInt)
+	quotas := map[string]Quota{"quota": c.Quota}
+	for name, q := range c.Quotas {
+		quotas["quotas."+name] = q
+	}
+	for path, q := range quotas {
+		count(path+".queued", q.Queued, 0, math.MaxInt)
+		count(path+".running", q.Running, 0, math.MaxInt)
+		count(path+".stored", q.Stored, 0, math.MaxInt)
 	}
 }
 
-func (q Quota) counts() map[string]int {
-	return map[string]int{"queued": q.Queued, "running": q.Running, "stored": q.Stored}
-}
-
-func (c *Config) checkNames(fail func(string, ...any)) {
+func (c *Config) checkNames(r *reader) {
 	for name := range c.Labels {
 		if !LabelName.MatchString(name) {
-			fail("labels: %q: up to 63 letters, digits and . _ / -", name)
+			r.fail("labels."+name, "", "expected up to 63 letters, digits and . _ / - as a label, found %q", name)
 		}
 	}
 	for name, file := range c.Policies {
 		if name == "" || strings.ContainsAny(name, "/: \n") {
-			fail("policies: %q: a name without / and :", name)
+			r.fail("policies."+name, "", "expected a name without / and :, found %q", name)
 		}
 		if !filepath.IsAbs(file) {
-			fail("policies: %s: a file", name)
+			r.fail("policies."+name, "", "expected the policy's file")
 		}
 	}
-	for _, list := range [][]string{c.Default, c.Ceiling} {
-		for _, name := range list {
+	for key, list := range map[string][]string{"default": c.Default, "ceiling": c.Ceiling} {
+		for i, name := range list {
 			if _, known := c.Policies[name]; !known && !strings.HasPrefix(name, "builtin:") {
-				fail("%q is neither builtin:NAME nor one of policies", name)
+				r.fail(below(key, strconv.Itoa(i)), policy.DidYouMean(name, slices.Sorted(maps.Keys(c.Policies))), "%q is neither builtin:NAME nor one of policies", name)
 			}
 		}
 	}
 }
 
-// nearest hints at a key that is like an unknown one.
-func nearest(key string) string {
-	if near := policy.Nearest(key, Keys()); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+const socketMost = 107 // bytes of a socket's name (unix(7))
+
+func (c *Config) checkAddresses(r *reader) {
+	if len(c.Socket) > socketMost {
+		r.fail("socket", "", "its path has %d bytes, and a socket's has %d at most", len(c.Socket), socketMost)
 	}
-	return ""
+	if c.Metrics != "" {
+		_, port, err := net.SplitHostPort(c.Metrics)
+		if _, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil {
+			r.fail("metrics", "write for example 127.0.0.1:9464", "expected an address and a port, found %q", c.Metrics)
+		}
+	}
+	if c.Traces != "" && !isURL(c.Traces, "http", "https") {
+		r.fail("traces", "write for example http://collector:4318", "expected a collector's URL, found %q", c.Traces)
+	}
+	for i, server := range c.NATS {
+		if !isURL(server, "nats", "tls", "ws", "wss") {
+			r.fail(below("nats", strconv.Itoa(i)), "write for example nats://10.0.0.1:4222", "expected a server's URL, found %q", server)
+		}
+	}
+}
+
+func isURL(text string, schemes ...string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Hostname() != "" && slices.Contains(schemes, u.Scheme)
+}
+
+// checkHost notes what is not on this host as the config has it.
+func (c *Config) checkHost(r *reader) {
+	if c.Program != "" {
+		st, err := os.Stat(c.Program)
+		switch {
+		case err != nil:
+			r.fail("supervisor", "", "the supervisor: %s", err)
+		case !st.Mode().IsRegular() || unix.Access(c.Program, unix.X_OK) != nil:
+			r.fail("supervisor", "", "%s cannot be executed", c.Program)
+		}
+	}
+	st, err := os.Stat(c.State)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		r.fail("state", "", "the daemon's folder: %s", err)
+	case !st.IsDir():
+		r.fail("state", "", "%s is no folder", c.State)
+	}
 }
 
 // keys are those of the file, of all depths.

@@ -3,10 +3,8 @@
 package config
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -95,24 +93,26 @@ func defaults() Config {
 	}
 }
 
-// Load reads a config. The error has every mistake, with file and line where
-// that is known.
+// Load reads a config, and looks at what it names on this host. The error is
+// policy.Mistakes, every one.
 func Load(file string) (*Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(file, text)
+	return parse(file, text, (*Config).checkHost)
 }
 
-// Parse is Load of a text at hand. Paths in it are relative to file's folder.
+// Parse is Load of a text at hand, and looks at nothing else. Paths in it are relative to
+// file's folder.
 func Parse(file string, text []byte) (*Config, error) {
+	return parse(file, text, func(*Config, *reader) {})
+}
+
+func parse(file string, text []byte, more func(*Config, *reader)) (*Config, error) {
 	c := defaults()
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil {
-		return nil, mistakes(file, err)
-	}
+	r := &reader{file: file, at: map[string]*yaml.Node{}}
+	r.read(text, &c)
 	folder := filepath.Dir(file)
 	for _, path := range []*string{&c.Socket, &c.State, &c.Program} {
 		*path = within(folder, *path)
@@ -120,8 +120,10 @@ func Parse(file string, text []byte) (*Config, error) {
 	for name, path := range c.Policies {
 		c.Policies[name] = within(folder, path)
 	}
-	if wrong := c.check(); len(wrong) > 0 {
-		return nil, fmt.Errorf("%s: %s", file, strings.Join(wrong, "\n"+file+": "))
+	c.check(r)
+	more(&c, r)
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	return &c, nil
 }
@@ -137,79 +139,47 @@ func within(folder, path string) string {
 	return abs
 }
 
-var unknownField = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
-
-// mistakes puts the file before each line of the parser's complaints, and says
-// them in the user's words.
-func mistakes(file string, err error) error {
-	lines := strings.Split(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
-	var out []string
-	for _, l := range lines {
-		l = strings.TrimSpace(l)
-		if l == "unmarshal errors:" || l == "" {
-			continue
-		}
-		if l == "EOF" {
-			l = "the file says nothing; it begins with callgated: 1"
-		}
-		number, what, ok := strings.Cut(strings.TrimPrefix(l, "line "), ": ")
-		if !ok {
-			number, what = "", l
-		}
-		if m := unknownField.FindStringSubmatch(what); m != nil {
-			what = fmt.Sprintf("unknown key %q%s", m[1], nearest(m[1]))
-		}
-		if number != "" {
-			number += ":"
-		}
-		out = append(out, strings.TrimSuffix(fmt.Sprintf("%s:%s %s", file, number, what), " "))
-	}
-	return fmt.Errorf("%s", strings.Join(out, "\n"))
-}
-
 // Size is bytes: a number, with KiB, MiB or GiB where that is meant.
 type Size int64
 
-// UnmarshalYAML reads a size.
-func (s *Size) UnmarshalYAML(n *yaml.Node) error {
-	text, unit := n.Value, int64(1)
+func (s *Size) read(text string) (expected, hint string) {
+	unit := int64(1)
 	for name, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if rest, ok := strings.CutSuffix(text, name); ok {
 			text, unit = strings.TrimSpace(rest), u
+			break
 		}
 	}
 	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || v < 0 || v > (1<<62)/unit {
-		return fmt.Errorf("line %d: %q is no size; write 64MiB", n.Line, n.Value)
+		return "a size", "write for example 64MiB"
 	}
 	*s = Size(v * unit)
-	return nil
+	return "", ""
 }
 
 // Duration is a time such as 30s, 10m or 24h.
 type Duration time.Duration
 
-// UnmarshalYAML reads a duration.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := time.ParseDuration(n.Value)
+func (d *Duration) read(text string) (expected, hint string) {
+	v, err := time.ParseDuration(text)
 	if err != nil || v < 0 {
-		return fmt.Errorf("line %d: %q is no time; write 30s, 10m or 24h", n.Line, n.Value)
+		return "a time", "write for example 30s, 10m or 24h"
 	}
 	*d = Duration(v)
-	return nil
+	return "", ""
 }
 
 // Mode is permissions in octal.
 type Mode uint32
 
-// UnmarshalYAML reads a mode.
-func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
-	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 32)
+func (m *Mode) read(text string) (expected, hint string) {
+	v, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
 	if err != nil || v > 0o777 {
-		return fmt.Errorf("line %d: %q are no permissions; write 0666", n.Line, n.Value)
+		return "permissions in octal", "write for example 0660"
 	}
 	*m = Mode(v)
-	return nil
+	return "", ""
 }
 
 // Over gives the quota with what it does not say from another.

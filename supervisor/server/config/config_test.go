@@ -1,9 +1,14 @@
 package config
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"callgate/policy"
 )
 
 func TestParse(t *testing.T) {
@@ -32,24 +37,108 @@ socket-mode: 0660
 
 func TestMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                         "begins with callgated: 1",
-		"slots: 3\n":                               "begins with callgated: 1",
-		"callgated: 1\nsocet: a\n":                 `c.yaml:2: unknown key "socet"; did you mean "socket"?`,
-		"callgated: 1\nslots: 1\nslots: 2\n":       `c.yaml:3: mapping key "slots" already defined`,
-		"callgated: 1\nslots: many\n":              "c.yaml:2:",
-		"callgated: 1\nreserve: 3 apples\n":        `c.yaml:2: "3 apples" is no size; write 64MiB`,
-		"callgated: 1\nkeep: forever\n":            `c.yaml:2: "forever" is no time`,
-		"callgated: 1\nstop: dead\nslots: 0\n":     "c.yaml: slots: 0: from 1 to 10000\nc.yaml: stop:",
-		"callgated: 1\nceiling: [site]\n":          `"site" is neither builtin:NAME nor one of policies`,
-		"callgated: 1\nlimits: {out: 3}\n":         `unknown key "out"`,
-		"callgated: 1\npolicies: {'a/b': c.yaml}":  "policies:",
-		"callgated: 1\nlimits: {processes: -1}\n":  "limits: processes: -1: 0 or more",
-		"callgated: 1\nlimits: {inodes: -1}\n":     "limits: inodes: -1: 0 or more",
-		"callgated: 1\nquota: {queued: -1}\n":      "quota: queued: -1: 0 or more",
-		"callgated: 1\nquotas: {ci: {stored: -1}}": "quotas: ci: stored: -1: 0 or more",
+		"":                                   "c.yaml: the file is empty; a config begins with `callgated: 1`",
+		"# nothing\n":                        "c.yaml: the file is empty",
+		"- a\n":                              "c.yaml:1:1: expected keys and values, found a list",
+		"slots: 3\n":                         "c.yaml:1:1: the line `callgated: 1` is missing",
+		"callgated: 2\n":                     "c.yaml:1:12: this callgated reads version 1, not 2",
+		"callgated: x\n":                     `c.yaml:1:12: expected a whole number, found "x"`,
+		"callgated: 1\nsocet: a\n":           `c.yaml:2:1: unknown key "socet"; did you mean "socket"?`,
+		"callgated: 1\nslots: 1\nslots: 2\n": `c.yaml:3:1: the key "slots" stands twice, first in line 2`,
+		"callgated: 1\nslots: many\n":        `c.yaml:2:8: expected a whole number, found "many"`,
+		"callgated: 1\nslots: [1]\n":         "c.yaml:2:8: expected a whole number, found a list",
+		"callgated: 1\nroot-jobs: perhaps\n": `c.yaml:2:12: expected true or false, found "perhaps"`,
+		"callgated: 1\nsocket: {a: b}\n":     "c.yaml:2:9: expected text, found keys and values",
+		"callgated: 1\ndefault: ci\n":        `c.yaml:2:10: expected a list, found "ci"`,
+		"callgated: 1\nlabels: a\n":          `c.yaml:2:9: expected keys and values, found "a"`,
+		"callgated: 1\nreserve: 3 apples\n":  `c.yaml:2:10: expected a size, found "3 apples"; write for example 64MiB`,
+		"callgated: 1\nkeep: forever\n":      `c.yaml:2:7: expected a time, found "forever"`,
+		"callgated: 1\nsocket-mode: 0888\n":  `c.yaml:2:14: expected permissions in octal, found "0888"`,
+		"callgated: 1\nstop: dead\n":         `c.yaml:2:7: unknown way to stop "dead"; expected leave, finish or kill`,
+		"callgated: 1\nslots: 0\n":           "c.yaml:2:8: expected a number from 1 to 10000, found 0",
+		"callgated: 1\nceiling: [site]\npolicies: {sites: a.yaml}\n": `c.yaml:2:11: "site" is neither builtin:NAME nor one of policies; did you mean "sites"?`,
+		"callgated: 1\nlimits: {out: 3}\n":                           `c.yaml:2:10: unknown key "out"; expected wall-time, cpu-time`,
+		"callgated: 1\npolicies: {'a/b': c.yaml}":                    "c.yaml:2:19: expected a name without / and :",
+		"callgated: 1\nlimits: {processes: -1}\n":                    "c.yaml:2:21: expected 0 or more, found -1",
+		"callgated: 1\nlimits: {inodes: -1}\n":                       "c.yaml:2:18: expected 0 or more",
+		"callgated: 1\nquota: {queued: -1}\n":                        "c.yaml:2:17: expected 0 or more",
+		"callgated: 1\nquotas: {ci: {stored: -1}}":                   "c.yaml:2:23: expected 0 or more",
+		"callgated: 1\nmetrics: nohost\n":                            "c.yaml:2:10: expected an address and a port",
+		"callgated: 1\nmetrics: a:b\n":                               "c.yaml:2:10: expected an address and a port",
+		"callgated: 1\ntraces: ftp://x\n":                            "c.yaml:2:9: expected a collector's URL",
+		"callgated: 1\nnats: ['nats://a:1', foo]\n":                  `c.yaml:2:22: expected a server's URL, found "foo"`,
+		"callgated: 1\nsocket: /" + strings.Repeat("x", 107) + "\n":  "c.yaml:2:9: its path has 108 bytes",
+		"callgated: 1\n\tslots: 1\n":                                 "c.yaml:2:",
+		"callgated: 1\n---\ncallgated: 1\n":                          "c.yaml:2:1: a second document",
+		"callgated: 1\nhost: &a b\n":                                 "c.yaml:2:7: an anchor",
+		"callgated: 1\nhost: \xff\n":                                 "c.yaml:2:7: not UTF-8",
 	} {
-		if _, err := Parse("c.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := Parse("c.yaml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "!!") {
 			t.Errorf("%q: %v, not %s", text, err, want)
 		}
 	}
+}
+
+// TestAllMistakes: they are told in one go, in the order of the text.
+func TestAllMistakes(t *testing.T) {
+	_, err := Parse("c.yaml", []byte("callgated: 1\nslots: 0\nsocet: a\nkeep: x\nlimits:\n  memory: much\n  proceses: 3\nmetrics: nohost\nstop: [a]\ndefault: [x]\n"))
+	want := `c.yaml:2:8: expected a number from 1 to 10000, found 0
+c.yaml:3:1: unknown key "socet"; did you mean "socket"?
+c.yaml:4:7: expected a time, found "x"; write for example 30s, 10m or 24h
+c.yaml:6:11: expected a size, found "much"; write for example 64MiB
+c.yaml:7:3: unknown key "proceses"; did you mean "processes"?
+c.yaml:8:10: expected an address and a port, found "nohost"; write for example 127.0.0.1:9464
+c.yaml:9:7: expected text, found a list
+c.yaml:10:11: "x" is neither builtin:NAME nor one of policies`
+	var all policy.Mistakes
+	if !errors.As(err, &all) || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLeftOut: a key without a value is as if it was not there; numbers and the like are
+// text where that is meant.
+func TestLeftOut(t *testing.T) {
+	c, err := Parse("c.yaml", []byte("callgated: 1\nsocket:\nlimits:\nquotas: ~\nslots:\noperators: {users: [4711, ops]}\nlabels: {gpu: true, n: 3}\nmetrics: ''\nnats:\n  - tls://u:p@a.example:1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Socket != "/run/callgated/callgated.sock" || c.Limits.OpenFiles != 4096 || c.Slots < 1 || c.Operators.Users[0] != "4711" || c.Labels["gpu"] != "true" || c.Labels["n"] != "3" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestLoad: what the config names is looked at.
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct{ text, want string }{
+		"none":   {"supervisor: none\n", "c.yaml:2:13: the supervisor: stat " + dir + "/none: no such file or directory"},
+		"folder": {"supervisor: .\n", "c.yaml:2:13: " + dir + " cannot be executed"},
+		"file":   {"supervisor: c.yaml\n", "c.yaml:2:13: " + dir + "/c.yaml cannot be executed"},
+		"state":  {"state: c.yaml\n", "c.yaml:2:8: " + dir + "/c.yaml is no folder"},
+		"in":     {"state: c.yaml/in\n", "c.yaml:2:8: the daemon's folder: stat " + dir + "/c.yaml/in: not a directory"},
+		"good":   {"state: new\n", ""},
+	} {
+		file := filepath.Join(dir, "c.yaml")
+		if err := os.WriteFile(file, []byte("callgated: 1\n"+tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file)
+		if err == nil != (tt.want == "") || err != nil && err.Error() != dir+"/"+tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// FuzzParse: whatever the text, there is a config or every mistake has a place.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("callgated: 1\nlimits: {memory: 1GiB}\nquotas: {a: {queued: 3}}\nnats: [x]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse("c.yaml", text)
+		var all policy.Mistakes
+		if (c == nil) != (err != nil) || err != nil && !errors.As(err, &all) {
+			t.Errorf("%q: %v, %v", text, c, err)
+		}
+	})
 }
