@@ -78,6 +78,7 @@ func TestRemoteIsAsRun(t *testing.T) {
 		`yes | $run head -1`:                       {"y\n", "", 0},
 		`$run seq 200000 | cksum`:                  {"", "", 0},
 		`set -o pipefail; $run yes | head -1`:      {"y\n", "", 141},
+		`$run --output 1KiB -- seq 1 100000 2>/dev/null | cksum; exit ${PIPESTATUS[0]}`:             {"", "", 137},
 		`$run -q bash -c 'trap "" TERM; while :; do sleep 0.1; done' & sleep 0.5; kill $!; wait $!`: {"", "", 137},
 		`$run no-such-command`: {"", "callgate: no-such-command: command not found\n", 127},
 		`$run ./text`:          {"", "", 126},

@@ -89,6 +89,10 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 	if req.Policies, err = policyTexts(names, folder); err != nil {
 		return nil, err
 	}
+	if l := req.Limits; l != nil && l.OutputBytes > 0 {
+		req.Policies = append(req.Policies, outputPolicy(l.OutputBytes))
+		l.OutputBytes = 0
+	}
 	if req.Env, err = environment(f.room.clearEnv, f.room.setenv); err != nil {
 		return nil, err
 	}
@@ -96,6 +100,12 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 		req.Env["PWD"] = folder
 	}
 	return req, nil
+}
+
+// outputPolicy ends a job that writes too much, as run does: what is beyond a job's own
+// limit is dropped, and it goes on.
+func outputPolicy(most int64) client.Policy {
+	return client.Policy{Name: "--output", Text: fmt.Sprintf("%slimits: {output: %dB}\n", silent, most)}
 }
 
 // asOwn gives a failure the status of callgate's own in run.
