@@ -229,16 +229,12 @@ func TestKillWhileCollecting(t *testing.T) {
 			break
 		}
 	}
-	begun := time.Now()
 	if err := h.Kill(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	want := client.Result{Cause: client.ByExit, Status: 3, Message: "not all files could be collected: killed"}
-	if j := h.wait(id); *j.Result != want {
-		t.Errorf("%+v, not %+v", *j.Result, want)
-	}
-	if took := time.Since(begun); took > 4*time.Second {
-		t.Errorf("to kill it took %s", took)
+	j := h.wait(id) // of a supervisor that had to be killed there would be no status
+	if j.Result.Cause != client.ByExit || j.Result.Status != 3 || !strings.HasPrefix(j.Result.Message, "not all files could be collected: ") {
+		t.Errorf("%+v", *j.Result)
 	}
 }
 
