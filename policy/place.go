@@ -8,17 +8,28 @@ import (
 
 // binder puts the patterns and addresses of rules in their place.
 type binder struct {
-	at  Place
-	led *ledger
+	at       Place
+	mistakes *ledger
 
 	homeless bool // it was told that ~ stands for nothing
+
+	led     []trail            // where links have led patterns that permit
+	planted map[*pattern]trail // those of them that are not to be followed
+}
+
+// trail is where links lead a pattern of a rule that permits.
+type trail struct {
+	rule    *Rule
+	pattern *pattern
+	to      string
+	through []string // the links
 }
 
 // fail reports what keeps a rule from being held. A rule that permits then
 // matches less, which is no mistake.
 func (b *binder) fail(rule *Rule, pos Position, hint, message string) {
 	if !rule.Action.Permits() {
-		b.led.add(Mistake{Pos: pos, Message: message + ", so that this " + rule.word() + " rule cannot be held", Hint: hint})
+		b.mistakes.add(Mistake{Pos: pos, Message: message + ", so that this " + rule.word() + " rule cannot be held", Hint: hint})
 	}
 }
 
@@ -31,7 +42,7 @@ func (b *binder) failHome(rule *Rule, pos Position) {
 		return
 	}
 	b.homeless = true
-	b.led.add(Mistake{
+	b.mistakes.add(Mistake{
 		Pos:     pos,
 		Message: unknownHome + ", so that this " + rule.word() + " rule, and others with ~, cannot be held: HOME is not set, and the list of users does not have this one",
 		Hint:    "set HOME; to a folder that is not there, if the user has none",
@@ -132,22 +143,25 @@ func (b *binder) variable(name string) string {
 	return ""
 }
 
-// follow gives the pattern with the symbolic links in its fixed folder
+// follow gives the names of a rule's pattern with the symbolic links in its fixed folder
 // followed, and that folder. /proc/self is another folder for each who looks.
-func (b *binder) follow(names []boundName) (followed []boundName, p BoundPath) {
+func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (followed []boundName, p BoundPath) {
 	n := 0
 	for n < len(names) && !names[n].glob {
 		n++
 	}
 	p = BoundPath{Path: joined(names[:n]), Glob: n < len(names)}
-	if b.at.Links == nil || n == 0 || ownProc(names[:n]) {
+	if _, planted := b.planted[from]; planted || b.at.Links == nil || n == 0 || ownProc(names[:n]) {
 		return names, p
 	}
-	real := b.at.Links(p.Path)
+	real, through := b.at.Links(p.Path)
 	if !path.IsAbs(real) || path.Clean(real) == p.Path {
 		return names, p
 	}
 	p.Path = path.Clean(real)
+	if rule.Action.Permits() {
+		b.led = append(b.led, trail{rule, from, p.Path, through})
+	}
 	return append(literals(real), names[n:]...), p
 }
 
@@ -179,9 +193,9 @@ func (b *binder) enter(t *pathTree, rule *Rule, p *pattern, i order) (bound Boun
 		b.fail(rule, p.pos, "", why)
 		return bound, false
 	}
-	followed, bound := b.follow(names)
+	followed, bound := b.follow(rule, p, names)
 	if !t.add(names, i, rule.verb.speaks) || !t.add(followed, i, rule.verb.speaks) {
-		b.led.add(Mistake{Pos: p.pos, Message: "more than 1024 patterns have ** twice", Hint: "write them with one **"})
+		b.mistakes.add(Mistake{Pos: p.pos, Message: "more than 1024 patterns have ** twice", Hint: "write them with one **"})
 		return bound, false
 	}
 	return bound, true

@@ -55,9 +55,10 @@ type Place struct {
 	Home string   // what ~ stands for; "" if that is unknown
 	Env  []string // the command's environment, for $NAME
 	// Links follows the symbolic links in an absolute path as far as it exists
-	// and gives what it comes to; nil: there are no links. What leads to
-	// /proc/self, as /dev/fd does, must be left there: it is each task's own.
-	Links func(path string) string
+	// and gives what it comes to, and by which links, each by its canonical name; nil:
+	// there are no links. What leads to /proc/self, as /dev/fd does, must be left
+	// there: it is each task's own.
+	Links func(path string) (real string, through []string)
 	// Lookup gives a host's addresses; nil: there are no hosts, so that a rule
 	// that denies one cannot be bound.
 	Lookup func(host string) ([]netip.Addr, error)

@@ -1,10 +1,16 @@
 package policy
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Sections is a set's rules on files, exec and network, bound to a Place. It
 // is immutable, and safe for several goroutines.
 type Sections struct {
 	files, exec []*pathRules
 	network     []*networkRules
+	unfollowed  []Warning
 }
 
 // pathRules is one policy's section files or exec.
@@ -20,9 +26,56 @@ type pathRules struct {
 // that restrict but cannot be held there, for want of a variable or a host's
 // address. Of a rule that permits, patterns with an unknown variable and hosts
 // without an address match nothing.
+//
+// A link that the command may make, as it may have done when it ran before, is not
+// followed by rules of files, and of network by their unix paths: what it may reach is not
+// for it to say. Where there is no section files, it is not known what it may make.
 func (s Set) Bind(at Place) (*Sections, error) {
-	var led ledger
-	b := &binder{at: at, led: &led}
+	b := &binder{at: at, mistakes: &ledger{}}
+	bound := b.sections(s)
+	if err := b.mistakes.err(); err != nil {
+		return nil, err
+	}
+	planted := bound.planted(b.led)
+	if len(planted) == 0 {
+		return bound, nil
+	}
+	b = &binder{at: at, mistakes: &ledger{}, planted: planted}
+	bound = b.sections(s)
+	bound.tell(planted)
+	return bound, b.mistakes.err()
+}
+
+// planted are the patterns which links lead that the command may make.
+func (b *Sections) planted(led []trail) map[*pattern]trail {
+	planted := map[*pattern]trail{}
+	for _, t := range led {
+		makes := func(link string) bool { return b.File(link, Write).Action.Permits() }
+		if b.Has(Files) && t.rule.Section != Exec && slices.ContainsFunc(t.through, makes) {
+			planted[t.pattern] = t
+		}
+	}
+	return planted
+}
+
+// tell warns of patterns that match less for it.
+func (b *Sections) tell(planted map[*pattern]trail) {
+	for p, t := range planted {
+		if t.rule.Section == Files && b.File(t.to, t.rule.verb.access).Action.Permits() {
+			continue
+		}
+		b.unfollowed = append(b.unfollowed, Warning{p.pos, "a symbolic link leads " + quote(p.text) + " to " + quote(t.to) + ", and is not followed: the command may have made it",
+			"name what it leads to, if that is meant"})
+	}
+	slices.SortFunc(b.unfollowed, func(x, y Warning) int {
+		return cmp.Or(cmp.Compare(x.Pos.File, y.Pos.File), cmp.Compare(x.Pos.Line, y.Pos.Line), cmp.Compare(x.Pos.Col, y.Pos.Col))
+	})
+}
+
+// Unfollowed tells of links that rules do not follow.
+func (b *Sections) Unfollowed() []Warning { return b.unfollowed }
+
+func (b *binder) sections(s Set) *Sections {
 	bound := &Sections{}
 	for _, p := range s {
 		if p.sections[Files].has {
@@ -35,10 +88,7 @@ func (s Set) Bind(at Place) (*Sections, error) {
 			bound.network = append(bound.network, b.network(p))
 		}
 	}
-	if err := led.err(); err != nil {
-		return nil, err
-	}
-	return bound, nil
+	return bound
 }
 
 // HasSections says whether a policy of the set has files, exec or network.

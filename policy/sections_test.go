@@ -13,13 +13,13 @@ var home = Place{
 	Dir:  "/workspace/run",
 	Home: "/home/u",
 	Env:  []string{"GOPATH=/home/u/go", "NAME=web", "EMPTY=", "STAR=a*b", "UP=../x", "REL=a/b", "PWD=/wrong"},
-	Links: func(path string) string {
+	Links: func(path string) (real string, through []string) {
 		for from, to := range map[string]string{"/home/u/link": "/data/real", "/var/run": "/run", "/bin": "/usr/bin"} {
 			if path == from || strings.HasPrefix(path, from+"/") {
-				return to + path[len(from):]
+				return to + path[len(from):], []string{from}
 			}
 		}
-		return path
+		return path, nil
 	},
 	Lookup: func(host string) ([]netip.Addr, error) {
 		switch host {
@@ -126,6 +126,13 @@ func TestFile(t *testing.T) {
 		{"files: [{deny: '~/link/*.key'}, {read: /}]", "/data/real/a.key", Read, first},
 		{"files: [{deny: '~/link/*.key'}, {read: /}]", "/home/u/link/a.key", Read, first},
 		{"files: [{read: /bin}]", "/usr/bin/sh", Read, "allow (2:10)"},
+		// ... and those that the command may have made.
+		{"files: [{write: '~/link'}]", "/data/real", Write, deny},
+		{"files: [{write: '~/link'}]", "/home/u/link", Write, "allow (2:10)"},
+		{"files: [{write: '~/link/x'}]", "/data/real/x", Write, "allow (2:10)"},
+		{"files: [{read: '~/link/x'}, {write: '~'}]", "/data/real/x", Read, deny},
+		{"files: [{deny: '~/link/x'}, {write: '~'}]", "/data/real/x", Look, first},
+		{"default: log\nfiles: [{read: '~/link/x'}]", "/data/real/x", Read, "log (default)"},
 		{"files: [{read: /proc/self}]", "/proc/self/maps", Read, "allow (2:10)"},
 	} {
 		if got := short(bind(t, tt.policy).File(tt.path, tt.access)); got != tt.want {

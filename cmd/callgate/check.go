@@ -112,6 +112,9 @@ func checkOne(w io.Writer, name string) (warnings int, err error) {
 	found := policy.Lint(set, host.KernelVersion())
 	found = append(found, policy.LintCalls(set, abi.OfHost(), compile.Deciders)...)
 	found = append(found, policy.LintPaths(policy.Set{p}, at, maybeExists)...)
+	if sections := quiet.Sections(); sections != nil {
+		found = append(found, sections.Unfollowed()...)
+	}
 	for _, warning := range found {
 		fmt.Fprintf(w, "%v: warning: %s\n", warning.Pos, withHint(warning))
 	}

@@ -198,7 +198,9 @@ func canonical(name string, follow bool) string {
 		name = filepath.Join(at.Dir, name)
 	}
 	if follow {
-		return at.Links(name)
+		to, _ := at.Links(name)
+		return to
 	}
-	return filepath.Join(at.Links(filepath.Dir(name)), filepath.Base(name))
+	folder, _ := at.Links(filepath.Dir(name))
+	return filepath.Join(folder, filepath.Base(name))
 }

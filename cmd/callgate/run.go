@@ -160,6 +160,11 @@ func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.P
 	if err != nil {
 		return nil, err
 	}
+	if opts.Sections != nil && !f.quiet {
+		for _, w := range opts.Sections.Unfollowed() {
+			say(os.Stderr, w.String())
+		}
+	}
 	opts.Report = f.reports()
 	supervisor.HoldMetadata(set, &opts, command)
 	opts.Ready = filters.For(set, opts.Holders, opts.Report)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,12 +54,18 @@ type linker struct {
 	once     sync.Once
 	resolver *resolve.Resolver // nil: names stay as they are
 	self     resolve.Task
-	known    map[string]string        // where names lead
+	known    map[string]way           // where names lead
 	found    map[string]compile.Found // what is at those that no link is above
 }
 
+// way is where a name leads, and by which links, by their canonical names.
+type way struct {
+	to      string
+	through []string
+}
+
 func newLinker() *linker {
-	return &linker{known: map[string]string{}, found: map[string]compile.Found{}}
+	return &linker{known: map[string]way{}, found: map[string]compile.Found{}}
 }
 
 // close gives up what it took to follow links. It is not to be used again.
@@ -69,18 +76,19 @@ func (l *linker) close() {
 }
 
 // follow follows the symbolic links in a path as far as it exists.
-func (l *linker) follow(name string) string {
+func (l *linker) follow(name string) (to string, through []string) {
 	l.once.Do(func() {
 		l.resolver, _ = resolve.New()
 		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
 	})
 	if name = path.Clean(name); l.resolver == nil {
-		return name
+		return name, nil
 	}
-	return l.lead(name)
+	w := l.lead(name)
+	return w.to, w.through
 }
 
-func (l *linker) lead(name string) string {
+func (l *linker) lead(name string) way {
 	if there, ok := l.known[name]; ok {
 		return there
 	}
@@ -92,29 +100,64 @@ func (l *linker) lead(name string) string {
 // ask follows the folder and then, if it is a link, the last name. What is not
 // there is called what it would be. /proc/self stays: it is another's for each who
 // asks.
-func (l *linker) ask(name string) string {
+func (l *linker) ask(name string) way {
 	dir, base := path.Split(name)
 	if base == "" {
-		return name
+		return way{to: name}
 	}
 	folder := l.lead(path.Clean(dir))
-	if beneath := strings.TrimSuffix(folder, "/") + "/"; beneath != dir {
-		name = beneath + base
+	at := name
+	if beneath := strings.TrimSuffix(folder.to, "/") + "/"; beneath != dir {
+		at = beneath + base
 	}
-	if l.under(folder, name) != compile.Link || name == "/proc/self" || name == "/proc/thread-self" {
-		return name
+	if l.under(folder.to, at) != compile.Link || at == "/proc/self" || at == "/proc/thread-self" {
+		return way{at, folder.through}
 	}
-	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, name, true)
+	l.known[name], l.known[at] = way{to: at}, way{to: at} // should it lead back here
+	there := l.link(folder.to, at)
+	there.through = append([]string{at}, there.through...)
+	l.known[at] = there
+	return way{there.to, slices.Concat(folder.through, there.through)}
+}
+
+// link follows a link in a folder: as the kernel does and, for the links on the way or
+// where it leads nowhere, by what it says.
+func (l *linker) link(folder, at string) way {
+	said := l.said(folder, at)
+	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, at, true)
 	switch {
 	case err != nil:
-		return l.text(name)
+		return said
 	case found.Path == "":
-		return name
+		return way{at, said.through}
 	}
 	if rest, ok := strings.CutPrefix(found.Path, "/proc/"+strconv.Itoa(l.self.PID)); ok && (rest == "" || rest[0] == '/') {
-		return "/proc/self" + rest
+		return way{"/proc/self" + rest, said.through}
 	}
-	return found.Path
+	return way{found.Path, said.through}
+}
+
+// said follows what a link in a folder says.
+func (l *linker) said(folder, at string) way {
+	target, err := os.Readlink(at)
+	if err != nil {
+		return way{to: at}
+	}
+	there := way{to: folder}
+	if path.IsAbs(target) {
+		there.to = "/"
+	}
+	for part := range strings.SplitSeq(target, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			there.to = path.Dir(there.to)
+		default:
+			next := l.lead(path.Join(there.to, part))
+			there = way{next.to, append(there.through, next.through...)}
+		}
+	}
+	return there
 }
 
 // under looks at a name in a folder: in one that is missing nothing is there.
@@ -134,19 +177,6 @@ func (l *linker) look(name string) compile.Found {
 		l.found[name] = there
 	}
 	return there
-}
-
-// text follows a link that leads nowhere by what it says.
-func (l *linker) text(name string) string {
-	target, err := os.Readlink(name)
-	if err != nil {
-		return name
-	}
-	l.known[name] = name // should it lead back here
-	if !path.IsAbs(target) {
-		target = path.Dir(name) + "/" + target
-	}
-	return l.lead(path.Clean(target))
 }
 
 func lookup(name string) ([]netip.Addr, error) {
