@@ -18,8 +18,9 @@ const ioClass = 13
 // everywhere has this thread run where it may (sched_setaffinity(2)), and says where.
 func everywhere(t *testing.T) (cpus unix.CPUSet) {
 	t.Helper()
-	cpus.Fill()
-	if err := errors.Join(unix.SchedSetaffinity(0, &cpus), unix.SchedGetaffinity(0, &cpus)); err != nil {
+	all := unix.CPUSet{}
+	all.Fill()
+	if err := errors.Join(unix.SchedSetaffinity(0, &all), unix.SchedGetaffinity(0, &cpus)); err != nil {
 		t.Fatal(err)
 	}
 	return cpus
