@@ -2,6 +2,8 @@ package keyring
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -24,12 +26,18 @@ func filter(errno unix.Errno, numbers ...uint32) error {
 	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
 }
 
+func needsKeys(t *testing.T) {
+	t.Helper()
+	if err := join(); errors.Is(err, unix.ENOSYS) {
+		fmt.Fprintf(os.Stderr, "%s is skipped: this kernel has no keys\n", t.Name())
+		t.SkipNow()
+	}
+}
+
 // TestOwnBehindAFilter: without a keyring of its own a thread gets on only where nothing
 // that it starts could use any.
 func TestOwnBehindAFilter(t *testing.T) {
-	if err := join(); errors.Is(err, unix.ENOSYS) {
-		t.Skip("this kernel has no keys")
-	}
+	needsKeys(t)
 	const keyctl, add, request = unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY
 	for _, c := range []struct {
 		answer  unix.Errno
@@ -59,9 +67,7 @@ func TestOwnBehindAFilter(t *testing.T) {
 
 // TestOwn: the keyring is a new one each time, and the thread's alone.
 func TestOwn(t *testing.T) {
-	if err := join(); errors.Is(err, unix.ENOSYS) {
-		t.Skip("this kernel has no keys")
-	}
+	needsKeys(t)
 	session := func() int {
 		id, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, true)
 		if err != nil {
