@@ -15,7 +15,7 @@ func nativeScoped(dirfd int, name string, follow bool, resolve uint64) answer {
 	if !follow {
 		how.Flags |= unix.O_NOFOLLOW
 	}
-	fd, err := unix.Openat2(dirfd, name, &how)
+	fd, err := patiently(dirfd, name, &how)
 	if err != nil {
 		return answer{errno: err.(unix.Errno)}
 	}
@@ -25,6 +25,16 @@ func nativeScoped(dirfd int, name string, follow bool, resolve uint64) answer {
 		return answer{errno: errno}
 	}
 	return answer{dev: st.Dev, ino: st.Ino}
+}
+
+// patiently is openat2, asked again where something on the machine was renamed while ".."
+// was looked at (openat2(2), EAGAIN).
+func patiently(dirfd int, name string, how *unix.OpenHow) (fd int, err error) {
+	err = unix.EAGAIN
+	for err == unix.EAGAIN {
+		fd, err = unix.Openat2(dirfd, name, how)
+	}
+	return fd, err
 }
 
 // scopes are combinations of the flags that make sense together.
@@ -85,7 +95,7 @@ func TestRandomScopedNames(t *testing.T) {
 // makes has the kernel make what is not there, if it does, and compares where.
 func makes(t *testing.T, what string, dirfd int, name string, flags uint64, res Result) int {
 	t.Helper()
-	fd, err := unix.Openat2(dirfd, name, &unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY | unix.O_CLOEXEC, Mode: 0o600, Resolve: flags})
+	fd, err := patiently(dirfd, name, &unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY | unix.O_CLOEXEC, Mode: 0o600, Resolve: flags})
 	if err != nil {
 		if native(unix.AT_FDCWD, parent(res.Path), true).errno != 0 {
 			t.Errorf("%s: it would be made as %q, where no folder is", what, res.Path)
