@@ -172,7 +172,8 @@ func TestRemoteInATerminal(t *testing.T) {
 	term.typed("\x04")
 	term.expect("end\r\n")
 
-	term.typed("callgate run --remote -- bash -c 'trap \"echo continued\" CONT; echo up; while :; do sleep 0.05; done'\n")
+	// Without a trap bash goes on after a SIGINT that the sleep has just missed.
+	term.typed("callgate run --remote -- bash -c 'trap \"echo continued\" CONT; trap \"exit 1\" INT; echo up; while :; do sleep 0.05; done'\n")
 	term.expect("up\r\n")
 	term.stopped()
 	term.expect("ready> ")
