@@ -63,7 +63,7 @@ func (s *sandbox) welcome(t *task, tid int) error {
 		s.join(child, s.familyOf(t.process, tid))
 	}
 	if child.process != t.process && s.holders.Pins() {
-		if err := s.bequeath(t, child.process); err != nil {
+		if err := s.bequeath(t, child.process); err != nil && err != unix.ESRCH {
 			return err
 		}
 	}
@@ -77,13 +77,15 @@ func (s *sandbox) welcome(t *task, tid int) error {
 }
 
 // bequeath is for a new process: it has its parent's memory, or a copy, and by
-// clone's flags perhaps its working folder and descriptors (clone(2)).
+// clone's flags perhaps its working folder and descriptors (clone(2)). Where t has died
+// meanwhile, of another thread's execve say, the process stays one of which that is not
+// known.
 func (s *sandbox) bequeath(t *task, child *process) error {
+	child.armed, child.filtered, child.orphan = t.process.armed, t.process.filtered, true
 	var regs ptrace.Registers
 	if err := s.kernel.Registers(t.tid, &regs); err != nil {
 		return err
 	}
-	child.armed, child.filtered = t.process.armed, t.process.filtered
 	shared := regs.CloneFlags()&(unix.CLONE_FS|unix.CLONE_FILES) != 0
 	child.orphan = false
 	child.sharing = child.sharing || shared // an orphan may have children by now

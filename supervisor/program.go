@@ -151,7 +151,7 @@ func (s *sandbox) judgeProgramAgain(t *task) error {
 // unreadableCommand says that the program is the command itself, which may be executed and
 // not read: proc(5) does not say then what it has become. Its name was judged.
 func (s *sandbox) unreadableCommand(t *task, j *judged) bool {
-	return t.process.starting && j.answer == unix.EACCES && !s.plan.Sections().Has(policy.Exec)
+	return t.process.starting && j.answer == unix.EACCES && j.verdict.Action.Permits() && !s.plan.Sections().Has(policy.Exec)
 }
 
 // judgeMapped asks the rules about the ELF interpreter that the kernel has mapped, as
