@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -35,6 +36,26 @@ type ports struct{ low, high uint16 }
 var anyPort = ports{0, 65535}
 
 func (p ports) has(port uint16) bool { return p.low <= port && port <= p.high }
+
+// ParseAddress reads one address as calls are written with: IP:PORT, unix:PATH or
+// unix:@NAME. A path is what is written, not what is canonical.
+func ParseAddress(text string) (Address, error) {
+	if name, ok := strings.CutPrefix(text, "unix:@"); ok {
+		return Address{Family: afUnix, Path: name, Abstract: true}, nil
+	}
+	if name, ok := strings.CutPrefix(text, "unix:"); ok && name != "" {
+		return Address{Family: afUnix, Path: name}, nil
+	}
+	at, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return Address{}, fmt.Errorf("%s is no address: expected one such as 127.0.0.1:80, [::1]:80 or unix:/run/x", strconv.Quote(text))
+	}
+	a := Address{Family: afInet, IP: at.Addr(), Port: at.Port()}
+	if a.IP.Is6() {
+		a.Family = afInet6
+	}
+	return a, nil
+}
 
 // networkItem reads one address of a rule.
 func (r *reader) networkItem(rule *Rule, n *node) {

@@ -30,7 +30,8 @@ type CallText struct {
 //
 // arch is the ABI where the text names none. An argument is a number, symbolic
 // constants of that parameter or-ed together, NULL, or a text in double quotes,
-// which stands for a pointer to it. Arguments that are left out are zero. Where
+// which stands for a pointer to it; a socket's address is written as ParseAddress
+// reads it. Arguments that are left out are zero. Where
 // the ABI has several entries of a name (chown and chown32), the one named
 // exactly is meant.
 func ParseCall(text string, arch abi.Arch) (CallText, error) {
@@ -179,10 +180,21 @@ func (c *CallText) value(i int, p *abi.Param, arg string) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%s is no text in double quotes", arg)
 		}
+		if p.Kind == abi.Path && strings.IndexByte(text, 0) >= 0 {
+			return 0, errors.New("a name ends at its first NUL: leave out what follows")
+		}
+		if p.Kind == abi.Sockaddr {
+			if _, err := ParseAddress(text); err != nil {
+				return 0, err
+			}
+		}
 		if i < len(c.Texts) {
 			c.Texts[i] = text
 		}
 		return TextAddress, nil
+	}
+	if strings.HasPrefix(arg, "{") || strings.HasPrefix(arg, "[") {
+		return 0, errors.New(`what is in memory is not written out: write an address as "127.0.0.1:80" or "unix:/run/x", and NULL for all else`)
 	}
 	var v uint64
 	for term := range strings.SplitSeq(arg, "|") {

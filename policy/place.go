@@ -143,6 +143,37 @@ func (b *binder) variable(name string) string {
 	return ""
 }
 
+// Expand gives the name of a file that a person wrote for this place, with ~ and a
+// variable at its start in place of what they stand for in patterns. A why that is not
+// empty says what is unknown.
+func (at Place) Expand(name string) (expanded, why string) {
+	first, rest, beneath := strings.Cut(name, "/")
+	switch {
+	case first == "~":
+		first = at.Home
+		if !path.IsAbs(first) {
+			return "", unknownHome
+		}
+	case strings.HasPrefix(first, "~"):
+		return "", "~ stands for the own home only: write the folder's path, or ./" + first + " for a name that begins with ~"
+	case strings.HasPrefix(first, "$"):
+		word, after := variable(first)
+		b := binder{at: at}
+		value := b.variable(word)
+		switch {
+		case word == "":
+			return "", "no variable follows the $: write $NAME, or ./" + first + " for a name that begins with it"
+		case value == "":
+			return "", "$" + word + " is not set"
+		}
+		first = value + after
+	}
+	if beneath {
+		return first + "/" + rest, ""
+	}
+	return first, ""
+}
+
 // follow gives the names of a rule's pattern with the symbolic links in its fixed folder
 // followed, and that folder. /proc/self is another folder for each who looks.
 func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (followed []boundName, p BoundPath) {

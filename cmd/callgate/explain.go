@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"callgate/policy"
 	"callgate/policy/abi"
 	"callgate/policy/compile"
 	"callgate/supervisor"
+	"callgate/supervisor/verdict"
 
 	"github.com/spf13/cobra"
 )
@@ -28,10 +30,10 @@ func newExplain() *cobra.Command {
 		Short: "Say what decides a call, in which tier, at which cost",
 		Long: `With a call: which rule decides it and why, and whether the kernel's filter does
 that by itself or the call must stop. Arguments are numbers, the constants of
-the parameter, A|B, or texts in quotes; what is left out is zero. Files are
-looked at as they are here and now, links and scripts too; where a descriptor
-leads is not known. Without a call: the same for each rule. Policies are found
-as for run.`,
+the parameter, A|B, or texts in quotes, with ~ and $NAME as in rules; what is
+left out is zero. Files are looked at as they are here and now, links and
+scripts too; where a descriptor leads is not known. Without a call: the same for
+each rule. Policies are found as for run.`,
 		Example: `  callgate explain -p ci.yaml 'openat(AT_FDCWD, "/etc/passwd", O_RDONLY)'
   callgate explain -p ci.yaml socket AF_INET SOCK_STREAM
   callgate explain 'i386:open("/etc/passwd")'`,
@@ -75,9 +77,11 @@ func (f *explainFlags) run(out io.Writer, args []string) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	if err := explainCall(w, plan, c); err != nil {
-		return usagef("%w", err)
+	ground, err := verdict.NewGround(set, "", os.Environ())
+	if err != nil {
+		return err
 	}
+	explainCall(w, plan, ground, c)
 	return w.Flush()
 }
 
@@ -98,57 +102,51 @@ func (f *explainFlags) call(args []string) (policy.CallText, error) {
 }
 
 // explainCall says what becomes of one call, and what each policy says of it.
-func explainCall(w io.Writer, plan *compile.Plan, c policy.CallText) error {
-	list, err := askSections(plan, c)
-	if err != nil {
-		return err
-	}
+func explainCall(w io.Writer, plan *compile.Plan, ground *verdict.Ground, c policy.CallText) {
 	name := "a number that the tables lack"
 	if c.Entry != nil {
 		name = c.Entry.Name
 	}
 	fmt.Fprintf(w, "call     %s (%v, number %d)\n", name, c.Arch, plainNr(c.Call))
 	if c.Entry != nil && c.Entry.Unseen() {
-		fmt.Fprintln(w, "verdict  none: "+unseen)
-		return nil
+		fmt.Fprintln(w, "verdict  none: "+verdict.Unseen)
+		return
 	}
-	printVerdict(w, worst(plan.Set.Decide(c.Call), list))
-	for i := range list {
-		list[i].print(w)
+	answer := ground.Ask(c)
+	printVerdict(w, &answer.Finding)
+	for i := range answer.Named {
+		printFinding(w, &answer.Named[i])
 	}
-	fmt.Fprintf(w, "tier     %s\n", tierOf(plan, c, list))
+	fmt.Fprintf(w, "tier     %s\n", tierOf(plan, c, len(answer.Named) > 0))
 	if len(plan.Set) == 1 {
-		return nil
+		return
 	}
 	fmt.Fprintln(w, "the call's number and arguments, by policy, of which the strictest wins")
 	for _, p := range plan.Set {
 		one := p.Decide(c.Call)
 		fmt.Fprintf(w, "  %-20s %s, by %s\n", printable(p.Name), verdictWords(one), place(one))
 	}
-	return nil
 }
 
-// unseen is what becomes of a call that is abi.Syscall.Unseen.
-const unseen = "recent kernels do not show this call to seccomp, so that no rule reaches it; it raises SIGILL outside of the kernel's own probes"
-
-func printVerdict(w io.Writer, a asked) {
-	if a.unknown != "" {
-		fmt.Fprintf(w, "verdict  not known: %s\n", a.unknown)
+func printVerdict(w io.Writer, f *verdict.Finding) {
+	if f.Unknown != "" {
+		fmt.Fprintf(w, "verdict  not known: %s\n", printable(f.Unknown))
 		return
 	}
-	v := a.verdict
+	v := f.Verdict
 	fmt.Fprintf(w, "verdict  %s\n", verdictWords(v))
-	fmt.Fprintf(w, "by       %s\n", a.source())
+	fmt.Fprintf(w, "by       %s\n", sourceOf(f))
 	if v.Rule != nil && v.Rule.Reason != "" {
 		fmt.Fprintf(w, "reason   %s\n", printable(v.Rule.Reason))
 	}
 }
 
-// tierOf is who decides a call, and what that takes.
-func tierOf(plan *compile.Plan, c policy.CallText, list []asked) string {
+// tierOf is who decides a call, and what that takes; names: sections speak of what it
+// names.
+func tierOf(plan *compile.Plan, c policy.CallText, names bool) string {
 	tier, why := plan.Tier(c.Call)
 	switch held := plan.Holders().Files == compile.Kernel; {
-	case len(list) == 0:
+	case !names:
 		return cost(tier, why)
 	case tier == compile.Filter && held && mounted(plan, c.Entry):
 		return "read-only mounts: no stop"

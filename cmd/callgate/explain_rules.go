@@ -10,6 +10,7 @@ import (
 	"callgate/policy"
 	"callgate/policy/abi"
 	"callgate/policy/compile"
+	"callgate/supervisor/verdict"
 )
 
 // decider is what decides calls: a rule, or what stands where none matches.
@@ -88,7 +89,7 @@ func (t tally) nothing(r *policy.Rule) string {
 		return "what is left to it is not known: its conditions take too many comparisons"
 	}
 	if !slices.ContainsFunc(r.Calls, func(n policy.Name) bool { return !unseenName(n.Text) }) {
-		return "decides nothing: " + unseen
+		return "decides nothing: " + verdict.Unseen
 	}
 	return "decides nothing: a rule before it, a stricter policy or compat does"
 }

@@ -3,15 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 
 	"callgate/policy"
-	"callgate/policy/abi"
 	"callgate/policy/compile"
 	"callgate/supervisor/host"
+	"callgate/supervisor/verdict"
 )
 
 // bind makes the options that a set is compiled with for this folder. A private
@@ -24,98 +23,24 @@ func bind(set policy.Set) (compile.Options, error) {
 	return host.Bind(set, "", env, "")
 }
 
-// asked is one thing that a call names, as explain was given it, and the verdict
-// of a section on it.
-type asked struct {
-	what    string // "read /etc/passwd", "connect to 10.0.0.1:443"
-	verdict policy.Verdict
-	by      string         // what decides, if it is neither a rule nor what stands for one
-	unknown string         // why there is no verdict
-	section policy.Section // of what is unknown
-	note    string         // all that is to be said, if there is one
-}
-
-// print writes the line for it.
-func (a *asked) print(w io.Writer) {
+// printFinding writes the line for one thing that a call names.
+func printFinding(w io.Writer, f *verdict.Finding) {
 	switch {
-	case a.note != "":
-		fmt.Fprintf(w, "note     %s\n", printable(a.note))
-	case a.unknown != "":
-		fmt.Fprintf(w, "%-8s %s: not known\n", a.section, printable(a.what))
+	case f.Note != "":
+		fmt.Fprintf(w, "note     %s\n", printable(f.Note))
+	case f.Unknown != "":
+		fmt.Fprintf(w, "%-8s %s: not known\n", f.Section, printable(f.What))
 	default:
-		fmt.Fprintf(w, "%-8s %s: %s, by %s\n", a.verdict.Section, printable(a.what), verdictWords(a.verdict), a.source())
+		fmt.Fprintf(w, "%-8s %s: %s, by %s\n", f.Verdict.Section, printable(f.What), verdictWords(f.Verdict), sourceOf(f))
 	}
 }
 
-func (a *asked) source() string {
-	if a.by != "" {
-		return a.by
+// sourceOf is what decided.
+func sourceOf(f *verdict.Finding) string {
+	if f.By != "" {
+		return f.By
 	}
-	return source(a.verdict)
-}
-
-// worst is what decides a call: its number and arguments, or what it names. What is
-// not known counts where nothing denies the call.
-func worst(v policy.Verdict, list []asked) asked {
-	all := asked{verdict: v}
-	for _, a := range list {
-		if a.unknown == "" && a.verdict.Action > all.verdict.Action {
-			all = a
-		}
-	}
-	i := slices.IndexFunc(list, func(a asked) bool { return a.unknown != "" })
-	if i >= 0 && all.verdict.Action.Permits() {
-		return list[i]
-	}
-	return all
-}
-
-// askSections asks the sections about the files and addresses that a call names
-// in quotes.
-func askSections(plan *compile.Plan, c policy.CallText) ([]asked, error) {
-	b := plan.Sections()
-	if b == nil || c.Entry == nil {
-		return nil, nil
-	}
-	list := askFiles(plan, c)
-	for i, p := range c.Entry.Params {
-		if p.Kind != abi.Sockaddr || i >= len(c.Texts) || c.Texts[i] == "" {
-			continue
-		}
-		a, err := parseAddress(c.Texts[i])
-		if err != nil {
-			return nil, err
-		}
-		if c.Entry.Canonical == "bind" {
-			list = append(list, asked{what: "bind to " + c.Texts[i], verdict: b.Listen(a)})
-		} else {
-			list = append(list, asked{what: "connect to " + c.Texts[i], verdict: b.Connect(a)})
-		}
-	}
-	if c.Entry.Canonical == "socket" {
-		a := &c.Args
-		list = append(list, asked{what: "make a socket", verdict: b.Socket(uint32(a[0]), uint32(a[1]), uint32(a[2]))})
-	}
-	return list, nil
-}
-
-// parseAddress reads an address as rules write it: IP:PORT or unix:NAME.
-func parseAddress(text string) (policy.Address, error) {
-	if name, ok := strings.CutPrefix(text, "unix:@"); ok {
-		return policy.Address{Family: 1, Path: name, Abstract: true}, nil
-	}
-	if name, ok := strings.CutPrefix(text, "unix:"); ok {
-		return policy.Address{Family: 1, Path: canonical(name, true)}, nil
-	}
-	at, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return policy.Address{}, fmt.Errorf("%q is no address: expected one such as 127.0.0.1:80, [::1]:80 or unix:/run/x", text)
-	}
-	a := policy.Address{Family: 2, IP: at.Addr(), Port: at.Port()}
-	if at.Addr().Is6() {
-		a.Family = 10
-	}
-	return a, nil
+	return source(f.Verdict)
 }
 
 // costOf is sectionCost, for a guard's one rule where Landlock does not hold it.

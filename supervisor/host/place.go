@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,11 @@ import (
 // Place is where a command is to run, for policy.Set.Bind: its folder, the
 // user's home, the command's environment, and what links and host names mean
 // here and now. dir "" is the caller's own folder.
-func Place(dir string, env []string) (policy.Place, error) { return place(dir, env, newLinker()) }
+func Place(dir string, env []string) (policy.Place, error) {
+	l := newLinker()
+	runtime.SetFinalizer(l, (*linker).close) // a Place has nothing to close
+	return place(dir, env, l)
+}
 
 func place(dir string, env []string, l *linker) (policy.Place, error) {
 	if dir == "" {
