@@ -45,6 +45,7 @@ func TestSchemaHasTheLoadersKeys(t *testing.T) {
 		{"compat", "callgate: 1\ncompat: {%s: kill}\n", properties(top["compat"])},
 		{"limits", "callgate: 1\nlimits: {%s: 1}\n", properties(top["limits"])},
 		{"environment", "callgate: 1\nenvironment: {%s: 1}\n", properties(top["environment"])},
+		{"test", "callgate: 1\ntests: [{call: read, expect: allow, %s: 1}]\n", properties(defs["callTest"])},
 		{"condition", "callgate: 1\nsyscalls: [{allow: read, args: {fd: {%s: 1}}}]\n", condition},
 	} {
 		if got := offered(t, tt.text); !slices.Equal(got, tt.schema) {

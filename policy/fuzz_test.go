@@ -64,10 +64,21 @@ network:
   - deny: 169.254.169.254
   - connect: ["127.0.0.1:*", "10.0.0.0/8:443", "[::1]:5432", "unix:/run/pg/*", "unix:@bus*", "fe80::/10", "*:80-90", db.example:1, "::ffff:1.2.3.4"]
   - bind: ["unix:~/s", AF_NETLINK, "unix:@", "[fe80::/10]:7", "*"]
+tests:
+  - call: openat(AT_FDCWD, "/etc/shadow", O_RDONLY|O_CLOEXEC)
+    expect: deny
+    errno: EACCES
+    reason: secrets
+  - {call: ["i386:socket(AF_INET, 1)", 9999, connect], expect: kill}
+  - {call: 'connect(3, "unix:/run/x")', expect: log, abi: aarch64}
+  - {call: "chown(\"/x\", -1, 0x7)", expect: skip, value: -5000}
 `
 
 // without reads nothing from disk, so that a text alone decides.
 var without = &Loader{ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
+
+// withTests does the same, and reads the calls of tests.
+var withTests = &Loader{ReadFile: without.ReadFile, Tests: true}
 
 // FuzzLoad: no text makes the loader panic, an error gives no policy, and a
 // printed policy loads as one that prints the same.
@@ -76,7 +87,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p, err := without.Parse("p.yaml", text)
+		p, err := withTests.Parse("p.yaml", text)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("policy %v and error %v", p, err)
 		}
@@ -93,6 +104,11 @@ func FuzzLoad(f *testing.F) {
 		}
 		if q.String() != printed {
 			t.Fatalf("first\n%sthen\n%s", printed, q)
+		}
+		for i := range p.Tests {
+			if _, err := p.Tests[i].Call(); err != nil {
+				t.Fatalf("%v, and the policy is loaded", err)
+			}
 		}
 		_ = Lint(Set{p}, abi.Version{Major: 5, Minor: 10})
 		_ = LintCalls(Set{p}, abi.Arches(), nothingDecides)

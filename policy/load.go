@@ -40,8 +40,12 @@ type Loader struct {
 	// Builtin holds NAME.yaml for each "builtin:NAME"; nil: there are none.
 	Builtin fs.FS
 	// Trees holds NAME.tree for those of Builtin whose text need not be parsed any
-	// more: what AppendTree makes of it. May be nil.
+	// more, unless with Tests: what AppendTree makes of it. May be nil.
 	Trees fs.FS
+	// Tests has policies keep their tests, and reports what is wrong with the calls in
+	// them. Who decides calls needs neither, and which calls there are depends on the
+	// machine. What else can be wrong with tests is reported to all.
+	Tests bool
 	// ReadFile reads a policy at a path; nil is the function of that name.
 	ReadFile func(path string) ([]byte, error)
 }
@@ -175,6 +179,9 @@ func (j *joiner) join(name string, p *part) {
 	j.seen = append(j.seen, identity(name))
 	j.path = append(j.path, identity(name))
 	j.parts = append(j.parts, p)
+	if j.loader.Tests {
+		p.readCalls(j.led)
+	}
 	for _, ref := range p.extends {
 		j.visit(resolve(name, ref))
 	}
@@ -266,6 +273,9 @@ func (l *Loader) Builtins() []string {
 func (j *joiner) merge(name string) *Policy {
 	p := merge(name, j.parts, j.led)
 	for i, part := range j.parts {
+		if i == 0 && j.loader.Tests {
+			p.Tests = part.tests
+		}
 		if part.ofCalls() {
 			p.CallsFrom = append(p.CallsFrom, j.seen[i])
 		}

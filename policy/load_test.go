@@ -164,8 +164,8 @@ func TestLoadAll(t *testing.T) {
 		t.Error(set)
 	}
 	set, err := loader.LoadAll("bad.yaml", "good.yaml", "worse.yaml", "none.yaml", "builtin:onyl", "only")
-	want := `bad.yaml:2:1: unknown key "x"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment or isolate
-worse.yaml:1:1: unknown key "y"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment or isolate
+	want := `bad.yaml:2:1: unknown key "x"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
+worse.yaml:1:1: unknown key "y"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
 worse.yaml:1:1: the line ` + "`callgate: 1`" + ` is missing; a policy begins with ` + "`callgate: 1`" + `
 none.yaml: cannot read the policy: file does not exist
 builtin:onyl: there is no policy "builtin:onyl"; did you mean "builtin:only"?

@@ -14,9 +14,7 @@ const language = 1
 
 // The keys that each kind of mapping may have. The JSON Schema lists the same.
 var (
-	policyKeys = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "limits", "environment", "isolate"}
-	// laterKeys belong to the language, but not yet to this version of it.
-	laterKeys       = []string{"tests"}
+	policyKeys      = []string{"callgate", "description", "extends", "default", "errno", "kernel", "syscalls", "files", "exec", "network", "compat", "limits", "environment", "isolate", "tests"}
 	compatKeys      = []string{"i386", "x32"}
 	environmentKeys = []string{"keep", "set", "private-tmp"}
 )
@@ -38,6 +36,7 @@ type part struct {
 	environment Environment
 	privateTmp  bool // has the line
 	isolate     Isolation
+	tests       []CallTest
 }
 
 // ofCalls says whether the file says anything of calls by their numbers.
@@ -133,6 +132,8 @@ func (r *reader) line(key string, v *node) {
 		r.environment(v)
 	case "isolate":
 		r.isolate(v)
+	case "tests":
+		r.tests(v)
 	}
 }
 
@@ -157,8 +158,6 @@ func (r *reader) fields(n *node, what string, known []string, visit func(key str
 			r.fail(&f.key, "use extends to share rules", "merge keys are not supported")
 		case known == nil || slices.Contains(known, f.key.text):
 			visit(f.key.text, f)
-		case slices.Contains(laterKeys, f.key.text) && what == "key":
-			r.fail(&f.key, "", "%s is not supported by this version of callgate", quote(f.key.text))
 		default:
 			r.fail(&f.key, keyHint(f.key.text, known), "unknown %s %s", what, quote(f.key.text))
 		}

@@ -8,7 +8,7 @@ import (
 	"callgate/policy/abi"
 )
 
-// String prints the policy as a text of its own, without `extends`: loaded
+// String prints the policy as a text of its own, without `extends` and `tests`: loaded
 // again it decides the same.
 func (p *Policy) String() string {
 	var b strings.Builder

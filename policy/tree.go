@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,8 @@ import (
 
 // AppendTree appends to dst the tree of a policy's text in the form that
 // Loader.Trees has: how many values are in lists and in mappings, then the root.
-// A value is its kind, its place, and its text or what is in it.
+// A value is its kind, its place, and its text or what is in it. A policy's tests are
+// left out: nothing that starts needs them.
 func AppendTree(dst, text []byte) ([]byte, error) {
 	checked, wrong := checkText(text)
 	var root node
@@ -23,6 +25,7 @@ func AppendTree(dst, text []byte) ([]byte, error) {
 	if wrong != nil {
 		return nil, errors.New(wrong.message)
 	}
+	root.fields = slices.DeleteFunc(root.fields, func(f field) bool { return f.key.text == "tests" })
 	var items, fields int
 	root.count(&items, &fields)
 	dst = binary.AppendUvarint(dst, uint64(items))
@@ -75,7 +78,7 @@ func (n *node) append(dst []byte) []byte {
 // false if there is none.
 func (l *Loader) parsed(name string) (root node, ok bool) {
 	b, builtin := strings.CutPrefix(name, builtinPrefix)
-	if !builtin || l.Trees == nil || !fs.ValidPath(b) {
+	if !builtin || l.Trees == nil || l.Tests || !fs.ValidPath(b) {
 		return node{}, false
 	}
 	data, err := fs.ReadFile(l.Trees, b+".tree")

@@ -46,6 +46,25 @@ func TestTreeOfNoPolicy(t *testing.T) {
 	}
 }
 
+// TestTreeHasNoTests: they are read of the text, by who asks for them.
+func TestTreeHasNoTests(t *testing.T) {
+	const text = "callgate: 1\ntests:\n  - {call: read, expect: deny}\n"
+	tree, err := AppendTree(nil, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bare, err := AppendTree(nil, []byte("callgate: 1\n")); err != nil || string(tree) != string(bare) {
+		t.Errorf("the tree is %q, without tests %q, %v", tree, bare, err)
+	}
+	l := &Loader{Builtin: fstest.MapFS{"p.yaml": {Data: []byte(text)}}, Trees: fstest.MapFS{"p.tree": {Data: tree}}}
+	for _, tests := range []bool{false, true} {
+		l.Tests = tests
+		if p, err := l.Load("builtin:p"); err != nil || len(p.Tests) == 1 != tests {
+			t.Errorf("%+v, %v", p, err)
+		}
+	}
+}
+
 // TestTreeIsRead: a tree stands for the text, and one that cannot be read does
 // not.
 func TestTreeIsRead(t *testing.T) {

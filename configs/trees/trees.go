@@ -1,7 +1,7 @@
 // Package trees holds the policies that come with callgate with their text
 // parsed, which spares a start the time of reading YAML. NAME.tree is what
-// policy.AppendTree makes of configs' NAME.yaml, and a test holds that it is. To
-// make them anew:
+// policy.AppendTree makes of configs' NAME.yaml, which leaves its tests out, and a
+// test holds that it is. To make them anew:
 //
 //	go test ./configs/trees -update
 package trees
