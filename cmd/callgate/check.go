@@ -65,12 +65,14 @@ func check(out io.Writer, names []string, strict bool) error {
 // checkOne prints what is wrong with a policy, else what it does. An error has
 // been printed.
 func checkOne(w io.Writer, name string) (warnings int, err error) {
-	p, err := loader().Load(name)
+	l := loader()
+	l.Tests = true
+	p, err := l.Load(name)
 	if err != nil {
 		fmt.Fprintln(w, err)
 		return 0, err
 	}
-	set, err := loader().Guard(policy.Set{p})
+	set, err := l.Guard(policy.Set{p})
 	var told, quiet *compile.Plan
 	var opts compile.Options
 	if err == nil {
@@ -162,6 +164,9 @@ func summary(p *policy.Policy) string {
 	}
 	if n := countLimits(&p.Limits); n > 0 {
 		parts = append(parts, count(n, "limit"))
+	}
+	if n := len(p.Tests); n > 0 {
+		parts = append(parts, count(n, "test"))
 	}
 	return strings.Join(parts, ", ") + "; " + compat
 }

@@ -35,6 +35,7 @@ func TestHostilePolicies(t *testing.T) {
 	file("warned", "callgate: 1\nfiles:\n  - {deny: "+quoted+", reason: "+quoted+"}\n  - read: ["+quoted+", /usr]\n  - write: "+quoted+"\n")
 	file("lost.yaml", "callgate: 1\nextends: \"./none\\e]0;x\\n"+forged+"\"\n")
 	file("words.yaml", "callgate: 1\ndefault: "+quoted+"\nsyscalls:\n  - allow: "+quoted+"\nnetwork:\n  - connect: \"\\e]0;x://x\"\n  - connect: \":\\e]0;x\"\nlimits: {memory: "+quoted+"}\n"+quoted+": 1\n")
+	file("tests.yaml", "callgate: 1\nfiles: [{deny: \"**\", reason: "+denied+"}]\ntests:\n  - {call: 'open(\"\\x1b\\n"+forged+"\")', expect: allow, reason: "+denied+"}\n")
 	if err := os.Rename(filepath.Join(dir, "warned"), filepath.Join(dir, evil)); err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +50,7 @@ func TestHostilePolicies(t *testing.T) {
 		{"check", ".callgate.yaml", "good.yaml", "lost.yaml", "words.yaml"},
 		{"check", evil},
 		{"check", evil + "x"},
+		{"test", ".callgate.yaml", "good.yaml", "lost.yaml", "words.yaml", "tests.yaml", evil + "x"},
 		{"explain"},
 		{"explain", "-p", evil},
 		{"explain", "-p", evil, `openat(0, "/x", O_RDONLY)`},

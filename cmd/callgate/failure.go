@@ -15,7 +15,7 @@ import (
 
 // Exit statuses of callgate itself; docs/exit-status.md is for people.
 const (
-	exitFindings   = 1   // check, doctor: what they looked for was found
+	exitFindings   = 1   // check, test, doctor: what they looked for was found
 	exitUsage      = 2   // a subcommand other than run was used wrongly, or failed
 	exitCallgate   = 125 // run: callgate failed, a bad policy included
 	exitCannotExec = 126 // run: the command was found but cannot be executed
