@@ -113,8 +113,8 @@ func unescape(s string) string {
 	return string(out)
 }
 
-// escape writes a name so that it matches itself only.
-func escape(name string) string {
+// Escape writes a name so that it matches itself only.
+func Escape(name string) string {
 	if !strings.ContainsAny(name, `*?[]\$`) {
 		return name
 	}

@@ -34,7 +34,7 @@ func (o *Object) Rule() (rule, why string) {
 	if text == "" {
 		return "", "no rule of " + o.Section.String() + " can name it: " + why
 	}
-	return o.word() + ": " + quoteName(text), why
+	return o.word() + ": " + Quote(text), why
 }
 
 // word is the verb of the least rule.
@@ -62,7 +62,7 @@ func (o *Object) name() (text, why string) {
 	case text == "":
 		return "", why
 	case o.Link:
-		text = unfollowed(text)
+		text = Unfollowed(text)
 	}
 	switch {
 	case len(text) > maxPattern:
@@ -85,15 +85,15 @@ func nameOf(path string) (text, why string) {
 	case !utf8.ValidString(path):
 		return "", notText
 	}
-	return escape(path), ""
+	return Escape(path), ""
 }
 
 const notText = "its name is not UTF-8, as policies are"
 
-// unfollowed has a pattern's last component match itself and begin with a glob,
+// Unfollowed has a pattern's last component match itself and begin with a glob,
 // so that no symbolic link of that name is followed when a sandbox starts: a rule
 // on a link is none on what it leads to.
-func unfollowed(text string) string {
+func Unfollowed(text string) string {
 	at := strings.LastIndexByte(text, '/') + 1
 	if at == len(text) {
 		return text // the root is no link
@@ -124,7 +124,7 @@ func (a Address) name() (text, why string) {
 	case a.Family == afUnix && !utf8.ValidString(a.Path):
 		why = notText
 	case a.Family == afUnix:
-		text = "@" + escape(a.Path)
+		text = "@" + Escape(a.Path)
 	default:
 		return familyName(uint32(a.Family))
 	}
@@ -179,9 +179,9 @@ func (s *Socket) rule() (rule, why string) {
 	return "connect: " + strconv.Quote(family), ""
 }
 
-// quoteName quotes a pattern or an address as YAML wants it, if it does: the
+// Quote quotes a pattern or an address as YAML wants it, if it does: the
 // escapes of Go are YAML's too, but those of bytes that are no UTF-8.
-func quoteName(text string) string {
+func Quote(text string) string {
 	for _, r := range text {
 		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+@", r) {
 			return strconv.Quote(text)

@@ -80,7 +80,7 @@ func (p *pattern) begin(r *reader) (why, hint string) {
 		}
 		for name := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
 			if name != "" {
-				p.names = append(p.names, component{text: escape(name)})
+				p.names = append(p.names, component{text: Escape(name)})
 			}
 		}
 	}

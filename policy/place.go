@@ -106,7 +106,7 @@ func (b *binder) expand(names []boundName, c *component, first bool) ([]boundNam
 	last := len(elements) - 1
 	end := boundName{text: elements[last] + unescape(c.text)}
 	if c.glob {
-		end = boundName{escape(elements[last]) + c.text, true, false}
+		end = boundName{Escape(elements[last]) + c.text, true, false}
 	}
 	elements[last] = end.text
 	if slices.Contains(elements, "..") {

@@ -75,6 +75,9 @@ func (j *judged) unplan() {
 func (s *sandbox) judgeFamily(entry *abi.Syscall, j *judged) {
 	value := func(i int) uint32 { return uint32(entry.Params[i].Value(&j.direct.Args)) }
 	v := s.plan.Sections().Socket(value(0), value(1), value(2))
+	if j.findings != nil {
+		v = j.findings.ofSocket(v, &policy.Socket{Domain: value(0), Type: value(1), Protocol: value(2)})
+	}
 	j.take(v, entry.Params[0].Consts.Format(uint64(value(0)), 32), "connect")
 }
 
@@ -123,6 +126,7 @@ func (s *sandbox) judgeAddress(t *task, addr, n uint64, what purpose, j *judged)
 // ask asks the rules of network.
 func (s *sandbox) ask(to policy.Address, what purpose, text string, j *judged) {
 	before := j.verdict.Action
+	j.findings.about(to)
 	if what == binds {
 		j.take(s.plan.Sections().Listen(to), text, "bind")
 	} else {

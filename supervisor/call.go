@@ -16,11 +16,12 @@ import (
 
 // judged is a call with what is to become of it.
 type judged struct {
-	call    abi.Call // as the kernel has it
-	direct  abi.Call // what it stands for: call itself but for socketcall and its like
-	carrier string   // what carried direct, "" if nothing did
-	verdict policy.Verdict
-	reason  string // beside the rule's
+	call     abi.Call // as the kernel has it
+	direct   abi.Call // what it stands for: call itself but for socketcall and its like
+	carrier  string   // what carried direct, "" if nothing did
+	verdict  policy.Verdict
+	reason   string    // beside the rule's
+	findings *findings // nil where nobody wants them
 	// rewrite: direct is put in call's place, so that the kernel takes from the
 	// registers what was judged, and nothing from memory that may change.
 	rewrite bool
@@ -76,6 +77,7 @@ func (s *sandbox) seccompStop(t *task) error {
 	if !s.enter(t, j.part) {
 		return nil
 	}
+	s.found(t, &j)
 	s.tell(t, &j)
 	return s.effect(t, &j)
 }
@@ -83,10 +85,12 @@ func (s *sandbox) seccompStop(t *task) error {
 // judge decides the call that s.info describes.
 func (s *sandbox) judge(t *task) judged {
 	call, _ := s.info.Call()
-	j := judged{call: call, direct: call, verdict: s.plan.Set.Decide(call)}
+	j := judged{call: call, direct: call, verdict: s.plan.Set.Decide(call), findings: s.beginFindings()}
 	if call.Arch == 0 {
 		return j
 	}
+	j.findings.ofCall(call, j.verdict)
+	j.unlearnable()
 	if entry, ok := call.Arch.Lookup(call.Nr); ok {
 		s.special(t, entry, &j)
 	}
@@ -190,7 +194,9 @@ func (s *sandbox) unfold(t *task, j *judged) {
 		return
 	}
 	j.direct, j.carrier, j.rewrite = direct.Call, direct.Carrier, direct.Rewrite
-	if v := s.plan.Set.Decide(j.direct); v.Action > j.verdict.Action || v.Action == j.verdict.Action && v.Rule != nil {
+	v := s.plan.Set.Decide(j.direct)
+	j.findings.ofCall(j.direct, v)
+	if v.Action > j.verdict.Action || v.Action == j.verdict.Action && v.Rule != nil {
 		j.verdict = v
 	}
 }

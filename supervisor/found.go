@@ -121,6 +121,7 @@ func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 // take has a section's verdict hold if it restricts more than what there is. need
 // is what the object is needed for (asked).
 func (j *judged) take(v policy.Verdict, object, need string) {
+	j.findings.ofObject(v, object, need)
 	if v.Action > j.verdict.Action {
 		j.verdict, j.object, j.need = v, object, need
 	}

@@ -102,7 +102,7 @@ func (s *sandbox) judgeOpen(t *task, n *named, j *judged) {
 		return
 	}
 	makes := flags&unix.O_CREAT != 0 && policy.OpenAccess(flags, true) == policy.Read
-	if pinning && !t.walks && !makes && !t.process.filtered && s.judgeText(t, n, j) {
+	if pinning && !t.walks && !makes && j.findings == nil && !t.process.filtered && s.judgeText(t, n, j) {
 		return
 	}
 	t.walks = false

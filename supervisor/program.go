@@ -117,11 +117,12 @@ func (s *sandbox) judgeCommand(cmd *Command) error {
 		if why := s.unexecutable(e); why != "" {
 			return &DeniedError{Path: path, Reason: why}
 		}
-		j := judged{verdict: policy.Verdict{Action: policy.Allow}}
+		j := judged{verdict: policy.Verdict{Action: policy.Allow}, findings: s.beginFindings()}
 		if s.judgeInterpreter(e, &j); !j.verdict.Action.Permits() {
 			asked := &policy.Object{Section: j.verdict.Section, Access: policy.Read, Path: e.Path}
 			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(s.plan.Sections(), asked, j.verdict)}
 		}
+		s.foundBefore(path, &j)
 	}
 	return nil
 }
@@ -133,7 +134,7 @@ func (s *sandbox) judgeProgramAgain(t *task) error {
 		return nil
 	}
 	n := named{use: &policy.Use{Verb: policy.Runs}, name: "/proc/self/exe", dir: unix.AT_FDCWD, runs: true}
-	j := judged{verdict: policy.Verdict{Action: policy.Allow}}
+	j := judged{verdict: policy.Verdict{Action: policy.Allow}, findings: s.beginFindings()}
 	if s.walk(t, &n, true, &j) {
 		s.judgeFound(t, &n, policy.Read, &j)
 	}
@@ -141,6 +142,7 @@ func (s *sandbox) judgeProgramAgain(t *task) error {
 		s.judgeMapped(t, &j)
 	}
 	if j.answer == 0 && j.verdict.Action.Permits() || s.unreadableCommand(t, &j) {
+		s.found(t, &j)
 		return nil
 	}
 	s.tellKilled(t, &j)

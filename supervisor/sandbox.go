@@ -54,6 +54,8 @@ type sandbox struct {
 	keeper   int  // its process 1, which is not traced; 0 for none
 	confined bool // in a Landlock domain: it is to act on itself alone
 
+	findings findings
+
 	sectionState
 }
 

@@ -13,7 +13,7 @@
 //   - limits: limits.go, bounds.go, usage.go, population.go, folders.go, unlinked.go,
 //     output.go
 //   - isolation: room.go, furnish.go, metadata.go
-//   - telling: tell.go, totals.go
+//   - telling: tell.go, totals.go, finding.go
 //
 // # Limits
 //
@@ -71,6 +71,9 @@ type Options struct {
 	Audit      audit.Sink // every event; nil: nowhere
 	Terminal   audit.Sink // what a person is told: denials and the end; nil: nowhere
 	Permissive bool       // enforce nothing but limits, report everything
+	// Found is told of all that policies say log to or do not permit, on the tracer's thread;
+	// nil: nobody. What is logged and no rule could permit is denied then.
+	Found func(Finding)
 	// Grace is how long the command may take to end after SIGTERM, for a limit on
 	// time, before all is killed.
 	Grace time.Duration

@@ -74,7 +74,7 @@ var flagTakes = map[string]string{
 
 // ownStatus is the exit status where a command fails of itself.
 func ownStatus(cmd *cobra.Command) int {
-	if cmd.Name() == "run" {
+	if cmd.Name() == "run" || cmd.Name() == "learn" {
 		return exitCallgate
 	}
 	return exitUsage

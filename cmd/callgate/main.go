@@ -62,7 +62,7 @@ cost; callgate, tracing the command, enforces the rest.`,
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newRun())
 	if len(os.Args) < 2 || os.Args[1] != "run" { // a start builds what it needs
-		root.AddCommand(newCheck(), newTest(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+		root.AddCommand(newLearn(), newCheck(), newTest(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
 		addJobCommands(root)
 	}
 	return root

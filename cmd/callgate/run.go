@@ -35,6 +35,7 @@ type runFlags struct {
 	linger     bool
 	limits     limitFlags
 	room       room
+	found      func(supervisor.Finding) // what learn wants to know; nil: nothing
 }
 
 func newRun() *cobra.Command {
@@ -128,6 +129,11 @@ func (f *runFlags) prepare(args []string) (*prepared, error) {
 	if err != nil {
 		return nil, ownFailure(err)
 	}
+	return f.prepareUnder(set, args)
+}
+
+// prepareUnder is prepare under policies that are loaded.
+func (f *runFlags) prepareUnder(set policy.Set, args []string) (*prepared, error) {
 	path, err := supervisor.Find(args[0], os.Getenv("PATH"), f.room.dir)
 	if err != nil {
 		return nil, commandFailure(args[0], err)
@@ -160,7 +166,7 @@ func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.P
 	if err != nil {
 		return nil, err
 	}
-	if opts.Sections != nil && !f.quiet {
+	if opts.Sections != nil && !f.quiet && f.found == nil {
 		for _, w := range opts.Sections.Unfollowed() {
 			say(os.Stderr, w.String())
 		}
@@ -193,6 +199,7 @@ func (f *runFlags) execute(j *prepared) error {
 		Audit:      sinks.audit,
 		Terminal:   sinks.terminal,
 		Permissive: f.permissive,
+		Found:      f.found,
 		Grace:      f.limits.grace,
 		Linger:     f.linger,
 		Started:    relay.started,
@@ -230,7 +237,9 @@ func inherited(fd int) bool {
 }
 
 // reports says whether anyone hears of what the filter could deny by itself.
-func (f *runFlags) reports() bool { return !f.quiet || f.permissive || len(f.audit) > 0 }
+func (f *runFlags) reports() bool {
+	return !f.quiet || f.permissive || len(f.audit) > 0 || f.found != nil
+}
 
 // ownFailure is an error that is callgate's, not the command's.
 func ownFailure(err error) error { return &failure{status: exitCallgate, err: err} }

@@ -1,0 +1,240 @@
+package learn
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"callgate/policy"
+)
+
+// want is a file or folder that a rule is to be on.
+type want struct {
+	seen
+	path  string
+	write bool
+	link  bool
+	glob  bool   // its components of digits differ from run to run
+	why   string // said of the rule
+	doubt string // why the rule is not to hold before somebody has looked at it
+	count int    // how many names it is there for, if for more than its own
+}
+
+// many is of how many names in a folder one on the folder is made.
+const many = 3
+
+// fileRules are the rules of files.
+func (l *Log) fileRules(at *Place) (rules []rule, left uint64) {
+	wants := map[string]*want{} // those to write, by path; and to read, by path behind a NUL
+	for _, o := range l.of(policy.Files) {
+		if !utf8.ValidString(o.Path) || o.Path == "" || o.Path[0] != '/' {
+			left++
+			continue
+		}
+		add(wants, at.wantOf(o))
+	}
+	writes := pick(wants, true)
+	writes = gather(writes, func(folder string) bool { return at.own(folder) && !at.wide(folder) })
+	covered := covers(writes)
+	reads := slices.DeleteFunc(pick(wants, false), covered)
+	reads = gather(reads, func(folder string) bool { return !at.wide(folder) })
+	reads = slices.DeleteFunc(reads, covered)
+	for _, w := range append(writes, reads...) {
+		rules = append(rules, w.rule(at))
+	}
+	return rules, left
+}
+
+// of are the objects of a section, sorted.
+func (l *Log) of(sec policy.Section) (list []*object) {
+	keys := slices.SortedFunc(maps.Keys(l.objects), func(a, b objectKey) int {
+		return cmp.Or(cmp.Compare(a.section, b.section), cmp.Compare(a.name, b.name), cmp.Compare(a.word, b.word))
+	})
+	for _, key := range keys {
+		if key.section == sec {
+			list = append(list, l.objects[key])
+		}
+	}
+	return list
+}
+
+// wantOf is what is to be permitted for an object.
+func (at *Place) wantOf(o *object) *want {
+	w := &want{seen: o.seen, path: o.Path, write: o.Access == policy.Write, link: o.Link, count: 1}
+	rest, proc := strings.CutPrefix(o.Path, "/proc/")
+	first, _, _ := strings.Cut(rest, "/")
+	switch {
+	case proc && first == "self" && !w.write:
+		w.path = "/proc/self"
+	case proc && slices.ContainsFunc(strings.Split(rest, "/"), digits):
+		w.glob = true
+		w.path = "/proc/" + numbers(rest)
+		if digits(first) {
+			w.why = "processes have other numbers the next time"
+		}
+	case w.write && at.Tmp != "" && beneath(o.Path, at.Tmp):
+		w.path, w.link = at.Tmp, false
+	case w.write && o.fresh && at.shared(parentOf(o.Path)) && !at.own(o.Path):
+		w.path, w.link = parentOf(o.Path), false
+		w.why = "names there differ from run to run"
+	case o.Folder && at.wide(o.Path):
+		w.doubt = "it was listed, and a rule on it permits all beneath"
+		if w.write {
+			w.doubt = "names in it were changed, and a rule on it permits all beneath"
+		}
+	}
+	return w
+}
+
+// numbers has a path's components of digits all be 0, so that they are one.
+func numbers(path string) string {
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		if digits(name) {
+			names[i] = "0"
+		}
+	}
+	return strings.Join(names, "/")
+}
+
+// add puts a want to the others, or to the same.
+func add(wants map[string]*want, w *want) {
+	key := w.path
+	if !w.write {
+		key = "\x00" + key
+	}
+	have := wants[key]
+	if have == nil {
+		wants[key] = w
+		return
+	}
+	have.merge(&w.seen)
+	have.count++
+	have.link = have.link && w.link
+	if have.doubt == "" {
+		have.doubt = w.doubt
+	}
+	have.why = cmp.Or(have.why, w.why)
+}
+
+// pick are those to write, or to read, sorted.
+func pick(wants map[string]*want, write bool) (list []*want) {
+	for _, w := range wants {
+		if w.write == write {
+			list = append(list, w)
+		}
+	}
+	slices.SortFunc(list, func(a, b *want) int { return cmp.Compare(a.path, b.path) })
+	return list
+}
+
+// covers says of others whether rules on these permit them.
+func covers(list []*want) func(*want) bool {
+	set := map[string]bool{}
+	for _, w := range list {
+		if w.doubt == "" && !w.glob && !w.link {
+			set[w.path] = true
+		}
+	}
+	return func(w *want) bool {
+		for path := w.path; ; path = parentOf(path) {
+			if set[path] {
+				return true
+			}
+			if path == "/" {
+				return false
+			}
+		}
+	}
+}
+
+// gather makes one want of those in a folder where there are many, if may says so of the
+// folder, and drops those that another covers.
+func gather(list []*want, may func(folder string) bool) []*want {
+	root := &branch{path: "/"}
+	var out []*want
+	for _, w := range list {
+		if w.glob || w.doubt != "" {
+			out = append(out, w)
+			continue
+		}
+		root.put(w)
+	}
+	root.gather(may)
+	out = root.collect(out)
+	slices.SortFunc(out, func(a, b *want) int { return cmp.Compare(a.path, b.path) })
+	return out
+}
+
+// branch is a folder or file of the tree of wants.
+type branch struct {
+	path  string
+	want  *want
+	under map[string]*branch
+}
+
+func (b *branch) put(w *want) {
+	for name := range strings.SplitSeq(strings.Trim(w.path, "/"), "/") {
+		if name == "" {
+			continue
+		}
+		next := b.under[name]
+		if next == nil {
+			next = &branch{path: strings.TrimSuffix(b.path, "/") + "/" + name}
+			if b.under == nil {
+				b.under = map[string]*branch{}
+			}
+			b.under[name] = next
+		}
+		b = next
+	}
+	b.want = w
+}
+
+// gather works from the deepest folders up.
+func (b *branch) gather(may func(string) bool) {
+	for _, next := range b.under {
+		next.gather(may)
+	}
+	if b.want == nil && len(b.under) >= many && may(b.path) {
+		b.want = &want{path: b.path}
+	}
+	if b.want == nil || b.want.link {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.under)) {
+		for _, w := range b.under[name].collect(nil) {
+			b.want.merge(&w.seen)
+			b.want.count += w.count
+			b.want.write = w.write
+		}
+	}
+	b.under = nil
+}
+
+func (b *branch) collect(out []*want) []*want {
+	if b.want != nil {
+		out = append(out, b.want)
+	}
+	for _, next := range b.under {
+		out = next.collect(out)
+	}
+	return out
+}
+
+// rule is the rule for it.
+func (w *want) rule(at *Place) rule {
+	r := rule{text: "read: ", comment: w.String(), doubt: w.doubt}
+	if w.write {
+		r.text = "write: "
+	}
+	text := at.spell(w.path, w.link, w.glob)
+	r.text += policy.Quote(text)
+	r.long = len(text) > 4096 // the language's bound
+	if w.why != "" {
+		r.comment += "; " + w.why
+	}
+	return r
+}

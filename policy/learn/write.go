@@ -1,0 +1,250 @@
+package learn
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"callgate/policy"
+	"callgate/policy/abi"
+)
+
+// columns are how wide lines are where that can be chosen.
+const columns = 100
+
+// Bounds of a policy that is written: a policy's text has at most 1 MiB.
+const (
+	mostRules    = 1000 // of a section
+	mostText     = 700 << 10
+	mostDenials  = 16 // shown of a rule
+	mostRefusers = 64 // rules of which denials are shown
+)
+
+// Draft is what a policy is written with beside a Log.
+type Draft struct {
+	Place   Place
+	Command []string // what was run
+	Extends []string // as the policy is to have them
+	// Kept are rules of what is extended that do not permit and stand for names in any
+	// folder: they stand first, or a learned rule on a folder would be tried before them.
+	Kept []*policy.Rule
+	// PrivateTmp says that Place.Tmp was made for this run, and that no policy asked for it.
+	PrivateTmp bool
+}
+
+// rule is one rule, or a remark in its place.
+type rule struct {
+	text    string
+	args    string
+	comment string
+	doubt   string // why it is written as a comment
+	remark  string
+	long    bool // it does not fit the language
+}
+
+// denial is what a rule of the base denied.
+type denial struct {
+	section policy.Section
+	reason  string
+	things  map[string]*seen
+}
+
+// Denied notes what a rule did not permit, so that it is not learned.
+func (l *Log) Denied(program string, r *policy.Rule, c abi.Call, o *policy.Object) {
+	place := Spot(r)
+	d := l.denials[place]
+	if d == nil {
+		if len(l.denials) >= mostRefusers {
+			l.left++
+			return
+		}
+		if l.denials == nil {
+			l.denials = map[string]*denial{}
+		}
+		d = &denial{section: r.Section, reason: r.Reason, things: map[string]*seen{}}
+		l.denials[place] = d
+	}
+	thing := "a call that has no name"
+	if entry, ok := c.Arch.Lookup(c.Nr); ok {
+		thing = strings.Join(append([]string{entry.Canonical}, l.values(entry, c)...), " ")
+	}
+	if o != nil {
+		thing, _ = o.Rule()
+		thing = cmp.Or(thing, "what no rule can name")
+	}
+	if d.things[thing] == nil {
+		if len(d.things) >= mostDenials {
+			thing = "..."
+		}
+		if d.things[thing] == nil {
+			d.things[thing] = &seen{}
+		}
+	}
+	d.things[thing].by(program)
+}
+
+// Spot is a rule's place as it is told: FILE:LINE.
+func Spot(r *policy.Rule) string { return r.Pos.File + ":" + strconv.Itoa(r.Pos.Line) }
+
+// Refusal tells of a rule that denied something.
+type Refusal struct {
+	Rule   string // FILE:LINE
+	Reason string
+	Things []string
+}
+
+// Refusals are the rules of which Denied was told, sorted.
+func (l *Log) Refusals() (list []Refusal) {
+	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
+		d := l.denials[place]
+		list = append(list, Refusal{place, d.reason, slices.Sorted(maps.Keys(d.things))})
+	}
+	return list
+}
+
+// Policy is the text of a policy that permits what was noted, how many rules of it are
+// comments that a person is to decide on, and how many things it leaves out. The same
+// notes give the same text, in whatever order they came.
+func (l *Log) Policy(d *Draft) (text string, doubts int, left uint64) {
+	w := &writer{}
+	w.line("# Learned from one run of: " + shown(strings.Join(d.Command, " ")))
+	w.line("# It permits what that run asked for. Look at it before you rely on it.")
+	w.line("callgate: 1")
+	switch names := quoted(d.Extends); len(names) {
+	case 0:
+	case 1:
+		w.line("extends: " + names[0])
+	default:
+		w.line("extends: " + flow(names))
+	}
+	left = l.left
+	w.section(policy.Syscalls, l.callRules(), l)
+	files, n := l.fileRules(&d.Place)
+	left += n
+	w.section(policy.Files, append(l.kept(d, files), files...), l)
+	programs, n := l.programRules(&d.Place)
+	left += n
+	w.section(policy.Exec, programs, l)
+	network, n := l.networkRules(&d.Place)
+	left += n
+	w.section(policy.Network, network, l)
+	l.compat(w)
+	if d.PrivateTmp && strings.Contains(w.text.String(), "$TMPDIR") {
+		w.line("environment:")
+		w.line("  private-tmp: true # so that the names in there are nobody else's")
+	}
+	return w.text.String(), w.doubts, left + w.left
+}
+
+// kept are the rules that stand before those on files.
+func (l *Log) kept(d *Draft, files []rule) (rules []rule) {
+	if !slices.ContainsFunc(files, func(r rule) bool { return r.text != "" && r.doubt == "" }) {
+		return nil
+	}
+	for _, r := range d.Kept {
+		rules = append(rules, rule{text: "{" + r.String() + "}", comment: "as " + policy.Printable(Spot(r))})
+	}
+	return rules
+}
+
+// compat is the line on other ABIs, where calls came by them.
+func (l *Log) compat(w *writer) {
+	var words, who []string
+	for i, abi := range []string{"i386", "x32"} {
+		if s := l.foreign[i]; s != nil {
+			words, who = append(words, abi+": same"), append(who, s.String())
+		}
+	}
+	if len(words) > 0 {
+		w.line("compat: { " + strings.Join(words, ", ") + " } # " + strings.Join(who, "; "))
+	}
+}
+
+// writer writes a policy's lines.
+type writer struct {
+	text   strings.Builder
+	doubts int
+	left   uint64
+}
+
+func (w *writer) line(text string) { w.text.WriteString(text + "\n") }
+
+// section writes the rules of a section, and what was denied there. One that the base has
+// and to which there is nothing to add is left out, unless nothing is extended.
+func (w *writer) section(sec policy.Section, rules []rule, l *Log) {
+	denied := l.deniedIn(sec)
+	_, has := l.Base.Section(sec)
+	live := slices.ContainsFunc(rules, func(r rule) bool { return r.text != "" && r.doubt == "" })
+	switch {
+	case live:
+		w.line(sec.String() + ":")
+	case !l.Extending && has:
+		w.line(sec.String() + ": []")
+	}
+	for i, r := range rules {
+		if i >= mostRules || r.long || w.text.Len() > mostText {
+			w.left++
+			continue
+		}
+		w.rule(r)
+	}
+	for _, r := range denied {
+		w.line("  # " + r)
+	}
+}
+
+func (w *writer) rule(r rule) {
+	if r.remark != "" {
+		w.line("  # " + r.remark)
+		return
+	}
+	comment := r.comment
+	mark := "  - "
+	if r.doubt != "" {
+		w.doubts++
+		mark, comment = "  # - ", strings.TrimPrefix(comment+": ", ": ")+r.doubt
+	}
+	if comment != "" {
+		comment = " # " + comment
+	}
+	w.line(mark + r.text + comment)
+	if r.args != "" {
+		w.line("    args: " + r.args)
+	}
+}
+
+// deniedIn tells of what rules of a section denied.
+func (l *Log) deniedIn(sec policy.Section) (lines []string) {
+	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
+		d := l.denials[place]
+		if d.section != sec {
+			continue
+		}
+		by := "denied by " + policy.Printable(place)
+		if d.reason != "" {
+			by += " (" + policy.Printable(d.reason) + ")"
+		}
+		for _, thing := range slices.Sorted(maps.Keys(d.things)) {
+			lines = append(lines, by+", and not learned: "+policy.Printable(thing)+" # "+d.things[thing].String())
+		}
+	}
+	return lines
+}
+
+func quoted(names []string) (out []string) {
+	for _, name := range names {
+		out = append(out, strconv.Quote(name))
+	}
+	return out
+}
+
+// shown is a command as a comment has it.
+func shown(command string) string {
+	const most = 200
+	if len(command) > most {
+		command = command[:most] + "..."
+	}
+	return policy.Printable(command)
+}
