@@ -1,8 +1,11 @@
 package supervisor
 
 import (
+	"strings"
+
 	"callgate/policy"
 	"callgate/policy/abi"
+	"callgate/supervisor/resolve"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,6 +76,22 @@ func (f *findings) ofObject(v policy.Verdict, object, need string) {
 	if f != nil && v.Action == policy.Log {
 		f.list = append(f.list, noted{verdict: v, object: object, need: need, to: f.to, socket: f.socket})
 	}
+}
+
+// findMissing notes that network would be asked of a socket's file that is not there: else
+// the socket, which is for nothing else, would be denied the next time.
+func (s *sandbox) findMissing(t *task, n *named, what purpose, j *judged) {
+	path := n.found.Path
+	if j.findings == nil || !j.verdict.Action.Permits() {
+		return
+	}
+	if path == "" {
+		if !strings.HasPrefix(n.name, "/") && !s.findBase(t, n) {
+			return
+		}
+		path, _, _ = resolve.Lexical(n.base, n.name)
+	}
+	s.ask(policy.Address{Family: unix.AF_UNIX, Path: own(t, path)}, what, "unix:"+path, j)
 }
 
 // unlearnable denies a call that the tables do not know, which no rule can permit and a

@@ -41,7 +41,11 @@ func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *j
 	if what == binds {
 		n.use = &binding
 	}
-	if !s.fix(t, &n, j) || !s.walk(t, &n, true, j) {
+	if !s.fix(t, &n, j) {
+		return nil, false
+	}
+	if !s.walk(t, &n, true, j) {
+		s.findMissing(t, &n, what, j)
 		return nil, false
 	}
 	n.path = n.found.Path
@@ -50,6 +54,7 @@ func (s *sandbox) judgeSocketFile(t *task, a *decode.Address, what purpose, j *j
 		j.deny(unix.EACCES, "it leads to an object without a name: "+n.found.Object)
 		return nil, false
 	case !n.found.Exists && what != binds:
+		s.findMissing(t, &n, what, j)
 		s.judgeMissing(t, &n, j)
 		return nil, false
 	}

@@ -6,18 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 
-	"callgate/policy"
-	"callgate/policy/learn"
 	"callgate/supervisor"
-	"callgate/supervisor/host"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // learnFlags are what `callgate learn` is told.
@@ -91,7 +86,7 @@ func (f *learnFlags) learn(args []string) error {
 		return ownFailure(err)
 	}
 	if !f.run.quiet {
-		say(os.Stderr, "learning: what no rule denies is done, not kept from the command")
+		say(os.Stderr, "learning: the command is not confined: what no rule denies is done")
 	}
 	ended := f.run.execute(j)
 	var end *failure
@@ -123,8 +118,12 @@ func (f *learnFlags) check() error {
 	case f.output == "-":
 		return nil
 	}
-	if st, err := os.Stat(filepath.Dir(f.output)); err != nil || !st.IsDir() {
-		return ownFailure(fmt.Errorf("%s: there is no folder %s", printable(f.output), printable(filepath.Dir(f.output))))
+	dir := filepath.Dir(f.output)
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return ownFailure(fmt.Errorf("%s: there is no folder %s", printable(f.output), printable(dir)))
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return ownFailure(fmt.Errorf("%s: no file can be made in %s: %w", printable(f.output), printable(dir), err))
 	}
 	_, err := os.Lstat(f.output)
 	switch {
@@ -137,235 +136,6 @@ func (f *learnFlags) check() error {
 			hint: "--force replaces it; -p " + shellWord(f.output) + " -o ANOTHER writes what it lacks"}
 	}
 	return nil
-}
-
-// learning is a run that is learned from.
-type learning struct {
-	log     learn.Log
-	draft   learn.Draft
-	set     policy.Set // the base, its default a log; what stays hidden; ceilings
-	real    policy.Set // the base as it is
-	bound   *policy.Sections
-	lifted  map[*policy.Rule]bool
-	hides   *policy.Policy // what builtin:default hides
-	ceiling bool           // a call was kept from the command by --under
-}
-
-// bareText is a policy that permits nothing.
-const bareText = "callgate: 1\nsyscalls: []\nfiles: []\nexec: []\nnetwork: []\n"
-
-// learnedName is what positions call the policy that is asked while it is learned.
-const learnedName = "learn"
-
-// prepare loads the policies that the command is learned under.
-func (f *learnFlags) prepare(args []string) (*learning, error) {
-	if !f.bare && len(f.run.policies) == 0 {
-		f.run.policies = []string{"builtin:base"}
-	}
-	l := &learning{}
-	real, err := f.base(bareText, "callgate: 1\n")
-	if err != nil {
-		return nil, ownFailure(err)
-	}
-	l.real = policy.Set{real}
-	if sections := real.LeftOut(); len(sections) == 4 {
-		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s restricts nothing, so that nothing can be learned", strings.Join(f.run.policies, ", ")),
-			hint: "-p builtin:base, or --bare"}
-	}
-	start := "callgate: 1\n"
-	if !real.Default.Permits() {
-		start += "default: log\n"
-	}
-	if slices.Contains(f.lift, "compat") {
-		start += "compat: { i386: same, x32: same }\n"
-	}
-	base, err := f.base(bareText+"default: log\ncompat: { i386: same, x32: same }\n", start)
-	if err != nil {
-		return nil, ownFailure(err)
-	}
-	standard, err := loader().Load(defaultPolicy)
-	if err != nil {
-		return nil, ownFailure(err)
-	}
-	if err := l.liftRules(f.lift, base, standard); err != nil {
-		return nil, err
-	}
-	l.hides = standard.Denials(policy.Files, func(r *policy.Rule) bool { return slices.Contains(f.lift, learn.Spot(r)) })
-	l.set = policy.Set{base, l.hides}
-	if len(f.under) > 0 {
-		under, err := loader().LoadAll(f.under...)
-		if err != nil {
-			return nil, ownFailure(err)
-		}
-		l.set = append(l.set, under...)
-	}
-	if err := f.run.limits.narrow(l.set); err != nil {
-		return nil, ownFailure(err)
-	}
-	if l.set, err = loader().Guard(l.set); err != nil {
-		return nil, ownFailure(err)
-	}
-	l.log.Base, l.log.Extending = base, !f.bare
-	if f.draft(l, args); !base.Environment.PrivateTmp {
-		f.run.room.privateTmp, l.draft.PrivateTmp = true, true
-	}
-	f.run.found = l.found
-	return l, nil
-}
-
-// base is a policy that extends those that are named, or the text for none.
-func (f *learnFlags) base(bare, start string) (*policy.Policy, error) {
-	if f.bare {
-		return loader().Parse(learnedName, []byte(bare))
-	}
-	names := make([]string, len(f.run.policies))
-	for i, name := range f.run.policies {
-		names[i] = strconv.Quote(name)
-	}
-	p, err := loader().Parse(learnedName, []byte(start+"extends: ["+strings.Join(names, ", ")+"]\n"))
-	var mistakes policy.Mistakes
-	if errors.As(err, &mistakes) {
-		for i := range mistakes {
-			if mistakes[i].Pos.File == learnedName { // it was named on the command line
-				mistakes[i].Pos = policy.Position{File: "-p"}
-			}
-		}
-	}
-	return p, err
-}
-
-// liftRules has the rules that --lift names log instead of deny.
-func (l *learning) liftRules(places []string, base, standard *policy.Policy) error {
-	left := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return place == "compat" })
-	named := func(r *policy.Rule) bool {
-		spot := learn.Spot(r)
-		if !slices.Contains(places, spot) {
-			return false
-		}
-		left = slices.DeleteFunc(left, func(place string) bool { return place == spot })
-		return true
-	}
-	l.lifted = map[*policy.Rule]bool{}
-	for _, r := range base.Lift(named) {
-		l.lifted[r] = true
-	}
-	standard.Denials(policy.Files, named)
-	if len(left) > 0 {
-		return &failure{status: exitCallgate, err: fmt.Errorf("--lift %s: no rule that denies stands there", printable(left[0])),
-			hint: "name a rule as a denial does: FILE:LINE; what callgate's own guards deny cannot be lifted"}
-	}
-	return nil
-}
-
-// draft is what the policy is written with.
-func (f *learnFlags) draft(l *learning, args []string) {
-	l.draft.Command = args
-	dir := f.folder()
-	for _, name := range f.run.policies {
-		if !strings.HasPrefix(name, "builtin:") && !filepath.IsAbs(name) {
-			if here, err := filepath.Abs(name); err == nil {
-				if rel, err := filepath.Rel(dir, here); err == nil {
-					name = rel
-				}
-			}
-		}
-		l.draft.Extends = append(l.draft.Extends, name)
-	}
-}
-
-// folder is where the policy is to lie; standard output is here.
-func (f *learnFlags) folder() string {
-	dir := "."
-	if f.output != "-" {
-		dir = filepath.Dir(f.output)
-	}
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
-	}
-	return real(dir)
-}
-
-// real is a path without symbolic links, where it can be told.
-func real(path string) string {
-	if to, err := filepath.EvalSymlinks(path); err == nil {
-		return to
-	}
-	return path
-}
-
-// place says where the command is learned from.
-func (l *learning) place(f *runFlags, j *prepared) error {
-	at, err := host.Place(f.room.dir, j.command.Env)
-	if err != nil {
-		return err
-	}
-	opts, err := host.Bind(l.real, f.room.dir, j.command.Env, "")
-	if err != nil {
-		return err
-	}
-	l.bound = opts.Sections
-	p := &l.draft.Place
-	p.Work, p.Home = real(at.Dir), real(at.Home)
-	if f.room.tmp != nil {
-		p.Tmp = real(f.room.tmp.Path)
-	}
-	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
-		p.Shared = append(p.Shared, real(dir))
-	}
-	l.widen(j.plan.Sections())
-	return nil
-}
-
-// widen finds the folders that no rule is to be on for the sake of what is in them: those
-// that a denied name is beneath; and the rules that must stand before what is learned.
-func (l *learning) widen(b *policy.Sections) {
-	if b == nil {
-		return
-	}
-	policies := b.Policies(policy.Files)
-	for i, rules := range b.Rules(policy.Files) {
-		if policy.IsGuard(policies[i].Name) {
-			continue
-		}
-		for _, bound := range rules {
-			if bound.Rule.Action.Permits() {
-				continue
-			}
-			anywhere := false
-			for _, at := range bound.Paths {
-				anywhere = anywhere || at.Glob && at.Path == "/"
-				above := path.Dir(at.Path)
-				if at.Glob {
-					above = at.Path
-				}
-				for ; above != "/"; above = path.Dir(above) {
-					if !slices.Contains(l.draft.Place.Wide, above) {
-						l.draft.Place.Wide = append(l.draft.Place.Wide, above)
-					}
-				}
-			}
-			if anywhere && policies[i] == l.log.Base {
-				l.draft.Kept = append(l.draft.Kept, bound.Rule)
-			}
-		}
-	}
-}
-
-// found takes in what the supervisor tells of.
-func (l *learning) found(f supervisor.Finding) {
-	v := &f.Verdict
-	switch {
-	case !v.Action.Permits() && v.Rule != nil && v.Rule.Quiet && f.Reason == "": // programs make do
-	case !v.Action.Permits() && v.Rule != nil && (v.Policy == l.log.Base || v.Policy == l.hides):
-		l.log.Denied(f.Program, v.Rule, f.Call, f.Object)
-	case !v.Action.Permits():
-		l.ceiling = l.ceiling || v.Policy != nil && !policy.IsGuard(v.Policy.Name)
-	case v.Policy != l.log.Base, v.Rule != nil && !l.lifted[v.Rule]:
-	case f.Object == nil:
-		l.log.Call(f.Program, f.Call)
-	case l.bound == nil || len(l.bound.Refusals(f.Object)) > 0:
-		l.log.Object(f.Program, f.Object, f.New)
-	}
 }
 
 // write writes the policy, once it is known to be one.
@@ -419,8 +189,14 @@ func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 		}
 		say(os.Stderr, line+", which is not learned; --lift "+shellWord(r.Rule)+" does it, and learns it")
 	}
+	if l.foreign {
+		say(os.Stderr, "a call of another ABI was denied, as compat says; --lift compat does it, and learns it")
+	}
 	if l.ceiling {
 		say(os.Stderr, "something was denied by a policy that held meanwhile: what comes after it may not have been learned")
+	}
+	if l.log.Empty() && len(l.log.Refusals()) == 0 && len(l.draft.Extends) > 0 {
+		say(os.Stderr, strings.Join(l.draft.Extends, ", ")+" has a rule for all that was asked: nothing is added")
 	}
 	if doubts > 0 {
 		say(os.Stderr, fmt.Sprintf("%d rules are written as comments, since they permit more than was asked for: look at them", doubts))
@@ -450,8 +226,12 @@ func (f *learnFlags) again(run runFlags, args []string) error {
 	if err != nil && !(errors.As(err, &end) && end.err == nil) {
 		return err
 	}
-	if !run.quiet {
-		say(os.Stderr, fmt.Sprintf("under %s it ended with %d, and %d calls were denied", f.output, statusIn(err), denied))
+	if run.quiet {
+		return nil
+	}
+	say(os.Stderr, fmt.Sprintf("under %s it ended with %d, and %d calls were denied", f.output, statusIn(err), denied))
+	if denied > 0 {
+		say(os.Stderr, "hint: the first run may have left what this one met; to learn that too: callgate learn -p "+shellWord(f.output)+" -o ANOTHER -- ...")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ var telling = map[string][]string{
 	"clone":       {"flags"},
 	"unshare":     {"flags"},
 	"socket":      {"domain", "type"},
-	"socketpair":  {"family", "type"},
+	"socketpair":  {"family", "domain", "type"},
 	"ioctl":       {"request"},
 	"prctl":       {"option"},
 	"arch_prctl":  {"op"},

@@ -19,14 +19,15 @@ type want struct {
 	glob  bool   // its components of digits differ from run to run
 	why   string // said of the rule
 	doubt string // why the rule is not to hold before somebody has looked at it
-	count int    // how many names it is there for, if for more than its own
+	exact bool   // a rule was lifted for it
 }
 
 // many is of how many names in a folder one on the folder is made.
 const many = 3
 
-// fileRules are the rules of files.
-func (l *Log) fileRules(at *Place) (rules []rule, left uint64) {
+// fileRules are the rules of files: those that stand before what the base denies, and the
+// others.
+func (l *Log) fileRules(at *Place) (first, rules []rule, left uint64) {
 	wants := map[string]*want{} // those to write, by path; and to read, by path behind a NUL
 	for _, o := range l.of(policy.Files) {
 		if !utf8.ValidString(o.Path) || o.Path == "" || o.Path[0] != '/' {
@@ -35,6 +36,13 @@ func (l *Log) fileRules(at *Place) (rules []rule, left uint64) {
 		}
 		add(wants, at.wantOf(o))
 	}
+	for key, w := range wants {
+		if w.exact {
+			first = append(first, w.rule(at))
+			delete(wants, key)
+		}
+	}
+	slices.SortFunc(first, func(a, b rule) int { return cmp.Compare(a.text, b.text) })
 	writes := pick(wants, true)
 	writes = gather(writes, func(folder string) bool { return at.own(folder) && !at.wide(folder) })
 	covered := covers(writes)
@@ -44,7 +52,7 @@ func (l *Log) fileRules(at *Place) (rules []rule, left uint64) {
 	for _, w := range append(writes, reads...) {
 		rules = append(rules, w.rule(at))
 	}
-	return rules, left
+	return first, rules, left
 }
 
 // of are the objects of a section, sorted.
@@ -62,7 +70,10 @@ func (l *Log) of(sec policy.Section) (list []*object) {
 
 // wantOf is what is to be permitted for an object.
 func (at *Place) wantOf(o *object) *want {
-	w := &want{seen: o.seen, path: o.Path, write: o.Access == policy.Write, link: o.Link, count: 1}
+	w := &want{seen: o.seen, path: o.Path, write: o.Access == policy.Write, link: o.Link, exact: o.exact}
+	if o.exact {
+		return w
+	}
 	rest, proc := strings.CutPrefix(o.Path, "/proc/")
 	first, _, _ := strings.Cut(rest, "/")
 	switch {
@@ -74,12 +85,15 @@ func (at *Place) wantOf(o *object) *want {
 		if digits(first) {
 			w.why = "processes have other numbers the next time"
 		}
+	case at.cache(o.Path) != "":
+		w.path, w.link = at.cache(o.Path), false
+		w.why = "names there differ from run to run"
 	case w.write && at.Tmp != "" && beneath(o.Path, at.Tmp):
 		w.path, w.link = at.Tmp, false
 	case w.write && o.fresh && at.shared(parentOf(o.Path)) && !at.own(o.Path):
 		w.path, w.link = parentOf(o.Path), false
 		w.why = "names there differ from run to run"
-	case o.Folder && at.wide(o.Path):
+	case o.Folder && (at.wide(o.Path) || !w.write && at.shared(o.Path)):
 		w.doubt = "it was listed, and a rule on it permits all beneath"
 		if w.write {
 			w.doubt = "names in it were changed, and a rule on it permits all beneath"
@@ -111,7 +125,6 @@ func add(wants map[string]*want, w *want) {
 		return
 	}
 	have.merge(&w.seen)
-	have.count++
 	have.link = have.link && w.link
 	if have.doubt == "" {
 		have.doubt = w.doubt
@@ -199,7 +212,7 @@ func (b *branch) gather(may func(string) bool) {
 		next.gather(may)
 	}
 	if b.want == nil && len(b.under) >= many && may(b.path) {
-		b.want = &want{path: b.path}
+		b.want = &want{path: b.path, why: "for several names in it"}
 	}
 	if b.want == nil || b.want.link {
 		return
@@ -207,7 +220,6 @@ func (b *branch) gather(may func(string) bool) {
 	for _, name := range slices.Sorted(maps.Keys(b.under)) {
 		for _, w := range b.under[name].collect(nil) {
 			b.want.merge(&w.seen)
-			b.want.count += w.count
 			b.want.write = w.write
 		}
 	}

@@ -58,6 +58,7 @@ type object struct {
 	policy.Object
 	seen
 	fresh bool // it was not there before
+	exact bool // a rule was lifted for it
 }
 
 // seen is who asked.
@@ -118,9 +119,10 @@ func foreign(a abi.Arch) int {
 	return -1
 }
 
-// Object notes what a program asked of files, exec or network; fresh says of a file that
-// nothing had its name yet.
-func (l *Log) Object(program string, o *policy.Object, fresh bool) {
+// Object notes what a program asked of files, exec or network. fresh says of a file that
+// nothing had its name yet; exact that a rule denies it which was lifted, so that a rule is
+// to be on nothing but it.
+func (l *Log) Object(program string, o *policy.Object, fresh, exact bool) {
 	key := keyOf(o)
 	have := l.objects[key]
 	if have == nil {
@@ -132,7 +134,7 @@ func (l *Log) Object(program string, o *policy.Object, fresh bool) {
 			l.objects = map[objectKey]*object{}
 		}
 		l.bytes += len(key.name)
-		have = &object{Object: *o, fresh: fresh}
+		have = &object{Object: *o, fresh: fresh, exact: exact}
 		l.objects[key] = have
 	}
 	have.Folder = have.Folder || o.Folder

@@ -97,6 +97,18 @@ func (at *Place) wide(folder string) bool {
 	return false
 }
 
+// cache is the folder of a program's own beneath ~/.cache that a path is deeper in, if a
+// rule may be on that; else "".
+func (at *Place) cache(path string) string {
+	rest, ok := strings.CutPrefix(path, at.Home+"/.cache/")
+	name, _, deeper := strings.Cut(rest, "/")
+	folder := at.Home + "/.cache/" + name
+	if at.Home == "" || !ok || !deeper || at.wide(folder) || at.own(path) {
+		return ""
+	}
+	return folder
+}
+
 func (at *Place) shared(folder string) bool {
 	for _, s := range at.Shared {
 		if folder == s {

@@ -1,11 +1,11 @@
 package learn
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -30,6 +30,8 @@ type Draft struct {
 	// Kept are rules of what is extended that do not permit and stand for names in any
 	// folder: they stand first, or a learned rule on a folder would be tried before them.
 	Kept []*policy.Rule
+	// Compat says that the other ABIs were permitted, so that not every call by them was noted.
+	Compat bool
 	// PrivateTmp says that Place.Tmp was made for this run, and that no policy asked for it.
 	PrivateTmp bool
 }
@@ -48,7 +50,15 @@ type rule struct {
 type denial struct {
 	section policy.Section
 	reason  string
-	things  map[string]*seen
+	things  map[string]*denied
+	more    bool
+}
+
+// denied is one such thing.
+type denied struct {
+	seen
+	object *policy.Object // nil for a call
+	call   string
 }
 
 // Denied notes what a rule did not permit, so that it is not learned.
@@ -63,26 +73,38 @@ func (l *Log) Denied(program string, r *policy.Rule, c abi.Call, o *policy.Objec
 		if l.denials == nil {
 			l.denials = map[string]*denial{}
 		}
-		d = &denial{section: r.Section, reason: r.Reason, things: map[string]*seen{}}
+		d = &denial{section: r.Section, reason: r.Reason, things: map[string]*denied{}}
 		l.denials[place] = d
 	}
-	thing := "a call that has no name"
+	thing := &denied{object: o}
 	if entry, ok := c.Arch.Lookup(c.Nr); ok {
-		thing = strings.Join(append([]string{entry.Canonical}, l.values(entry, c)...), " ")
+		thing.call, thing.values = entry.Canonical, l.values(entry, c)
 	}
-	if o != nil {
-		thing, _ = o.Rule()
-		thing = cmp.Or(thing, "what no rule can name")
-	}
-	if d.things[thing] == nil {
-		if len(d.things) >= mostDenials {
-			thing = "..."
+	key := thing.text(nil)
+	if d.things[key] == nil {
+		if d.more = len(d.things) >= mostDenials; d.more {
+			return
 		}
-		if d.things[thing] == nil {
-			d.things[thing] = &seen{}
-		}
+		d.things[key] = thing
 	}
-	d.things[thing].by(program)
+	d.things[key].by(program)
+}
+
+// text is the rule that would permit it; "" if there is none.
+func (d *denied) text(at *Place) string {
+	switch o := d.object; {
+	case o == nil && len(d.values) == 0:
+		return "allow: " + d.call
+	case o == nil:
+		return "{allow: " + d.call + ", args: {" + strings.Join(d.values, ", ") + "}}"
+	case at != nil && o.Section != policy.Network && utf8.ValidString(o.Path) && strings.HasPrefix(o.Path, "/"):
+		rule, _ := o.Rule()
+		word, _, _ := strings.Cut(rule, ":")
+		return word + ": " + policy.Quote(at.spell(o.Path, o.Link, false))
+	default:
+		rule, _ := o.Rule()
+		return rule
+	}
 }
 
 // Spot is a rule's place as it is told: FILE:LINE.
@@ -99,7 +121,11 @@ type Refusal struct {
 func (l *Log) Refusals() (list []Refusal) {
 	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
 		d := l.denials[place]
-		list = append(list, Refusal{place, d.reason, slices.Sorted(maps.Keys(d.things))})
+		things := slices.Sorted(maps.Keys(d.things))
+		if d.more {
+			things = append(things, "...")
+		}
+		list = append(list, Refusal{place, d.reason, things})
 	}
 	return list
 }
@@ -120,17 +146,17 @@ func (l *Log) Policy(d *Draft) (text string, doubts int, left uint64) {
 		w.line("extends: " + flow(names))
 	}
 	left = l.left
-	w.section(policy.Syscalls, l.callRules(), l)
-	files, n := l.fileRules(&d.Place)
+	w.section(policy.Syscalls, l.callRules(), l, d)
+	first, files, n := l.fileRules(&d.Place)
 	left += n
-	w.section(policy.Files, append(l.kept(d, files), files...), l)
+	w.section(policy.Files, slices.Concat(first, l.kept(d, files), files), l, d)
 	programs, n := l.programRules(&d.Place)
 	left += n
-	w.section(policy.Exec, programs, l)
+	w.section(policy.Exec, programs, l, d)
 	network, n := l.networkRules(&d.Place)
 	left += n
-	w.section(policy.Network, network, l)
-	l.compat(w)
+	w.section(policy.Network, network, l, d)
+	l.compat(w, d)
 	if d.PrivateTmp && strings.Contains(w.text.String(), "$TMPDIR") {
 		w.line("environment:")
 		w.line("  private-tmp: true # so that the names in there are nobody else's")
@@ -150,7 +176,11 @@ func (l *Log) kept(d *Draft, files []rule) (rules []rule) {
 }
 
 // compat is the line on other ABIs, where calls came by them.
-func (l *Log) compat(w *writer) {
+func (l *Log) compat(w *writer, d *Draft) {
+	if d.Compat {
+		w.line("compat: { i386: same, x32: same }")
+		return
+	}
 	var words, who []string
 	for i, abi := range []string{"i386", "x32"} {
 		if s := l.foreign[i]; s != nil {
@@ -173,8 +203,8 @@ func (w *writer) line(text string) { w.text.WriteString(text + "\n") }
 
 // section writes the rules of a section, and what was denied there. One that the base has
 // and to which there is nothing to add is left out, unless nothing is extended.
-func (w *writer) section(sec policy.Section, rules []rule, l *Log) {
-	denied := l.deniedIn(sec)
+func (w *writer) section(sec policy.Section, rules []rule, l *Log, d *Draft) {
+	denied := l.deniedIn(sec, &d.Place)
 	_, has := l.Base.Section(sec)
 	live := slices.ContainsFunc(rules, func(r rule) bool { return r.text != "" && r.doubt == "" })
 	switch {
@@ -182,16 +212,21 @@ func (w *writer) section(sec policy.Section, rules []rule, l *Log) {
 		w.line(sec.String() + ":")
 	case !l.Extending && has:
 		w.line(sec.String() + ": []")
+	case len(rules)+len(denied) > 0:
+		w.line("# " + sec.String() + ":")
 	}
 	for i, r := range rules {
 		if i >= mostRules || r.long || w.text.Len() > mostText {
 			w.left++
 			continue
 		}
+		if r.doubt != "" {
+			w.doubts++
+		}
 		w.rule(r)
 	}
 	for _, r := range denied {
-		w.line("  # " + r)
+		w.rule(r)
 	}
 }
 
@@ -200,10 +235,8 @@ func (w *writer) rule(r rule) {
 		w.line("  # " + r.remark)
 		return
 	}
-	comment := r.comment
-	mark := "  - "
+	mark, comment := "  - ", r.comment
 	if r.doubt != "" {
-		w.doubts++
 		mark, comment = "  # - ", strings.TrimPrefix(comment+": ", ": ")+r.doubt
 	}
 	if comment != "" {
@@ -215,8 +248,8 @@ func (w *writer) rule(r rule) {
 	}
 }
 
-// deniedIn tells of what rules of a section denied.
-func (l *Log) deniedIn(sec policy.Section) (lines []string) {
+// deniedIn are the rules, as comments, that would permit what rules of a section denied.
+func (l *Log) deniedIn(sec policy.Section, at *Place) (rules []rule) {
 	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
 		d := l.denials[place]
 		if d.section != sec {
@@ -224,13 +257,16 @@ func (l *Log) deniedIn(sec policy.Section) (lines []string) {
 		}
 		by := "denied by " + policy.Printable(place)
 		if d.reason != "" {
-			by += " (" + policy.Printable(d.reason) + ")"
+			by += ", " + policy.Printable(d.reason)
 		}
-		for _, thing := range slices.Sorted(maps.Keys(d.things)) {
-			lines = append(lines, by+", and not learned: "+policy.Printable(thing)+" # "+d.things[thing].String())
+		for _, key := range slices.Sorted(maps.Keys(d.things)) {
+			thing := d.things[key]
+			if text := thing.text(at); text != "" {
+				rules = append(rules, rule{text: text, comment: thing.String(), doubt: by})
+			}
 		}
 	}
-	return lines
+	return rules
 }
 
 func quoted(names []string) (out []string) {
