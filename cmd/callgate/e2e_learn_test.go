@@ -236,6 +236,19 @@ func TestLearnHostile(t *testing.T) {
 	}
 }
 
+// TestLearnPlanted: what a command puts where its policy is to go is not taken for that, and
+// not replaced.
+func TestLearnPlanted(t *testing.T) {
+	dir := openFolder(t)
+	got := learnIn(t, dir, nil, nil, "/bin/sh", "-c", "echo mine >.learned.yaml")
+	if got.status != 125 || !strings.Contains(got.stderr, "file exists") || readFile(t, filepath.Join(dir, ".learned.yaml")) != "mine\n" {
+		t.Error(got)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Error(left, err)
+	}
+}
+
 // TestLearnABI: calls of the i386 table are learned by its line, or told of.
 func TestLearnABI(t *testing.T) {
 	dir := openFolder(t)

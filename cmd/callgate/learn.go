@@ -31,11 +31,10 @@ func newLearn() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "learn -o POLICY [flags] [--] COMMAND [ARG]...",
 		Short: "Run a command, and write the policy that lets it run",
-		Long: `Run a command, and write a policy that extends BASE by what the command asked
-for and BASE has no rule on. WHAT NO RULE DENIES IS DONE: learn from what you
-trust, or --under a policy that holds meanwhile. What a rule of BASE denies, and
-what builtin:default hides, stays denied and is told; --lift has it learned too.
-
+		Long: `Run a command, and write a policy that extends BASE by what it asked for and
+BASE has no rule on. WHAT NO RULE DENIES IS DONE: learn from what you trust, or
+--under a policy that holds meanwhile. What a rule of BASE denies, and what
+builtin:default hides, stays denied and is told; --lift has it learned too.
 The exit status is the command's, as that of run; 125 if nothing was written.`,
 		Example: `  callgate learn -o .callgate.yaml -- make test`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -49,9 +48,9 @@ The exit status is the command's, as that of run; 125 if nothing was written.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringVarP(&f.output, "to", "o", "", "the `POLICY` to write, or - (stdout)")
-	flags.StringArrayVarP(&f.run.policies, "policy", "p", nil, "extend `BASE` (builtin:base), a file or builtin:NAME; may be repeated")
+	flags.StringArrayVarP(&f.run.policies, "policy", "p", nil, "extend `BASE`, builtin:base if left out; may be repeated")
 	flags.BoolVar(&f.bare, "bare", false, "extend nothing: write all that it takes")
-	flags.StringArrayVar(&f.under, "under", nil, "a policy `FILE` or builtin:NAME that holds meanwhile; may be repeated")
+	flags.StringArrayVar(&f.under, "under", nil, "a `POLICY` that holds meanwhile; may be repeated")
 	flags.StringArrayVar(&f.lift, "lift", nil, "do and learn what `RULE`, FILE:LINE, denies; or \"compat\"")
 	flags.BoolVar(&f.force, "force", false, "replace a file that is there")
 	flags.BoolVar(&f.verify, "verify", false, "run the command again, under what was written")
@@ -86,7 +85,7 @@ func (f *learnFlags) learn(args []string) error {
 		return ownFailure(err)
 	}
 	if !f.run.quiet {
-		say(os.Stderr, "learning: the command is not confined: what no rule denies is done")
+		say(os.Stderr, "learning: what no rule denies is done: this is no sandbox for what you do not trust")
 	}
 	ended := f.run.execute(j)
 	var end *failure
@@ -183,6 +182,10 @@ func publish(name, text string, replace bool) error {
 // tell says what a person is to know of what was written.
 func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 	for _, r := range l.log.Refusals() {
+		const shown = 3
+		if len(r.Things) > shown {
+			r.Things = append(r.Things[:shown], "...")
+		}
 		line := r.Rule + " denied " + strings.Join(r.Things, ", ")
 		if r.Reason != "" {
 			line += " (" + r.Reason + ")"

@@ -20,7 +20,11 @@ type want struct {
 	why   string // said of the rule
 	doubt string // why the rule is not to hold before somebody has looked at it
 	exact bool   // a rule was lifted for it
+	// pattern stands for path, and for the names like it that other runs have.
+	pattern string
 }
+
+const varies = "names there differ from run to run"
 
 // many is of how many names in a folder one on the folder is made.
 const many = 3
@@ -29,12 +33,17 @@ const many = 3
 // others.
 func (l *Log) fileRules(at *Place) (first, rules []rule, left uint64) {
 	wants := map[string]*want{} // those to write, by path; and to read, by path behind a NUL
-	for _, o := range l.of(policy.Files) {
-		if !utf8.ValidString(o.Path) || o.Path == "" || o.Path[0] != '/' {
+	all := l.of(policy.Files)
+	random := at.randomNames(all)
+	for _, o := range all {
+		switch glob := random[at.inShared(o.Path)]; {
+		case !utf8.ValidString(o.Path) || o.Path == "" || o.Path[0] != '/':
 			left++
-			continue
+		case glob != "":
+			add(wants, &want{seen: o.seen, path: at.inShared(o.Path), pattern: glob, write: true, why: varies})
+		default:
+			add(wants, at.wantOf(o))
 		}
-		add(wants, at.wantOf(o))
 	}
 	for key, w := range wants {
 		if w.exact {
@@ -87,12 +96,9 @@ func (at *Place) wantOf(o *object) *want {
 		}
 	case at.cache(o.Path) != "":
 		w.path, w.link = at.cache(o.Path), false
-		w.why = "names there differ from run to run"
+		w.why = varies
 	case w.write && at.Tmp != "" && beneath(o.Path, at.Tmp):
 		w.path, w.link = at.Tmp, false
-	case w.write && o.fresh && at.shared(parentOf(o.Path)) && !at.own(o.Path):
-		w.path, w.link = parentOf(o.Path), false
-		w.why = "names there differ from run to run"
 	case o.Folder && (at.wide(o.Path) || !w.write && at.shared(o.Path)):
 		w.doubt = "it was listed, and a rule on it permits all beneath"
 		if w.write {
@@ -115,7 +121,7 @@ func numbers(path string) string {
 
 // add puts a want to the others, or to the same.
 func add(wants map[string]*want, w *want) {
-	key := w.path
+	key := cmp.Or(w.pattern, w.path)
 	if !w.write {
 		key = "\x00" + key
 	}
@@ -147,7 +153,7 @@ func pick(wants map[string]*want, write bool) (list []*want) {
 func covers(list []*want) func(*want) bool {
 	set := map[string]bool{}
 	for _, w := range list {
-		if w.doubt == "" && !w.glob && !w.link {
+		if w.doubt == "" && !w.glob && !w.link && w.pattern == "" {
 			set[w.path] = true
 		}
 	}
@@ -169,7 +175,7 @@ func gather(list []*want, may func(folder string) bool) []*want {
 	root := &branch{path: "/"}
 	var out []*want
 	for _, w := range list {
-		if w.glob || w.doubt != "" {
+		if w.glob || w.doubt != "" || w.pattern != "" {
 			out = append(out, w)
 			continue
 		}
@@ -242,7 +248,7 @@ func (w *want) rule(at *Place) rule {
 	if w.write {
 		r.text = "write: "
 	}
-	text := at.spell(w.path, w.link, w.glob)
+	text := cmp.Or(w.pattern, at.spell(w.path, w.link, w.glob))
 	r.text += policy.Quote(text)
 	r.long = len(text) > 4096 // the language's bound
 	if w.why != "" {

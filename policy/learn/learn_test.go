@@ -134,10 +134,19 @@ func TestPlaces(t *testing.T) {
 
 // TestFresh: what is made in a temporary folder of all users has another name the next time.
 func TestFresh(t *testing.T) {
-	l := newLog(t, bare)
-	l.Object("prog", &policy.Object{Section: policy.Files, Access: policy.Write, Path: "/tmp/tmpAbC123"}, true, false)
-	if got := rulesOf(policyOf(t, l, here), "files"); !slices.Equal(got, []string{"- write: /tmp"}) {
-		t.Error(got)
+	for name, want := range map[string]string{
+		"tmpAbC123": `"/tmp/tmp*"`, "tmp.aB3dE5fG": `"/tmp/tmp*"`, "job.4711": `"/tmp/job.*"`, "x-qWeRtY": `"/tmp/x-*"`, "[a]*.4711": `"/tmp/\\[a\\]\\*.*"`,
+		"fixed": "/tmp/fixed", "12345": "/tmp/12345", "a.yaml": "/tmp/a.yaml", "some-folder": "/tmp/some-folder",
+	} {
+		l := newLog(t, bare)
+		l.Object("prog", &policy.Object{Section: policy.Files, Access: policy.Write, Path: "/tmp/" + name}, true, false)
+		if strings.HasSuffix(want, `*"`) {
+			l.read("/tmp/" + name + "/beneath")
+		}
+		l.write("/tmp/there.12345") // which it did not make
+		if got := rulesOf(policyOf(t, l, here), "files"); len(got) != 2 || !slices.Contains(got, "- write: "+want) || !slices.Contains(got, "- write: /tmp/there.12345") {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -90,6 +91,14 @@ func (l *Log) Denied(program string, r *policy.Rule, c abi.Call, o *policy.Objec
 	d.things[key].by(program)
 }
 
+// told is what was denied, as a person is told.
+func (d *denied) told() string {
+	if d.object == nil {
+		return strings.TrimSuffix(d.call+" ("+strings.Join(d.values, ", ")+")", " ()")
+	}
+	return cmp.Or(strings.Replace(d.text(nil), ": ", " ", 1), "what no rule can name")
+}
+
 // text is the rule that would permit it; "" if there is none.
 func (d *denied) text(at *Place) string {
 	switch o := d.object; {
@@ -121,7 +130,10 @@ type Refusal struct {
 func (l *Log) Refusals() (list []Refusal) {
 	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
 		d := l.denials[place]
-		things := slices.Sorted(maps.Keys(d.things))
+		var things []string
+		for _, key := range slices.Sorted(maps.Keys(d.things)) {
+			things = append(things, d.things[key].told())
+		}
 		if d.more {
 			things = append(things, "...")
 		}
@@ -226,7 +238,9 @@ func (w *writer) section(sec policy.Section, rules []rule, l *Log, d *Draft) {
 		w.rule(r)
 	}
 	for _, r := range denied {
-		w.rule(r)
+		if w.text.Len() <= mostText {
+			w.rule(r)
+		}
 	}
 }
 
