@@ -199,13 +199,13 @@ func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 		say(os.Stderr, "something was denied by a policy that held meanwhile: what comes after it may not have been learned")
 	}
 	if l.log.Empty() && len(l.log.Refusals()) == 0 && len(l.draft.Extends) > 0 {
-		say(os.Stderr, strings.Join(l.draft.Extends, ", ")+" has a rule for all that was asked: nothing is added")
+		say(os.Stderr, "nothing is added to "+strings.Join(l.draft.Extends, ", ")+": all that was asked is permitted there")
 	}
 	if doubts > 0 {
-		say(os.Stderr, fmt.Sprintf("%d rules are written as comments, since they permit more than was asked for: look at them", doubts))
+		say(os.Stderr, fmt.Sprintf("rules written as comments, since they permit more than was asked for: %d; look at them", doubts))
 	}
 	if left > 0 {
-		say(os.Stderr, fmt.Sprintf("%d things were left out: there were too many, or no rule can name them", left))
+		say(os.Stderr, fmt.Sprintf("left out, since there were too many or no rule can name them: %d", left))
 	}
 	if f.output != "-" {
 		say(os.Stderr, "wrote "+f.output+": look at it, then: callgate check "+shellWord(f.output))
@@ -232,7 +232,7 @@ func (f *learnFlags) again(run runFlags, args []string) error {
 	if run.quiet {
 		return nil
 	}
-	say(os.Stderr, fmt.Sprintf("under %s it ended with %d, and %d calls were denied", f.output, statusIn(err), denied))
+	say(os.Stderr, fmt.Sprintf("under %s it ended with %d; calls denied: %d", f.output, statusIn(err), denied))
 	if denied > 0 {
 		say(os.Stderr, "hint: the first run may have left what this one met; to learn that too: callgate learn -p "+shellWord(f.output)+" -o ANOTHER -- ...")
 	}

@@ -99,11 +99,15 @@ func (at *Place) wantOf(o *object) *want {
 		w.why = varies
 	case w.write && at.Tmp != "" && beneath(o.Path, at.Tmp):
 		w.path, w.link = at.Tmp, false
-	case o.Folder && (at.wide(o.Path) || !w.write && at.shared(o.Path)):
-		w.doubt = "it was listed, and a rule on it permits all beneath"
-		if w.write {
-			w.doubt = "names in it were changed, and a rule on it permits all beneath"
+	case (o.Folder || o.fresh) && (at.wide(o.Path) || !w.write && at.shared(o.Path)):
+		what := "it was listed"
+		switch {
+		case w.write && o.fresh:
+			what = "it was made"
+		case w.write:
+			what = "it was made, or names in it were changed"
 		}
+		w.doubt = what + ", and a rule on it permits all beneath"
 	}
 	return w
 }

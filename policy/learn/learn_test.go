@@ -52,7 +52,7 @@ func policyOf(t *testing.T, l *Log, at Place) string {
 	return text
 }
 
-// rulesOf are the lines of a section, without their comments.
+// rulesOf are the lines of a section, without comments.
 func rulesOf(text, section string) []string {
 	var rules []string
 	in := false
@@ -62,8 +62,9 @@ func rulesOf(text, section string) []string {
 			in = line == section+":"
 			continue
 		}
-		if rule, _, _ := strings.Cut(line, " # "); in {
-			rules = append(rules, strings.TrimPrefix(rule, "  "))
+		if line = strings.TrimPrefix(line, "  "); in && !strings.HasPrefix(line, "#") {
+			rule, _, _ := strings.Cut(line, " # ")
+			rules = append(rules, rule)
 		}
 	}
 	return rules
@@ -103,14 +104,23 @@ func TestFiles(t *testing.T) {
 			l.read(c.read...)
 			l.write(c.write...)
 			text := policyOf(t, l, here)
-			if got := rulesOf(text, "files"); !slices.Equal(slices.DeleteFunc(got, isComment), c.want) {
+			if got := rulesOf(text, "files"); !slices.Equal(got, c.want) {
 				t.Errorf("%q\n%s", got, text)
 			}
 		})
 	}
 }
 
-func isComment(line string) bool { return strings.HasPrefix(line, "#") }
+// TestFreshAbove: to make a folder that is above secrets permits nothing else there.
+func TestFreshAbove(t *testing.T) {
+	l := newLog(t, bare)
+	l.Object("prog", &policy.Object{Section: policy.Files, Access: policy.Write, Path: "/home/me/.config"}, true, false)
+	l.write("/home/me/.config/app")
+	text := policyOf(t, l, here)
+	if got := rulesOf(text, "files"); !slices.Equal(got, []string{`- write: "~/.config/app"`}) || !strings.Contains(text, "\n  # - write: \"~/.config\" # prog: it was made") {
+		t.Error(text)
+	}
+}
 
 // TestPlaces: where the policy lies decides how paths are written.
 func TestPlaces(t *testing.T) {
@@ -256,6 +266,22 @@ func TestBounds(t *testing.T) {
 	if v := p.Decide(abi.Call{Arch: abi.X86_64, Nr: 16, Args: [6]uint64{0, 99_999}}); v.Action.Permits() {
 		t.Error("too many requests of ioctl permit them all")
 	}
+	l = newLog(t, bare)
+	for i := range mostRules {
+		l.write(fmt.Sprintf("/var/%d/%s", i, strings.Repeat("\u202e", 600))) // which are written as six letters
+	}
+	if text := policyOf(t, l, here); len(text) > 1<<20 {
+		t.Error(len(text))
+	}
+}
+
+// TestLinks: a rule on a symbolic link itself is none on what it leads to.
+func TestLinks(t *testing.T) {
+	l := newLog(t, bare)
+	l.Object("prog", &policy.Object{Section: policy.Files, Access: policy.Write, Path: "/home/me/repo/link", Link: true}, false, false)
+	if got := rulesOf(policyOf(t, l, here), "files"); !slices.Equal(got, []string{`- write: "./[l]ink"`}) {
+		t.Error(got)
+	}
 }
 
 // TestCalls: conditions where a call is many, and where the base has some.
@@ -346,7 +372,7 @@ func TestNetwork(t *testing.T) {
 				l.Object("/bin/prog", &c.asks[i], false, false)
 			}
 			text := policyOf(t, l, here)
-			if got := slices.DeleteFunc(rulesOf(text, "network"), isComment); !slices.Equal(got, c.want) {
+			if got := rulesOf(text, "network"); !slices.Equal(got, c.want) {
 				t.Errorf("%q\n%s", got, text)
 			}
 		})
