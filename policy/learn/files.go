@@ -53,7 +53,7 @@ func (l *Log) fileRules(at *Place) (first, rules []rule, left uint64) {
 	}
 	slices.SortFunc(first, func(a, b rule) int { return cmp.Compare(a.text, b.text) })
 	writes := pick(wants, true)
-	writes = gather(writes, func(folder string) bool { return at.own(folder) && !at.wide(folder) })
+	writes = gather(writes, func(folder string) bool { return at.within(folder) && !at.wide(folder) })
 	covered := covers(writes)
 	reads := slices.DeleteFunc(pick(wants, false), covered)
 	reads = gather(reads, func(folder string) bool { return !at.wide(folder) })

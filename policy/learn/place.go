@@ -74,6 +74,12 @@ func (at *Place) own(path string) bool {
 	return false
 }
 
+// within says the same of a folder that is not itself one of those: what is directly in
+// them is what a person keeps there.
+func (at *Place) within(folder string) bool {
+	return at.own(folder) && folder != at.Dir && folder != at.Work
+}
+
 // wide says whether no rule should be on a folder for the sake of what is beneath.
 func (at *Place) wide(folder string) bool {
 	switch parent := parentOf(folder); {
