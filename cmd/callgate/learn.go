@@ -69,6 +69,24 @@ func (f *learnFlags) learn(args []string) error {
 		return err
 	}
 	again := f.run // before anything is made for the first run
+	ended := f.once(args)
+	if !f.verify || !isEnd(ended) {
+		return ended
+	}
+	if err := f.again(again, args); err != nil {
+		return err
+	}
+	return ended
+}
+
+// isEnd says whether what execute gave is a command's end, and no failure.
+func isEnd(err error) bool {
+	var end *failure
+	return err == nil || errors.As(err, &end) && end.err == nil
+}
+
+// once runs the command, and writes the policy.
+func (f *learnFlags) once(args []string) error {
 	defer f.run.room.leave()
 	if err := f.run.check(); err != nil {
 		return ownFailure(err)
@@ -88,17 +106,11 @@ func (f *learnFlags) learn(args []string) error {
 		say(os.Stderr, "learning: what no rule denies is done: this is no sandbox for what you do not trust")
 	}
 	ended := f.run.execute(j)
-	var end *failure
-	if ended != nil && !(errors.As(ended, &end) && end.err == nil) {
-		return ended // it did not come to its end, or not to a start
+	if !isEnd(ended) {
+		return ended
 	}
-	if err := f.write(l, args); err != nil {
+	if err := f.write(l); err != nil {
 		return ownFailure(err)
-	}
-	if f.verify {
-		if err := f.again(again, args); err != nil {
-			return err
-		}
 	}
 	return ended
 }
@@ -138,7 +150,7 @@ func (f *learnFlags) check() error {
 }
 
 // write writes the policy, once it is known to be one.
-func (f *learnFlags) write(l *learning, args []string) error {
+func (f *learnFlags) write(l *learning) error {
 	l.draft.Place.Dir = f.folder()
 	text, doubts, left := l.log.Policy(&l.draft)
 	name := f.output
@@ -181,6 +193,7 @@ func publish(name, text string, replace bool) error {
 
 // tell says what a person is to know of what was written.
 func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
+	w := f.run.room.errors() // whose terminal may be the command's still
 	for _, r := range l.log.Refusals() {
 		const shown = 3
 		if len(r.Things) > shown {
@@ -190,25 +203,25 @@ func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 		if r.Reason != "" {
 			line += " (" + r.Reason + ")"
 		}
-		say(os.Stderr, line+", which is not learned; --lift "+shellWord(r.Rule)+" does it, and learns it")
+		say(w, line+", which is not learned; --lift "+shellWord(r.Rule)+" does it, and learns it")
 	}
 	if l.foreign {
-		say(os.Stderr, "a call of another ABI was denied, as compat says; --lift compat does it, and learns it")
+		say(w, "a call of another ABI was denied, as compat says; --lift compat does it, and learns it")
 	}
 	if l.ceiling {
-		say(os.Stderr, "something was denied by a policy that held meanwhile: what comes after it may not have been learned")
+		say(w, "something was denied by a policy that held meanwhile: what comes after it may not have been learned")
 	}
 	if l.log.Empty() && len(l.log.Refusals()) == 0 && len(l.draft.Extends) > 0 {
-		say(os.Stderr, "nothing is added to "+strings.Join(l.draft.Extends, ", ")+": all that was asked is permitted there")
+		say(w, "nothing is added to "+strings.Join(l.draft.Extends, ", ")+": all that was asked is permitted there")
 	}
 	if doubts > 0 {
-		say(os.Stderr, fmt.Sprintf("rules written as comments, since they permit more than was asked for: %d; look at them", doubts))
+		say(w, fmt.Sprintf("rules written as comments, since they permit more than was asked for: %d; look at them", doubts))
 	}
 	if left > 0 {
-		say(os.Stderr, fmt.Sprintf("left out, since there were too many or no rule can name them: %d", left))
+		say(w, fmt.Sprintf("left out, since there were too many or no rule can name them: %d", left))
 	}
 	if f.output != "-" {
-		say(os.Stderr, "wrote "+f.output+": look at it, then: callgate check "+shellWord(f.output))
+		say(w, "wrote "+f.output+": look at it, then: callgate check "+shellWord(f.output))
 	}
 }
 
@@ -225,8 +238,7 @@ func (f *learnFlags) again(run runFlags, args []string) error {
 		say(os.Stderr, "running it again, under "+f.output)
 	}
 	err := run.run(args)
-	var end *failure
-	if err != nil && !(errors.As(err, &end) && end.err == nil) {
+	if !isEnd(err) {
 		return err
 	}
 	if run.quiet {

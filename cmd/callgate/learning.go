@@ -62,6 +62,7 @@ func (f *learnFlags) prepare(args []string) (*learning, error) {
 	if err != nil {
 		return nil, ownFailure(err)
 	}
+	base.Isolate = 0 // names mean others in a sandbox with mounts of its own
 	standard, err := loader().Load(defaultPolicy)
 	if err != nil {
 		return nil, ownFailure(err)

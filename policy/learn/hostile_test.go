@@ -12,7 +12,7 @@ import (
 var awkward = [][2]string{
 	{"*", "secret"}, {"[id].tsx", "i.tsx"}, {"[!x]", "y"}, {"?", "x"}, {"**", "secret"}, {"$HOME", "HOME"}, {`a\b`, "ab"}, {`\*`, "*"},
 	{"a b: - # x", "a b"}, {"\"'", "x"}, {"\x1b[31m", "\x1bm"}, {"l\n  - read: /", "l"}, {"é\u202e\u0085\u2028", "é"}, {"~", "x"}, {"]", "x"}, {"~root", "x"},
-	{"# x\n  - write: /", "x"}, {"${HOME}", "x"}, {"...", ".."}, {"-", "x"}, {"true", "x"}, {"\ufeff", "x"}, {"a|b", "a"}, {"{x}", "x"},
+	{"$TMPDIR", "x"}, {`: "$TMPDIR`, "x"}, {"# x\n  - write: /", "x"}, {"${HOME}", "x"}, {"...", ".."}, {"-", "x"}, {"true", "x"}, {"\ufeff", "x"}, {"a|b", "a"}, {"{x}", "x"},
 }
 
 // TestHostileNames: a rule is on the name that it was learned from, and on nothing else,
@@ -29,7 +29,10 @@ func TestHostileNames(t *testing.T) {
 			l.Object(program, &policy.Object{Section: policy.Network, Address: policy.Address{Family: 1, Path: names[0], Abstract: true}}, false, false)
 			l.Object(program, &policy.Object{Section: policy.Network, Address: policy.Address{Family: 1, Path: path}}, false, false)
 			l.Call(program, abi.Call{Arch: abi.X86_64, Nr: 16, Args: [6]uint64{0, 0x5401}})
-			text, _, _ := l.Policy(&Draft{Place: here, Command: []string{names[0], "\n  - write: /"}})
+			text, _, _ := l.Policy(&Draft{Place: here, Command: []string{names[0], "\n  - write: /"}, PrivateTmp: true})
+			if strings.Contains(text, "private-tmp") {
+				t.Errorf("%q counts as $TMPDIR", names[0])
+			}
 			for _, r := range text {
 				if r != '\n' && policy.Printable(string(r)) != string(r) {
 					t.Errorf("%q is in %q", r, text)

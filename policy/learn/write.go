@@ -169,7 +169,8 @@ func (l *Log) Policy(d *Draft) (text string, doubts int, left uint64) {
 	left += n
 	w.section(policy.Network, network, l, d)
 	l.compat(w, d)
-	if d.PrivateTmp && strings.Contains(w.text.String(), "$TMPDIR") {
+	inTmp := func(r rule) bool { return strings.Contains(r.text, `: "$TMPDIR`) } // a name with a $ has it escaped
+	if d.PrivateTmp && slices.ContainsFunc(slices.Concat(files, programs, network), inTmp) {
 		w.line("environment:")
 		w.line("  private-tmp: true # so that the names in there are nobody else's")
 	}
