@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -151,7 +152,7 @@ func (f *learnFlags) check() error {
 
 // write writes the policy, once it is known to be one.
 func (f *learnFlags) write(l *learning) error {
-	l.draft.Place.Dir = f.folder()
+	l.draft.Place.Dir = real(f.folder())
 	text, doubts, left := l.log.Policy(&l.draft)
 	name := f.output
 	if name == "-" {
@@ -175,20 +176,21 @@ func (f *learnFlags) write(l *learning) error {
 
 // publish writes a file whole, and only where there is none unless it is to be replaced.
 func publish(name, text string, replace bool) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	tmp := filepath.Join(filepath.Dir(name), ".callgate-"+rand.Text())
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(text)
-	err = cmp.Or(err, tmp.Chmod(0o644), tmp.Sync())
-	if err = cmp.Or(err, tmp.Close()); err != nil {
+	defer os.Remove(tmp)
+	_, err = f.WriteString(text)
+	err = cmp.Or(err, f.Sync())
+	if err = cmp.Or(err, f.Close()); err != nil {
 		return err
 	}
 	if replace {
-		return os.Rename(tmp.Name(), name)
+		return os.Rename(tmp, name)
 	}
-	return os.Link(tmp.Name(), name) // fails where one has come there meanwhile
+	return os.Link(tmp, name) // fails where one has come there meanwhile
 }
 
 // tell says what a person is to know of what was written.

@@ -163,7 +163,7 @@ func (f *learnFlags) folder() string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	return real(dir)
+	return dir
 }
 
 // real is a path without symbolic links, where it can be told.

@@ -101,3 +101,35 @@ func TestDenied(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// FuzzPolicy: whatever the names are, the text is a policy, and is on nothing but them.
+func FuzzPolicy(f *testing.F) {
+	for _, names := range awkward {
+		f.Add(names[0], names[1], uint8(len(names[0])))
+	}
+	f.Fuzz(func(t *testing.T, name, program string, where uint8) {
+		if strings.ContainsAny(name, "/\x00") || name == "" || name == "." || name == ".." || name == "beside" {
+			return
+		}
+		folder := [...]string{"/home/me/repo", "/home/me", "/x/y", "/tmp", "/home/me/repo/d"}[where%5]
+		l := newLog(t, bare)
+		path := folder + "/" + name
+		l.Object(program, &policy.Object{Section: policy.Files, Access: policy.Read, Path: path, Link: where&8 != 0}, false, where&16 != 0)
+		l.Object(program, &policy.Object{Section: policy.Exec, Path: path}, false, false)
+		l.Object(program, &policy.Object{Section: policy.Network, Address: policy.Address{Family: 1, Path: name, Abstract: true}}, false, false)
+		l.Denied(program, &policy.Rule{Pos: policy.Position{File: program, Line: 1}, Section: policy.Files, Reason: name}, abi.Call{}, &policy.Object{Section: policy.Files, Access: policy.Write, Path: path})
+		text, _, left := l.Policy(&Draft{Place: here, Command: []string{name, program}})
+		b, err := policy.Set{parse(t, "/home/me/repo/p.yaml", text)}.Bind(policy.Place{Dir: here.Work, Home: here.Home})
+		if err != nil {
+			t.Fatal(err, text)
+		}
+		if !b.File(path, policy.Read).Action.Permits() && left == 0 {
+			t.Errorf("%q is denied by\n%s", path, text)
+		}
+		for _, other := range []string{"/", folder, folder + "/beside", folder + "/x" + name, folder + "/" + name + "x"} {
+			if b.File(other, policy.Read).Action.Permits() || b.File(other, policy.Write).Action.Permits() || b.Program(other).Action.Permits() {
+				t.Errorf("%q is permitted by\n%s", other, text)
+			}
+		}
+	})
+}
