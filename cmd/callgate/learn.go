@@ -190,7 +190,15 @@ func publish(name, text string, replace bool) error {
 	if replace {
 		return os.Rename(tmp, name)
 	}
-	return os.Link(tmp, name) // fails where one has come there meanwhile
+	// One may have come there meanwhile. Some file systems do not know the flag: EINVAL.
+	err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, name, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL {
+		return os.Link(tmp, name)
+	}
+	if err != nil {
+		return &os.PathError{Op: "write", Path: name, Err: err}
+	}
+	return nil
 }
 
 // tell says what a person is to know of what was written.

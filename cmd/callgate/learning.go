@@ -32,6 +32,9 @@ type learning struct {
 // bareText is a policy that permits nothing.
 const bareText = "callgate: 1\nsyscalls: []\nfiles: []\nexec: []\nnetwork: []\n"
 
+// liftCompat is what --lift takes beside the places of rules.
+const liftCompat = "compat"
+
 // learnedName is what positions call the policy that is asked while it is learned.
 const learnedName = "learn"
 
@@ -50,25 +53,47 @@ func (f *learnFlags) prepare(args []string) (*learning, error) {
 		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s restricts nothing, so that nothing can be learned", strings.Join(f.run.policies, ", ")),
 			hint: "-p builtin:base, or --bare"}
 	}
+	base, err := f.asked(l, real)
+	if err != nil {
+		return nil, ownFailure(err)
+	}
+	l.log.Base, l.log.Extending = base, !f.bare
+	if err := f.surround(l, base); err != nil {
+		return nil, err
+	}
+	if f.draft(l, args); !base.Environment.PrivateTmp {
+		f.run.room.privateTmp, l.draft.PrivateTmp = true, true
+	}
+	f.run.found = l.found
+	return l, nil
+}
+
+// asked is the base as it is asked while it is learned from: what no rule of it decides, it
+// logs.
+func (f *learnFlags) asked(l *learning, real *policy.Policy) (*policy.Policy, error) {
 	start := "callgate: 1\n"
 	if !real.Default.Permits() {
 		start += "default: log\n"
 	}
-	if slices.Contains(f.lift, "compat") {
-		l.draft.Compat = true
+	if l.draft.Compat = slices.Contains(f.lift, liftCompat); l.draft.Compat {
 		start += "compat: { i386: same, x32: same }\n"
 	}
 	base, err := f.base(bareText+"default: log\ncompat: { i386: same, x32: same }\n", start)
-	if err != nil {
-		return nil, ownFailure(err)
+	if err == nil {
+		base.Isolate = 0 // names mean others in a sandbox with mounts of its own
 	}
-	base.Isolate = 0 // names mean others in a sandbox with mounts of its own
+	return base, err
+}
+
+// surround puts the base into the set that holds while it is learned from: with what
+// builtin:default hides, the ceilings and the guards.
+func (f *learnFlags) surround(l *learning, base *policy.Policy) error {
 	standard, err := loader().Load(defaultPolicy)
 	if err != nil {
-		return nil, ownFailure(err)
+		return ownFailure(err)
 	}
 	if err := l.liftRules(f.lift, base, standard); err != nil {
-		return nil, err
+		return err
 	}
 	l.secrets = standard.Denials(policy.Files, func(*policy.Rule) bool { return false })
 	l.hides = standard.Denials(policy.Files, func(r *policy.Rule) bool { return slices.Contains(f.lift, learn.Spot(r)) })
@@ -76,22 +101,17 @@ func (f *learnFlags) prepare(args []string) (*learning, error) {
 	if len(f.under) > 0 {
 		under, err := loader().LoadAll(f.under...)
 		if err != nil {
-			return nil, ownFailure(err)
+			return ownFailure(err)
 		}
 		l.set = append(l.set, under...)
 	}
 	if err := f.run.limits.narrow(l.set); err != nil {
-		return nil, ownFailure(err)
+		return ownFailure(err)
 	}
 	if l.set, err = loader().Guard(l.set); err != nil {
-		return nil, ownFailure(err)
+		return ownFailure(err)
 	}
-	l.log.Base, l.log.Extending = base, !f.bare
-	if f.draft(l, args); !base.Environment.PrivateTmp {
-		f.run.room.privateTmp, l.draft.PrivateTmp = true, true
-	}
-	f.run.found = l.found
-	return l, nil
+	return nil
 }
 
 // base is a policy that extends those that are named, or the text for none.
@@ -117,7 +137,7 @@ func (f *learnFlags) base(bare, start string) (*policy.Policy, error) {
 
 // liftRules has the rules that --lift names log instead of deny.
 func (l *learning) liftRules(places []string, base, standard *policy.Policy) error {
-	left := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return place == "compat" })
+	left := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return place == liftCompat })
 	named := func(r *policy.Rule) bool {
 		spot := learn.Spot(r)
 		if !slices.Contains(places, spot) {
