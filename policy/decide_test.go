@@ -262,13 +262,13 @@ func TestWords(t *testing.T) {
 		}
 	}
 	for e := uint16(1); e <= maxErrno; e++ {
-		if got, ok := parseErrno(ErrnoName(e)); !ok || got != e {
+		if got, ok := ParseErrno(ErrnoName(e)); !ok || got != e {
 			t.Errorf("%d is %s is %d", e, ErrnoName(e), got)
 		}
 	}
 	for text, want := range map[string]uint16{"0x10": 16, "0o17": 15, "0b11": 3, "4095": 4095, "0xfff": 4095,
 		"0": 0, "4096": 0, "0x1000": 0, "017": 0, "1_0": 0, "+1": 0, "-1": 0, "0x": 0, "": 0} {
-		if got, ok := parseErrno(text); got != want || ok != (want > 0) {
+		if got, ok := ParseErrno(text); got != want || ok != (want > 0) {
 			t.Errorf("%q is errno %d, %v", text, got, ok)
 		}
 	}

@@ -39,8 +39,8 @@ func ErrnoName(e uint16) string {
 	return strconv.Itoa(int(e))
 }
 
-// parseErrno reads a name or a number from 1 to 4095.
-func parseErrno(s string) (uint16, bool) {
+// ParseErrno reads the name of an errno, or a number from 1 to 4095.
+func ParseErrno(s string) (uint16, bool) {
 	switch s {
 	case "":
 		return 0, false

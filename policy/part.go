@@ -249,7 +249,7 @@ func (r *reader) wrongWord(n *node, what string, words []string) {
 // errno reads an errno's name or number, 0 if it is none.
 func (r *reader) errno(n *node) uint16 {
 	if n.kind == scalarNode && !n.empty() {
-		if e, ok := parseErrno(n.text); ok {
+		if e, ok := ParseErrno(n.text); ok {
 			return e
 		}
 		if !isNumber(n.text) {
