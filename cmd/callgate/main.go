@@ -39,8 +39,7 @@ func newRoot() *cobra.Command {
 		Use:   "callgate",
 		Short: "Run a command under a policy of system calls",
 		Long: `Callgate runs a command that you do not trust and decides every system call
-that matters by a policy, a YAML file. The kernel enforces what it can at no
-cost; callgate, tracing the command, enforces the rest.`,
+that matters by a policy: the kernel what it can, callgate, tracing, the rest.`,
 		Example: `  callgate run -- ./thing
   callgate run -p builtin:build -- make test`,
 		Args:          noCommand,
@@ -62,7 +61,7 @@ cost; callgate, tracing the command, enforces the rest.`,
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newRun())
 	if len(os.Args) < 2 || os.Args[1] != "run" { // a start builds what it needs
-		root.AddCommand(newLearn(), newCheck(), newTest(), newExplain(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
+		root.AddCommand(newLearn(), newCheck(), newTest(), newExplain(), newConvert(), newSyscalls(), newDoctor(), newVersion(), newCompletion())
 		addJobCommands(root)
 	}
 	return root
