@@ -18,7 +18,9 @@
 // # Limits
 //
 // A Run takes its caller's operating-system thread while it lasts, which is the tracer of all the
-// sandbox's tasks; Runs do not share anything and may go on side by side. A
+// sandbox's tasks, and waits for all children of that thread: it must have no others (os/exec
+// starts a process as a child of whatever thread it is on). Runs do not share anything and may go
+// on side by side. A
 // sandbox cannot be traced by anyone else meanwhile (ptrace(2): one tracer a
 // task). Calls 335 and 336 (uretprobe, uprobe) never reach a filter on kernels
 // that have them (Linux commit cf6eb547a24a).
