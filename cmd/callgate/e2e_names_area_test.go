@@ -28,8 +28,8 @@ func TestPinnedArea(t *testing.T) {
 // into others since the program has a filter of its own.
 func TestNamesGuarded(t *testing.T) {
 	all := fullTries(t) > 0
-	eachAttack(t, func(a attack) bool { return all || strings.HasPrefix(a.mode, "letters") || someOfEach[a.call] },
-		func(a attack, t *testing.T) {
+	eachAttack(t, func(a nameAttack) bool { return all || strings.HasPrefix(a.mode, "letters") || someOfEach[a.call] },
+		func(a nameAttack, t *testing.T) {
 			a.wrap = []string{"filtered"}
 			a.fails(t)
 		})

@@ -22,7 +22,7 @@ func fullTries(t *testing.T) int {
 // triesOf is how often an attack is tried: 10,000 times where every call is, by a
 // thread that flips its name, as each of the two users that tests run as; 1,000 times
 // in the many other ways, and where each try starts a process.
-func triesOf(t *testing.T, a attack) int {
+func triesOf(t *testing.T, a nameAttack) int {
 	switch full := fullTries(t); {
 	case full > 0:
 		return full
@@ -38,35 +38,35 @@ func triesOf(t *testing.T, a attack) int {
 // exchanged, which can only lead to what may be looked at.
 var modes = []struct {
 	name string
-	fits func(a attack) bool
+	fits func(a nameAttack) bool
 }{
 	{"letters", every},
 	{"letters-shared", every},
 	{"links", every},
 	{"links-process", every},
-	{"last", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
-	{"last-process", func(a attack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
+	{"last", func(a nameAttack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
+	{"last-process", func(a nameAttack) bool { return a.object == "f" && !keepsLink[a.call] && a.tidies == "0" }},
 	{"descriptors", changes},
 	{"descriptors-process", reaches},
-	{"descriptors-dots", func(a attack) bool { return a.call == "chmod-folder" }},
+	{"descriptors-dots", func(a nameAttack) bool { return a.call == "chmod-folder" }},
 	{"folders", changes},
 	{"folders-link", changes},
 	{"folders-process", reaches},
-	{"folders-dots", func(a attack) bool { return a.call == "chmod-folder" }},
+	{"folders-dots", func(a nameAttack) bool { return a.call == "chmod-folder" }},
 }
 
 // keepsLink are calls that act on a last link itself.
 var keepsLink = map[string]bool{"lchown": true, "lsetxattr": true, "renameat2-exchange": true}
 
-func every(attack) bool     { return true }
-func changes(a attack) bool { return a.gain == "changes" }
+func every(nameAttack) bool     { return true }
+func changes(a nameAttack) bool { return a.gain == "changes" }
 
 // The program of a child that another thread of its parent cannot reach into is
 // another process's matter (TestHeld has the thread's).
-func reaches(a attack) bool { return a.gain == "changes" || a.gain == "runs" }
+func reaches(a nameAttack) bool { return a.gain == "changes" || a.gain == "runs" }
 
 // eachAttack does something with every attack of every mode that is chosen.
-func eachAttack(t *testing.T, chosen func(attack) bool, do func(attack, *testing.T)) {
+func eachAttack(t *testing.T, chosen func(nameAttack) bool, do func(nameAttack, *testing.T)) {
 	for _, m := range modes {
 		for _, a := range attackCalls(t) {
 			if a.mode = m.name; m.fits(a) && chosen(a) {
@@ -80,13 +80,13 @@ func eachAttack(t *testing.T, chosen func(attack) bool, do func(attack, *testing
 // is denied while the call is decided, and nothing ever gets there.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	eachAttack(t, every, attack.fails)
+	eachAttack(t, every, nameAttack.fails)
 }
 
 // TestNamesBite: the same attacks succeed where calls are only checked: every call
 // with a thread that flips its name, and some of every kind in the other ways.
 func TestNamesBite(t *testing.T) {
-	eachAttack(t, func(a attack) bool { return a.mode == "letters" || someOfEach[a.call] }, attack.bites)
+	eachAttack(t, func(a nameAttack) bool { return a.mode == "letters" || someOfEach[a.call] }, nameAttack.bites)
 }
 
 var someOfEach = map[string]bool{"open": true, "open-cut": true, "stat": true, "truncate": true, "chmod": true, "chmod-folder": true,
@@ -94,7 +94,7 @@ var someOfEach = map[string]bool{"open": true, "open-cut": true, "stat": true, "
 
 // fails wants no success among all tries. A race in which one side always won has
 // proved nothing.
-func (a attack) fails(t *testing.T) {
+func (a nameAttack) fails(t *testing.T) {
 	t.Helper()
 	a.tries = triesOf(t, a)
 	for range 5 {
@@ -109,7 +109,7 @@ func (a attack) fails(t *testing.T) {
 	t.Error("nothing raced")
 }
 
-func (a attack) bites(t *testing.T) {
+func (a nameAttack) bites(t *testing.T) {
 	t.Helper()
 	build := checkOnly(t)
 	for a.tries = 500; a.tries <= 32000; a.tries *= 4 {

@@ -124,8 +124,8 @@ func (w *world) changed(t *testing.T) (diff string) {
 	return diff
 }
 
-// An attack is one call in one mode, tried again and again.
-type attack struct {
+// A nameAttack is one call in one mode, tried again and again.
+type nameAttack struct {
 	mode, call, gain, object, tidies string
 
 	tries int
@@ -137,7 +137,7 @@ type counts struct{ got, made, refused int }
 
 // run makes an attack under a build of callgate, "" for the one under test, and
 // says what it got; the world says what it changed.
-func (a attack) run(t *testing.T, build string) (c counts, changed string) {
+func (a nameAttack) run(t *testing.T, build string) (c counts, changed string) {
 	t.Helper()
 	w := newWorld(t, false)
 	tr := trial{policy: w.policy(), build: build, quiet: true, dir: w.dir}
@@ -176,13 +176,13 @@ var buildCheckOnly = sync.OnceValues(func() (string, error) {
 })
 
 // attackCalls are the calls that the tracee can attack by.
-func attackCalls(t *testing.T) (list []attack) {
+func attackCalls(t *testing.T) (list []nameAttack) {
 	t.Helper()
 	out, err := exec.Command(tracee(t), "names-list").Output()
 	must(t, err)
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
-		list = append(list, attack{call: f[0], gain: f[1], object: f[2], tidies: f[3]})
+		list = append(list, nameAttack{call: f[0], gain: f[1], object: f[2], tidies: f[3]})
 	}
 	return list
 }

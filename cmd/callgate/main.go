@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 
+	"callgate/supervisor/attack"
+
 	"github.com/spf13/cobra"
 )
 
@@ -21,6 +23,12 @@ func main() { os.Exit(Main()) }
 func Main() int {
 	if len(os.Args) == 2 && os.Args[1] == "supervise" { // by callgated: see supervise.go
 		if err := supervise(); err != nil {
+			return report(os.Stderr, ownFailure(err))
+		}
+		return 0
+	}
+	if len(os.Args) > 1 && os.Args[1] == attack.Command { // by callgate doctor --attack
+		if err := attack.Main(os.Args[2:]); err != nil {
 			return report(os.Stderr, ownFailure(err))
 		}
 		return 0

@@ -277,3 +277,11 @@ func decided(set policy.Set) string {
 	}
 	return "what " + set[0].Name + " says of " + strings.Join(words, ", ")
 }
+
+// own is the folder that the command has of its own, "" if it has none.
+func (r *room) own() string {
+	if r.tmp == nil {
+		return ""
+	}
+	return r.tmp.Path
+}

@@ -122,8 +122,7 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-// prepare loads the policies, finds the command, makes its room and compiles the
-// plan for it.
+// prepare loads the policies, finds the command and has all ready for it.
 func (f *runFlags) prepare(args []string) (*prepared, error) {
 	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
@@ -138,6 +137,11 @@ func (f *runFlags) prepareUnder(set policy.Set, args []string) (*prepared, error
 	if err != nil {
 		return nil, commandFailure(args[0], err)
 	}
+	return f.ready(set, path, args)
+}
+
+// ready makes the room for a command that was found, and compiles the plan for it.
+func (f *runFlags) ready(set policy.Set, path string, args []string) (*prepared, error) {
 	env, err := f.room.environ(set)
 	if err != nil {
 		return nil, ownFailure(err)
