@@ -116,6 +116,9 @@ func (s *sandbox) launchCommand(cmd *Command) (*launch.Command, error) {
 		lc.Filters = append(lc.Filters, filter)
 	}
 	s.confined = s.plan.Set.Restricts() && !s.opt.Permissive
+	if s.confined && s.plan.Set.HasSections() {
+		lc.GivenUp = reads
+	}
 	if s.confined {
 		if lc.Domain, err = s.newDomain(cmd); err != nil {
 			return nil, fmt.Errorf("nothing would keep the command from the memory of your other processes: %w", err)
@@ -123,6 +126,11 @@ func (s *sandbox) launchCommand(cmd *Command) (*launch.Command, error) {
 	}
 	return lc, nil
 }
+
+// reads are the capabilities with either of which every process's memory map and
+// environment can be read, whatever Landlock says of tracing (may_access_mm in kernel/fork.c,
+// seen in Linux 6.18). Of what else CAP_SYS_ADMIN permits, builtin:guard-names denies the most.
+const reads = 1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN
 
 // takeIn becomes the tracer of the process that was started, and lets the first stage
 // go on, whose pid it gives as soon as that is known.

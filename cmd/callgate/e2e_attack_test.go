@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,8 +82,10 @@ func doctorAttack(t *testing.T, tr trial, args ...string) (verdicts map[string]s
 			verdicts[f[2]] = strings.Join(f[:2], " ")
 		}
 	}
-	if left, _ := os.ReadDir(tmp); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	for _, folder := range []string{tmp, cmd.Dir} {
+		if left, _ := os.ReadDir(folder); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
 	}
 	return verdicts, statusOf(cmd.ProcessState), string(out)
 }
@@ -95,7 +98,7 @@ func TestAttack(t *testing.T) {
 	noYard := []string{"hard-link", "symbolic-link", "rename", "tmpfile", "race-link"}
 	noNetwork := []string{"tcp", "udp", "abstract", "race-address"}
 	noNames := slices.Concat(noYard, []string{"descriptors", "handle", "metadata", "program", "memfd", "race-name", "race-program", "pinned-memory"})
-	calls := []string{"user-namespace", "mount", "setns", "bpf", "userfaultfd", "perf", "keys"}
+	calls := []string{"environment", "user-namespace", "mount", "setns", "bpf", "userfaultfd", "perf", "keys"}
 	for _, tt := range []struct {
 		name, policy string
 		permitted    []string
@@ -119,6 +122,9 @@ func TestAttack(t *testing.T) {
 				verdicts, status, out := doctorAttack(t, trial{policy: tt.policy, user: user}, tt.args...)
 				for _, a := range attack.Attacks() {
 					permitted, perhaps := slices.Contains(tt.permitted, a.Name), slices.Contains(perhapsNot, a.Name)
+					if a.Name == "environment" && (user || os.Geteuid() != 0) { // which only root has leave for
+						permitted = false
+					}
 					switch got := verdicts[a.Name]; {
 					case permitted && got == "not tried", !permitted && got == "held", !permitted && perhaps && got == "not tried":
 					default:
@@ -130,6 +136,30 @@ func TestAttack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestGivenUp: with rules on names root's command has, for good, no capability by which it
+// could read any process's environment; with rules on calls alone it has what root has.
+func TestGivenUp(t *testing.T) {
+	const reads = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_PERFMON
+	bounding := func(tr trial) (caps uint64) {
+		t.Helper()
+		got := tr.run(t, "grep", "^CapBnd:", "/proc/self/status")
+		if _, err := fmt.Sscanf(got.stdout, "CapBnd: %x", &caps); err != nil {
+			t.Fatalf("%v: %v", err, got)
+		}
+		return caps
+	}
+	bare := bounding(trial{bare: true})
+	if got := bounding(trial{policy: callsPolicy}); got != bare {
+		t.Errorf("rules on calls: %x of %x", got, bare)
+	}
+	if os.Geteuid() != 0 {
+		return // others have none of the capabilities that they could get
+	}
+	if got := bounding(trial{policy: sectionsPolicy}); got&^(1<<unix.CAP_SYS_RESOURCE) != bare&^(reads|1<<unix.CAP_SYS_RESOURCE) {
+		t.Errorf("rules on names: %x of %x", got, bare)
 	}
 }
 

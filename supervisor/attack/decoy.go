@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is the decoy process: it has what is secret in its memory and a file of it
-// open, and ends with whoever started it.
+// process is the decoy process: it has what is secret in its memory and environment and a
+// file of it open, and ends with whoever started it.
 type process struct {
 	pid     int
 	address uint64
@@ -43,6 +43,7 @@ func startProcess(program, folder, secret string, file *os.File) (*process, erro
 	cmd := exec.Command(program)
 	cmd.Args = []string{Program, Command, decoyWord}
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = folder, in, out, []*os.File{file}
+	cmd.Env = []string{"SECRET=" + secret}
 	p := &process{stdin: stdin, ended: make(chan error, 1)}
 	started := make(chan error, 1)
 	go func() {

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"net/netip"
+	"os"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -136,6 +137,15 @@ func wantsOutside(j *Judge) string {
 		return "the policy restricts nothing"
 	}
 	return ""
+}
+
+// wantsKept is for what Landlock keeps from all but root, and callgate from root where a
+// policy has sections.
+func wantsKept(j *Judge) string {
+	if j.plan.Sections() == nil && os.Geteuid() == 0 {
+		return "without rules on files, programs or addresses root keeps the capabilities that it takes"
+	}
+	return wantsOutside(j)
 }
 
 func wantsTerminal(j *Judge) string {

@@ -18,6 +18,11 @@ var outside = []Attack{
 			a.run(bySyscall, []step{{name: "pread64", nr: unix.SYS_PREAD64, args: [6]uintptr{uintptr(fd), a.found, textBytes, uintptr(a.Address)}}})
 		}
 	}},
+	{Name: "environment", What: "its environment (/proc/PID/environ)", permitted: wantsKept, attempt: func(a *attacker) {
+		if fd, ok := a.open(a.process("environ"), unix.O_RDONLY); ok {
+			a.run(bySyscall, []step{{name: "pread64", nr: unix.SYS_PREAD64, args: [6]uintptr{uintptr(fd), a.found, textBytes}}})
+		}
+	}},
 	{Name: "proc-links", What: "its /proc/PID/root, cwd and fd", permitted: wantsGoal, attempt: func(a *attacker) {
 		each(func() bool { return a.run(bySyscall, a.take(a.process("root")+a.Folder, true)) },
 			func() bool { return a.run(bySyscall, a.take(a.process("cwd"), true)) },

@@ -199,27 +199,35 @@ static long narrow_limits(struct launch *l)
 	return 0;
 }
 
-/* keep_limits gives up the capability to raise limits again, in every set and in
- * the bounding set, from which root's programs have theirs
- * (capabilities(7), "Capabilities and execution of programs by root"). */
-static long keep_limits(struct launch *l)
+/* give_up gives up capabilities for good, in every set and in the bounding set, from
+ * which root's programs have theirs (capabilities(7), "Capabilities and execution of
+ * programs by root"). */
+static long give_up(uint64_t given)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct sets[2];
-	const uint32_t bit = 1U << CAP_SYS_RESOURCE;
 
-	if (l->nlimits == 0)
+	if (given == 0)
 		return 0;
 	long rc = raw2(SYS_capget, (long)&header, (long)sets);
 	if (rc < 0)
 		return rc;
-	if (!((sets[0].permitted | sets[0].inheritable) & bit))
+	int changed = 0;
+	for (int cap = 0; cap < 64; cap++) {
+		struct __user_cap_data_struct *set = &sets[cap / 32];
+		const uint32_t bit = 1U << cap % 32;
+
+		if (!(given >> cap & 1) || !((set->permitted | set->inheritable) & bit))
+			continue;
+		if ((rc = raw5(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0)) < 0)
+			return rc;
+		set->effective &= ~bit;
+		set->permitted &= ~bit;
+		set->inheritable &= ~bit;
+		changed = 1;
+	}
+	if (!changed)
 		return 0;
-	if ((rc = raw5(SYS_prctl, PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)) < 0)
-		return rc;
-	sets[0].effective &= ~bit;
-	sets[0].permitted &= ~bit;
-	sets[0].inheritable &= ~bit;
 	return raw2(SYS_capset, (long)&header, (long)sets);
 }
 
@@ -285,7 +293,7 @@ static long stage_steps(struct launch *l, int *step)
 	if (l->dir && (rc = raw1(SYS_chdir, (long)l->dir)) < 0)
 		return rc;
 	*step = STEP_CAPABILITIES;
-	if ((rc = keep_limits(l)) < 0 || (l->namespaces && (rc = room_confine(l)) < 0))
+	if ((rc = give_up(l->given_up)) < 0 || (l->namespaces && (rc = room_confine(l)) < 0))
 		return rc;
 	*step = STEP_NO_NEW_PRIVS;
 	if ((rc = raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)

@@ -37,10 +37,19 @@ type Command struct {
 	Nice     int     // added to the caller's niceness
 	Room     *Room   // nil: the caller's namespaces
 	Limits   []Limit // beside those that the caller has
+	GivenUp  uint64  // capabilities that the command loses for good, as bits; with Limits also that to raise them
 	Domain   *Domain
 	Filters  [][]unix.SockFilter
 
 	apart bool // the tracer is not dumpable, and the first stage shall be
+}
+
+// gives are the capabilities that are given up.
+func (c *Command) gives() uint64 {
+	if len(c.Limits) > 0 {
+		return c.GivenUp | 1<<unix.CAP_SYS_RESOURCE
+	}
+	return c.GivenUp
 }
 
 // needs are the descriptors that the first stage uses, ascending.

@@ -73,6 +73,7 @@ struct launch {
 	struct room_mount *mounts;
 	int nmounts;
 	uint64_t capabilities; /* in namespaces: those that are kept, as far as they are there */
+	uint64_t given_up; /* capabilities that the command loses for good */
 	const struct launch_limit *limits; /* that the command is to have, beside the caller's */
 	int nlimits;
 	int landlock; /* a ruleset's descriptor, or -1 */

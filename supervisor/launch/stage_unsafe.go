@@ -136,6 +136,7 @@ func describe(cmd *Command, a *arena) *C.struct_launch {
 		l.namespaces, l.capabilities = C.int(cmd.Room.Namespaces), C.uint64_t(cmd.Room.Capabilities)
 		l.mounts, l.nmounts = a.mounts(cmd.Room.Mounts), C.int(len(cmd.Room.Mounts))
 	}
+	l.given_up = C.uint64_t(cmd.gives())
 	l.limits, l.nlimits = a.limits(cmd.Limits), C.int(len(cmd.Limits))
 	l.landlock = -1
 	if cmd.Domain != nil {
