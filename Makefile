@@ -3,7 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 GO      ?= go
-FUZZTIME ?= 3
+FUZZTIME ?= 2
 TRIES ?= 20000
 races := ^Test(Names|Race)
 
@@ -36,7 +36,7 @@ test: setup-build setup-test fuzz test-user ## every test, as this user and, for
 test-user: setup-build setup-test ## for root: the tests that start sandboxes, as an ordinary user
 	.ci/test-user
 
-fuzz: setup-build ## every fuzz target for FUZZTIME seconds (3)
+fuzz: setup-build ## every fuzz target for FUZZTIME seconds (2)
 	.ci/fuzz $(FUZZTIME)
 
 # Each is also part of test, with fewer tries where it has many forms.
