@@ -7,9 +7,9 @@ import (
 
 // TestExpand: what a person writes of a place means there what it does in patterns.
 func TestExpand(t *testing.T) {
-	at := Place{Dir: "/work", Home: "/home/me", Env: []string{"A=/a", "B=b"}}
+	at := Place{Dir: "/build", Home: "/home/me", Env: []string{"A=/a", "B=b"}}
 	for name, want := range map[string]string{
-		"/x": "/x", "x/~": "x/~", "": "", "~": "/home/me", "~/.ssh": "/home/me/.ssh", "./~": "./~", "$A/x": "/a/x", "${A}b": "/ab", "$PWD/x": "/work/x",
+		"/x": "/x", "x/~": "x/~", "": "", "~": "/home/me", "~/.ssh": "/home/me/.ssh", "./~": "./~", "$A/x": "/a/x", "${A}b": "/ab", "$PWD/x": "/build/x",
 		"$B/x": "b/x", "x/$A": "x/$A",
 	} {
 		if got, why := at.Expand(name); got != want || why != "" {

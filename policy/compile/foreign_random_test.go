@@ -13,9 +13,7 @@ import (
 // TestForeignRandomExports: the filters of random policies' profiles permit nothing that
 // the policies do not, and answer as they do where the export is exact.
 func TestForeignRandomExports(t *testing.T) {
-	if abi.Native() != abi.X86_64 {
-		t.Skip("the profiles are for x86_64")
-	}
+	needX86(t)
 	g := newGenerator(35)
 	exports, exact := 0, 0
 	for range 200 {

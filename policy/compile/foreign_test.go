@@ -2,6 +2,7 @@ package compile
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -225,13 +226,20 @@ func parsed(t testing.TB, text []byte) *policy.Policy {
 
 var divider = profiles.Divider{Pieces: Pieces, Clash: Clash, Misread: Misread}
 
+// needX86 is for what has profiles of x86_64 alone.
+func needX86(t *testing.T) {
+	t.Helper()
+	if abi.Native() != abi.X86_64 {
+		fmt.Fprintf(os.Stderr, "%s is skipped: the profiles are for x86_64\n", t.Name())
+		t.SkipNow()
+	}
+}
+
 // TestForeignProfiles: a profile's filter, as libseccomp compiles it, answers every call
 // as the converted policy decides it; and so does the filter of the profile that the
 // policy is converted back to.
 func TestForeignProfiles(t *testing.T) {
-	if abi.Native() != abi.X86_64 {
-		t.Skip("the profiles are for x86_64")
-	}
+	needX86(t)
 	files, err := filepath.Glob("testdata/oci/*.json")
 	if err != nil || len(files) < 3 {
 		t.Fatal(files, err)
