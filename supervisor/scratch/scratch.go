@@ -67,17 +67,22 @@ func newIn(base string) (*Folder, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: base, Err: err}
 	}
-	for {
-		f, err := makeOne(base, above)
-		if err == nil {
-			return f, nil
-		}
+	var f *Folder
+	for range triesMax {
+		f, err = makeOne(base, above)
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
-			unix.Close(above)
-			return nil, err
+			break
 		}
 	}
+	if err != nil {
+		unix.Close(above)
+	}
+	return f, err
 }
+
+// triesMax is how often other runs may be in the way. Folders in which nothing can be made, such as
+// /proc and one that was removed, say ENOENT as well.
+const triesMax = 1000
 
 // makeOne makes a folder; it is to be tried again where another run was in the way:
 // EWOULDBLOCK, ENOENT.

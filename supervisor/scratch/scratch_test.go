@@ -72,6 +72,9 @@ func TestBaseFromEnvironment(t *testing.T) {
 	if err := f.Remove(); err != nil {
 		t.Error(err)
 	}
+	if _, err := New("/proc"); err == nil || !strings.Contains(err.Error(), "/proc/callgate-") {
+		t.Errorf("where no folder can be made: %v", err)
+	}
 	if _, err := New(f.Path); err == nil || !strings.HasPrefix(err.Error(), "make a private temporary folder: open "+f.Path) {
 		t.Errorf("in a folder that is not there: %v", err)
 	}
