@@ -12,6 +12,7 @@ type pattern struct {
 	text  string // as written
 	start patternStart
 	names []component
+	dir   int // so many names lead to the policy's folder, where it begins
 }
 
 type patternStart uint8
@@ -83,6 +84,7 @@ func (p *pattern) begin(r *reader) (why, hint string) {
 				p.names = append(p.names, component{text: Escape(name)})
 			}
 		}
+		p.dir = len(p.names)
 	}
 	return p.rest(text)
 }
@@ -117,6 +119,7 @@ func (p *pattern) up() (why, hint string) {
 		return "`..` follows what is not known yet", "write the folder that is meant"
 	}
 	p.names = p.names[:n-1]
+	p.dir = min(p.dir, n-1)
 	return "", ""
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"path"
 	"slices"
 )
 
@@ -36,7 +37,7 @@ func (s Set) Bind(at Place) (*Sections, error) {
 	if err := b.mistakes.err(); err != nil {
 		return nil, err
 	}
-	planted := bound.planted(b.led)
+	planted := b.whichPlanted(bound)
 	if len(planted) == 0 {
 		return bound, nil
 	}
@@ -46,16 +47,37 @@ func (s Set) Bind(at Place) (*Sections, error) {
 	return bound, b.mistakes.err()
 }
 
-// planted are the patterns which links lead that the command may make.
-func (b *Sections) planted(led []trail) map[*pattern]trail {
+// whichPlanted are the patterns which links lead that the command may make. The folder in which a
+// pattern begins was there before: to have a link in its place, the command must change what that is in.
+func (b *binder) whichPlanted(bound *Sections) map[*pattern]trail {
 	planted := map[*pattern]trail{}
-	for _, t := range led {
-		makes := func(link string) bool { return b.File(link, Write).Action.Permits() }
-		if b.Has(Files) && t.rule.Section != Exec && slices.ContainsFunc(t.through, makes) {
+	if !bound.Has(Files) {
+		return planted
+	}
+	writes := func(name string) bool { return bound.File(name, Write).Action.Permits() }
+	for _, t := range b.led {
+		if t.rule.Section == Exec || !slices.ContainsFunc(t.through, writes) {
+			continue
+		}
+		there := b.toStart(t.pattern)
+		makes := func(link string) bool {
+			return writes(link) && (!slices.Contains(there, link) || writes(path.Dir(link)))
+		}
+		if slices.ContainsFunc(t.through, makes) {
 			planted[t.pattern] = t
 		}
 	}
 	return planted
+}
+
+// toStart are the links to the folder in which a pattern begins.
+func (b *binder) toStart(p *pattern) []string {
+	names, why := b.names(&pattern{start: p.start, names: p.names[:p.dir]})
+	if why != "" || len(names) == 0 {
+		return nil
+	}
+	_, through := b.at.Links(joined(names))
+	return through
 }
 
 // tell warns of patterns that match less for it.

@@ -49,6 +49,36 @@ func bind(t testing.TB, text string) *Sections {
 // short is a verdict without the file's name.
 func short(v Verdict) string { return strings.Replace(v.String(), "/etc/p/p.yaml:", "", 1) }
 
+// TestStartIsALink: a link to the folder in which a pattern begins is followed, where the command
+// could not have put it there.
+func TestStartIsALink(t *testing.T) {
+	at := Place{Dir: "/work/link", Home: "/home/link", Links: func(name string) (string, []string) {
+		for _, from := range []string{"/work/link", "/home/link", "/etc/p"} {
+			if rest, ok := strings.CutPrefix(name, from); ok && (rest == "" || rest[0] == '/') {
+				return "/real" + rest, []string{from}
+			}
+		}
+		return name, nil
+	}}
+	for policy, permits := range map[string]bool{
+		"[.]": true, "[./x]": true, "[$PWD]": true, "['~']": true, "[./y/../x]": true, // of the policy, /etc/p
+		"[., ..]": false, "[., /etc]": false, "[$PWD, /work]": false, "['~', /home]": false, // what it is in may be written
+		"[/etc/p]": false, "[../p]": false, // no pattern begins there
+	} {
+		p, err := (&Loader{}).Parse("/etc/p/p.yaml", []byte("callgate: 1\nfiles: [{write: "+policy+"}]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound, err := Set{p}.Bind(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bound.File("/real/x", Write).Action.Permits(); got != permits || len(bound.Unfollowed()) > 0 == permits {
+			t.Errorf("write: %s: permitted %v, %v", policy, got, bound.Unfollowed())
+		}
+	}
+}
+
 func TestFile(t *testing.T) {
 	const usual = `files: [{deny: ["~/.ssh", "**/.env"]}, {read: [/usr, "~"]}, {write: [./build, /tmp]}]`
 	const deny, first = "deny EACCES (default)", "deny EACCES (2:10)"

@@ -1,11 +1,38 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// TestLinkedFolder: a working folder that a link leads to, and a policy's, are what they are.
+func TestLinkedFolder(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	must(t, os.Mkdir(filepath.Join(dir, "real"), 0o777))
+	must(t, os.Chmod(filepath.Join(dir, "real"), 0o777))
+	must(t, os.Symlink("real", filepath.Join(dir, "link")))
+	link := filepath.Join(dir, "link")
+	writeFile(t, filepath.Join(link, "p.yaml"), "callgate: 1\nextends: builtin:base\nfiles: [{write: .}]\n")
+	for _, policy := range []string{"builtin:ci", "builtin:default"} {
+		got := trial{policy: policy, dir: link, env: []string{"PWD=" + link}}.run(t, "sh", "-c", "echo x >f && cat f && pwd")
+		got.want(t, 0, "x\n"+link+"\n")
+		if got.stderr != "" {
+			t.Error(got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "callgate", "run", "-q", "-p", link+"/p.yaml", "--", "sh", "-c", "echo x >h && cat h")
+	cmd.Dir = link
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "x\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
 
 // TestPlantedLink: a link that a command has made, where a rule names what was not there,
 // does not lead the rule anywhere when it runs again.
