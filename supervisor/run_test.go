@@ -139,6 +139,11 @@ func TestQuietDenials(t *testing.T) {
 	if got := calls(recorded); len(got) != 3 {
 		t.Errorf("recorded: %v", got)
 	}
+	for _, e := range recorded.events {
+		if e.Kind == audit.Call && e.Quiet == strings.HasPrefix(e.Syscall, "symlink") {
+			t.Errorf("%s is recorded as quiet: %v", e.Syscall, e.Quiet)
+		}
+	}
 	for _, r := range []*recorder{told, alone} {
 		if got := calls(r); len(got) != 1 || !strings.HasPrefix(got[0], "symlink") {
 			t.Errorf("told: %v", got)

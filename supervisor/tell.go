@@ -47,7 +47,7 @@ func (s *sandbox) tell(t *task, j *judged) {
 	}
 	e := s.event(audit.Call, t.process, t.tid)
 	e.CallInfo = audit.NewCall(f)
-	if quiet {
+	if e.Quiet = quiet; quiet {
 		s.opt.Audit.Put(e)
 		return
 	}

@@ -85,6 +85,7 @@ func TestRemoteIsAsRun(t *testing.T) {
 		`$run ./script`:        {"", "", 126},
 		`$run -p ci.yaml sh -c 'exec mkdir x 2>&-'`:                     {"", "", 1},
 		`$run -q -p ci.yaml mkdir x`:                                    {"", "", 1},
+		`$run -p builtin:ci -- ls -l text >/dev/null`:                   {}, // libc's question to nscd is denied quietly
 		`$run -p builtin:compute -- sh -c 'exec 2>&-; cat /etc/shadow'`: {"", "", 0},
 		`$run -p bad.yaml true`:                                         {"", "", 125},
 		`$run -p builtin:none true`:                                     {"", "", 125},

@@ -24,15 +24,16 @@ func TestRunRemoteTells(t *testing.T) {
 	s := newStandIn()
 	slices.Reverse(s.jobs) // the ended one is what is submitted
 	s.jobs[0].Result.Message = "it was\x1b[2J so"
-	s.events[jobA] = append([]client.Event{{Offset: 1, Kind: client.AuditEvent, Audit: json.RawMessage(deniedEvent)}}, s.events[jobA]...)
+	quiet := strings.Replace(deniedEvent, `}`, `,"quiet":true}`, 1)
+	s.events[jobA] = append([]client.Event{{Offset: 1, Kind: client.AuditEvent, Audit: json.RawMessage(deniedEvent)}, {Offset: 1, Kind: client.AuditEvent, Audit: json.RawMessage(quiet)}}, s.events[jobA]...)
 	socket := s.serve(t)
 	log := filepath.Join(t.TempDir(), "audit")
 	got := callgate(t, socket, "run", "--remote", "--audit", log, "-p", "builtin:ci", "cat", "/x")
 	want := "callgate: denied openat(AT_FDCWD, \"/x\", O_RDONLY) = EPERM in cat[7] by ci.yaml:4; permit, above that rule, with: - allow: openat\n"
-	if got.status != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, want) || !strings.HasSuffix(got.stderr, "callgate: it was\\x1b[2J so\n") {
+	if got.status != 3 || got.stdout != "out\n" || strings.Count(got.stderr, want) != 1 || !strings.HasSuffix(got.stderr, "callgate: it was\\x1b[2J so\n") {
 		t.Errorf("got %d %q\n%s", got.status, got.stdout, got.stderr)
 	}
-	if text, err := os.ReadFile(log); err != nil || string(text) != deniedEvent+"\n"+`{"event":"end","status":3}`+"\n" {
+	if text, err := os.ReadFile(log); err != nil || string(text) != deniedEvent+"\n"+quiet+"\n"+`{"event":"end","status":3}`+"\n" {
 		t.Errorf("the audit log is %q, %v", text, err)
 	}
 	for _, flag := range []string{"--permissive", "--pty", "--umask=22", "--keep-fd=0", "--nice=1", "--private-tmp", "--isolate=net", "--grace=1s", "--stats", "--linger"} {

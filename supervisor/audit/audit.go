@@ -61,6 +61,7 @@ type CallInfo struct {
 	Reason   string   `json:"reason,omitempty"`
 	Permit   string   `json:"permit,omitempty"` // the least rule that would permit it
 	Enforced bool     `json:"enforced"`         // false under --permissive
+	Quiet    bool     `json:"quiet,omitempty"`  // its rule has people not be told
 }
 
 // ExecInfo is a program that a process became.

@@ -44,7 +44,7 @@ func (t terminal) Put(e *Event) {
 	switch {
 	case e.Kind == End && t.begun(): // else there is nothing to count up
 	case e.Kind == Limit && e.LimitInfo != nil:
-	case e.Kind == Call && e.CallInfo != nil && restricts(e.CallInfo):
+	case e.Kind == Call && e.CallInfo != nil && restricts(e.CallInfo) && !e.Quiet:
 	default:
 		return
 	}

@@ -89,7 +89,7 @@ func TestTerminalTasks(t *testing.T) {
 func TestTerminalTellsOnlyWhatConcernsPeople(t *testing.T) {
 	logged := denied(CallInfo{Syscall: "mount", Verdict: "log"})
 	got := shown(t, TerminalOptions{}, exited(1), logged, &Event{Kind: Exec, ExecInfo: &ExecInfo{}}, &Event{Kind: Start},
-		&Event{Kind: Call}, &Event{Kind: End})
+		&Event{Kind: Call}, denied(CallInfo{Syscall: "socket", Verdict: "deny", Enforced: true, Quiet: true}), &Event{Kind: End})
 	if got != "" {
 		t.Error(got)
 	}
