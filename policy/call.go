@@ -251,7 +251,10 @@ func width(p *abi.Param) uint8 {
 }
 
 func unknownConst(p *abi.Param, term string) error {
-	if p.Consts == nil {
+	switch {
+	case p.Kind == abi.Path || p.Kind == abi.Sockaddr:
+		return fmt.Errorf("%q is no number; a text stands in double quotes, and those in single ones for a shell", term)
+	case p.Consts == nil:
 		return fmt.Errorf("%q is no number", term)
 	}
 	if near := Nearest(term, p.Consts.Names()); near != "" {

@@ -55,6 +55,8 @@ func TestParseCallMistakes(t *testing.T) {
 		"fork(1)":                          "takes 0 arguments",
 		"getpid(1)":                        "takes 0 arguments",
 		"read(three)":                      `"three" is no number`,
+		"openat(AT_FDCWD, /etc/passwd)":    `openat, pathname: "/etc/passwd" is no number; a text stands in double quotes`,
+		"connect(3, 127.0.0.1:80)":         `"127.0.0.1:80" is no number; a text stands in double quotes`,
 		"read(0x100000000)":                "does not fit the 32 bits",
 		"read(-2147483649)":                "does not fit the 32 bits",
 		"socket(AF_INTE)":                  "did you mean AF_INET?",
