@@ -20,6 +20,17 @@ func beginning(path string) []byte {
 	return buf[:n]
 }
 
+// notFound is the hint for a command that is not there.
+func notFound(name string) string {
+	if strings.ContainsAny(name, " \t\n") {
+		return "all of this was taken for the command's name; as a shell's line: callgate run -- sh -c " + shellWord(name)
+	}
+	if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() { // its name has no slash, or it were found
+		return "the file of that name in this folder is ./" + name
+	}
+	return ""
+}
+
 // missingInterpreter is the hint for a file that is there, and of which execve
 // says that it is not.
 func missingInterpreter(path string) string {

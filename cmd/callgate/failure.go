@@ -55,6 +55,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // flagError is for flags that do not parse; for run, usage is callgate's own
 // failure, since the lower statuses are the command's.
 func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); !cmd.HasParent() && len(words) > 0 { // the flags are those of words[0]
+		return noCommand(cmd, words)
+	}
 	var wrong *pflag.InvalidValueError
 	if errors.As(err, &wrong) && flagTakes[wrong.GetFlag().Value.Type()] != "" {
 		err = fmt.Errorf("--%s: expected %s, found %q", wrong.GetFlag().Name, flagTakes[wrong.GetFlag().Value.Type()], wrong.GetValue())

@@ -270,7 +270,7 @@ func commandFailure(name string, err error) error {
 	f := &failure{status: exitCannotExec}
 	switch {
 	case errors.Is(start.Err, fs.ErrNotExist) && (!strings.Contains(start.Path, "/") || !fileExists(start.Path)):
-		f.status, f.err = exitNotFound, fmt.Errorf("%s: command not found", name)
+		f.status, f.err, f.hint = exitNotFound, fmt.Errorf("%s: command not found", name), notFound(name)
 	case errors.Is(start.Err, fs.ErrNotExist):
 		f.err, f.hint = fmt.Errorf("%s: cannot be executed: what it needs to run is missing", start.Path), missingInterpreter(start.Path)
 	case start.Err == unix.EISDIR:
