@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"callgate/policy"
@@ -63,6 +64,26 @@ func flagError(cmd *cobra.Command, err error) error {
 		err = fmt.Errorf("--%s: expected %s, found %q", wrong.GetFlag().Name, flagTakes[wrong.GetFlag().Value.Type()], wrong.GetValue())
 	}
 	return &failure{status: ownStatus(cmd), err: err, hint: "see " + cmd.CommandPath() + " --help"}
+}
+
+// noEmptyFlags refuses flags with an empty value, such as `--user "$NAME"` of a variable that is not
+// set: what was asked for would not hold.
+func noEmptyFlags(cmd *cobra.Command, _ []string) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && isEmpty(f.Value) {
+			what, _ := pflag.UnquoteUsage(f)
+			err = flagError(cmd, fmt.Errorf("--%s: expected %s, found nothing", f.Name, what))
+		}
+	})
+	return err
+}
+
+func isEmpty(v pflag.Value) bool {
+	if list, ok := v.(pflag.SliceValue); ok {
+		words := list.GetSlice()
+		return len(words) == 0 || slices.Contains(words, "")
+	}
+	return v.String() == ""
 }
 
 // flagTakes is what flags of a type take, as pflag names the types.

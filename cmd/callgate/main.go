@@ -53,6 +53,8 @@ that matters by a policy: the kernel what it can, callgate, tracing, the rest.`,
 		Args:          noCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		PersistentPreRunE: noEmptyFlags,
 	}
 	asked := root.Flags().Bool("version", false, "print the version")
 	root.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -116,6 +116,9 @@ func (f *runFlags) check() error {
 	if err := f.room.enter(); err != nil {
 		return err
 	}
+	if f.socket != "" {
+		return errors.New("--socket goes with --remote alone")
+	}
 	if f.permissive && f.room.isolate != 0 {
 		return errors.New("--isolate does not go with --permissive, which enforces nothing")
 	}
