@@ -129,10 +129,10 @@ func (f *convertFlags) options() (foreign.Options, error) {
 	if f.only != "" && f.only != "syscalls" {
 		return opts, usagef("--only: expected syscalls, found %q", f.only)
 	}
-	for _, c := range f.caps {
-		c = strings.ToUpper(strings.TrimSpace(c))
-		if !strings.HasPrefix(c, "CAP_") {
-			c = "CAP_" + c
+	for _, word := range f.caps {
+		c, err := capability(word)
+		if err != nil {
+			return opts, err
 		}
 		opts.Caps = append(opts.Caps, c)
 	}
@@ -143,6 +143,24 @@ func (f *convertFlags) options() (foreign.Options, error) {
 		}
 	}
 	return opts, nil
+}
+
+// capability is one of --caps as profiles name it.
+func capability(word string) (string, error) {
+	name := strings.ToUpper(strings.TrimSpace(word))
+	if !strings.HasPrefix(name, "CAP_") {
+		name = "CAP_" + name
+	}
+	prctl, _ := abi.X86_64.ByName("prctl") // PR_CAPBSET_READ takes them
+	known := slices.DeleteFunc(prctl.Params[1].Consts.Names(), func(c string) bool { return !strings.HasPrefix(c, "CAP_") })
+	if slices.Contains(known, name) {
+		return name, nil
+	}
+	err := usagef("--caps: there is no capability %q", word)
+	if near := policy.Nearest(name, known); near != "" {
+		err.hint = "did you mean " + near + "?"
+	}
+	return "", err
 }
 
 // usual is the format to write where none is named.
