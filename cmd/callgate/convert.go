@@ -221,5 +221,8 @@ func (f *convertFlags) write(out io.Writer, file string, text []byte) error {
 			return usagef("%s would be written over itself", printable(file))
 		}
 	}
-	return os.WriteFile(f.output, text, 0o644)
+	if st, err := os.Lstat(f.output); err == nil && !st.Mode().IsRegular() { // a pipe, a link
+		return os.WriteFile(f.output, text, 0o644)
+	}
+	return publish(f.output, string(text), true) // half a policy may permit more
 }
