@@ -37,6 +37,10 @@ p.yaml: default: allow permits all that no rule of network names`},
 		{"unreachable paths", only + "files:\n  - read: [/usr, '**/x', '~/a']\n  - write: /usr/lib\n  - deny: [/usr/lib, '**/x/y', '/y/**/x', '/z/*/x', '~/a/b']\n  - read: ['/usr/l*', '~/a/[bc]', /new]\n" +
 			"  - kill: /usr/lib/b\nexec:\n  - deny: '/opt/*'\n  - allow: '/opt/[ab]'\n  - log: [$X/a, /opt]\n  - log: $X/a/b\n", "",
 			`p.yaml:7:12: /usr/lib is decided before, by p.yaml:6:5: write
+p.yaml:7:22: **/x/y can still be read: p.yaml:5:5: read decides that before; move this rule up
+p.yaml:7:32: /y/**/x can still be read: p.yaml:5:5: read decides that before; move this rule up
+p.yaml:7:43: /z/*/x can still be read: p.yaml:5:5: read decides that before; move this rule up
+p.yaml:7:53: ~/a/b can still be read: p.yaml:5:5: read decides that before; move this rule up
 p.yaml:8:12: /usr/l* is decided before, by p.yaml:5:5: read
 p.yaml:8:23: ~/a/[bc] is decided before, by p.yaml:5:5: read
 p.yaml:9:5: this rule never decides: p.yaml:6:5: write decides before it; move it up, or leave it out
@@ -47,6 +51,16 @@ p.yaml:14:5: this rule never decides: p.yaml:13:5: log decides before it; move i
 p.yaml:6:58: unix:/run/x is decided before, by p.yaml:5:5: deny
 p.yaml:7:5: this rule never decides: p.yaml:6:5: connect decides before it; move it up, or leave it out
 p.yaml:9:5: this rule never decides: p.yaml:8:5: bind decides before it; move it up, or leave it out`},
+		{"too late", only + "files:\n  - read: /\n  - deny: [/etc/shadow, ./vendor, '~/.ssh']\n  - write: .\n", "",
+			"p.yaml:6:12: /etc/shadow can still be read: p.yaml:5:5: read decides that before; move this rule up"},
+		{"too late beside what is elsewhere", only + "files:\n  - read: /\n  - deny: ['~/.ssh', '**/.env']\n  - write: /dev/shm\n", "",
+			"p.yaml:6:12: ~/.ssh can still be read: p.yaml:5:5: read decides that before; move this rule up"},
+		{"too late for addresses", only + "network:\n  - connect: '*'\n  - deny: 10.0.0.1\n  - bind: 127.0.0.1:80\n  - deny: [10.0.0.2, 127.0.0.1:80]\n", "",
+			`p.yaml:8:12: 10.0.0.2 can still be connected to: p.yaml:5:5: connect decides that before; move this rule up
+p.yaml:8:22: 127.0.0.1:80 is decided before, by p.yaml:7:5: bind`},
+		{"late on purpose", only + "files:\n  - read: /\n  - deny: /a\n    errno: EROFS\n  - deny: /b\n    quiet: true\n  - kill: /c\n", "", ""},
+		{"late where the rest is permitted", quiet + "default: allow\nfiles:\n  - read: /\n  - deny: '**'\n", "",
+			"p.yaml: there is no syscalls section: system calls are not restricted\np.yaml: default: allow permits all that no rule of files names"},
 		{"as new as the kernel", quiet + "syscalls:\n  - allow: [openat2, read]\n", "5.6", ""},
 	}
 	for _, tt := range tests {

@@ -6,8 +6,13 @@ package policy
 func (l *linter) reachSections() {
 	for _, sec := range []Section{Files, Exec, Network} {
 		c := &coverage{tree: newPathTree()}
-		for _, r := range l.policy.sections[sec].rules {
-			if l.own(r) && !l.reachRule(c, r) {
+		rules := l.policy.sections[sec].rules
+		for i, r := range rules {
+			if !l.own(r) {
+				continue
+			}
+			l.late(c, r, rules[i+1:])
+			if !l.reachRule(c, r) {
 				break
 			}
 		}
@@ -102,38 +107,43 @@ func opaque(p *pattern) []boundName {
 // pattern gives the last of the rules that decide, in all that a rule speaks
 // of, whatever a pattern matches; noRule if something is left to the rule.
 func (c *coverage) pattern(p *pattern, r *Rule) order {
-	last, names := order(-1), opaque(p)
+	last := order(-1)
 	for k := range class(classes) {
-		if !r.verb.speaks[k] {
-			continue
+		if r.verb.speaks[k] {
+			last = max(last, c.patternFor(p, k))
 		}
-		s := cover{class: k, best: noRule, seen: map[*branch]bool{}}
-		s.from(&c.tree.root, names)
-		last = max(last, s.best)
 	}
 	return last
+}
+
+// patternFor is the first of the rules that decides of one class, whatever a pattern matches.
+func (c *coverage) patternFor(p *pattern, k class) order {
+	s := cover{class: k, best: noRule, seen: map[*branch]bool{}}
+	s.from(&c.tree.root, opaque(p))
+	return s.best
 }
 
 func (c *coverage) address(a *address, r *Rule) order {
 	last := order(-1)
 	for k := range class(classes) {
-		if !r.verb.speaks[k] {
-			continue
+		if r.verb.speaks[k] {
+			last = max(last, c.addressFor(a, k))
 		}
-		first := noRule
-		if a.form == isSocket {
-			s := cover{class: k, best: noRule, seen: map[*branch]bool{}}
-			s.from(&c.tree.root, opaque(&a.path))
-			first = s.best
-		}
-		for _, b := range c.addresses {
-			if c.rules[b.rule].verb.speaks[k] && b.includes(a) {
-				first = min(first, b.rule)
-			}
-		}
-		last = max(last, first)
 	}
 	return last
+}
+
+func (c *coverage) addressFor(a *address, k class) order {
+	first := noRule
+	if a.form == isSocket {
+		first = c.patternFor(&a.path, k)
+	}
+	for _, b := range c.addresses {
+		if c.rules[b.rule].verb.speaks[k] && b.includes(a) {
+			first = min(first, b.rule)
+		}
+	}
+	return first
 }
 
 // cover finds the first rule whose pattern matches all that another pattern
