@@ -34,6 +34,7 @@ func Lint(s Set, kernel abi.Version) []Warning {
 		l.kernel = kernel
 		l.sections()
 		l.reachSections()
+		l.addresses()
 		l.names()
 		l.dangers()
 		all = append(all, l.inOrder()...)

@@ -58,6 +58,9 @@ p.yaml:9:5: this rule never decides: p.yaml:8:5: bind decides before it; move it
 		{"too late for addresses", only + "network:\n  - connect: '*'\n  - deny: 10.0.0.1\n  - bind: 127.0.0.1:80\n  - deny: [10.0.0.2, 127.0.0.1:80]\n", "",
 			`p.yaml:8:12: 10.0.0.2 can still be connected to: p.yaml:5:5: connect decides that before; move this rule up
 p.yaml:8:22: 127.0.0.1:80 is decided before, by p.yaml:7:5: bind`},
+		{"a port of IPv6", only + "network:\n  - connect: ['::1:80', '[::1:80]', '[::1]:80', '::1', '2001:db8::1:2', 'fe80::a:8080', '1:2:3:4:5:6:7:80', '::ffff:1.2.3.4', 10.0.0.1]\n", "",
+			`p.yaml:5:15: ::1:80 is an address without a port; write [::1]:80 for that port, or [::1:80]
+p.yaml:5:73: fe80::a:8080 is an address without a port; write [fe80::a]:8080 for that port, or [fe80::a:8080]`},
 		{"late on purpose", only + "files:\n  - read: /\n  - deny: /a\n    errno: EROFS\n  - deny: /b\n    quiet: true\n  - kill: /c\n", "", ""},
 		{"late where the rest is permitted", quiet + "default: allow\nfiles:\n  - read: /\n  - deny: '**'\n", "",
 			"p.yaml: there is no syscalls section: system calls are not restricted\np.yaml: default: allow permits all that no rule of files names"},

@@ -1,0 +1,34 @@
+package policy
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// addresses finds IPv6 addresses that were perhaps meant to end in a port: ::1:80 is one address, and
+// port 80 of ::1 is [::1]:80.
+func (l *linter) addresses() {
+	for _, r := range l.policy.sections[Network].rules {
+		if !l.own(r) {
+			continue
+		}
+		for i := range r.addresses {
+			if a := &r.addresses[i]; a.form == isPrefix {
+				l.portless(a)
+			}
+		}
+	}
+}
+
+func (l *linter) portless(a *address) {
+	i := strings.LastIndexByte(a.text, ':')
+	if i < 0 || strings.ContainsAny(a.text, "[/.") {
+		return
+	}
+	host, port := a.text[:i], a.text[i+1:]
+	_, err := strconv.ParseUint(port, 10, 16)
+	if _, wrong := netip.ParseAddr(host); err == nil && wrong == nil && len(port) > 1 {
+		l.warn(a.pos, "write ["+host+"]:"+port+" for that port, or ["+a.text+"]", "%s is an address without a port", a.text)
+	}
+}
