@@ -259,3 +259,21 @@ func TestLearnABI(t *testing.T) {
 		}
 	}
 }
+
+// TestLearnNowhere: a policy that cannot be written is told before anything runs, whoever is to write it.
+func TestLearnNowhere(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	must(t, os.Mkdir(filepath.Join(dir, "closed"), 0o555))
+	argv := []string{lookPath(t, "callgate"), "learn", "-o", "closed/x.yaml"}
+	if os.Getuid() == 0 {
+		argv = append(argv, "--user", "nobody")
+	}
+	got := trial{bare: true, dir: dir}.run(t, append(argv, "touch", "ran")...)
+	if got.status != 125 || got.stderr != "callgate: closed/x.yaml: no file can be made in closed: permission denied\n" {
+		t.Error(got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("the command ran")
+	}
+}

@@ -89,7 +89,7 @@ func isEnd(err error) bool {
 // once runs the command, and writes the policy.
 func (f *learnFlags) once(args []string) error {
 	defer f.run.room.leave()
-	if err := f.run.check(); err != nil {
+	if err := cmp.Or(f.run.check(), f.mayWrite()); err != nil {
 		return ownFailure(err)
 	}
 	l, err := f.prepare(args)
@@ -134,9 +134,6 @@ func (f *learnFlags) check() error {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return ownFailure(fmt.Errorf("%s: there is no folder %s", printable(f.output), printable(dir)))
 	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return ownFailure(fmt.Errorf("%s: no file can be made in %s: %w", printable(f.output), printable(dir), err))
-	}
 	_, err := os.Lstat(f.output)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -146,6 +143,15 @@ func (f *learnFlags) check() error {
 	case !f.force:
 		return &failure{status: exitCallgate, err: fmt.Errorf("%s is there already, and is not overwritten", printable(f.output)),
 			hint: "--force replaces it; -p " + shellWord(f.output) + " -o ANOTHER writes what it lacks"}
+	}
+	return nil
+}
+
+// mayWrite says whether the policy can be made, by who callgate is by now.
+func (f *learnFlags) mayWrite() error {
+	dir := filepath.Dir(f.output)
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS); err != nil && f.output != "-" {
+		return fmt.Errorf("%s: no file can be made in %s: %w", printable(f.output), printable(dir), err)
 	}
 	return nil
 }
