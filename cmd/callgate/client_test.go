@@ -135,7 +135,7 @@ func (s *standIn) job(w http.ResponseWriter, r *http.Request) *client.Job {
 			return &s.jobs[i]
 		}
 	}
-	answer(w, 404, client.NewProblem(client.NotFound, "there is no job "+r.PathValue("id")))
+	answer(w, 404, client.NewProblem(client.NotFound, ""))
 	return nil
 }
 
@@ -225,7 +225,7 @@ func TestPs(t *testing.T) {
 	if len(lines) != 2 || json.Unmarshal([]byte(lines[0]), &job) != nil || job.Result.Status != 3 {
 		t.Errorf("ps --json: %s", got.stdout)
 	}
-	if got.status != 2 || got.stderr != "callgate: ps zzzzzzzzzz: there is no job zzzzzzzzzz\n" {
+	if got.status != 2 || got.stderr != "callgate: ps zzzzzzzzzz: there is no such job\n" {
 		t.Errorf("of a job that is not there: %d, %s", got.status, got.stderr)
 	}
 }
@@ -257,13 +257,13 @@ func TestKillAndRm(t *testing.T) {
 	}
 	for _, op := range []string{"kill", "rm", "wait", "ps"} {
 		got := callgate(t, socket, op, "no-a", "no-b")
-		want := "callgate: OP no-a: there is no job no-a\ncallgate: OP no-b: there is no job no-b\n"
+		want := "callgate: OP no-a: there is no such job\ncallgate: OP no-b: there is no such job\n"
 		if got.status != 2 || got.stderr != strings.ReplaceAll(want, "OP", op) {
 			t.Errorf("%s: %+v", op, got)
 		}
 	}
 	for _, op := range []string{"logs", "files"} {
-		if got := callgate(t, socket, op, "no-a"); got.status != 2 || !strings.HasPrefix(got.stderr, "callgate: "+op+" no-a: ") {
+		if got := callgate(t, socket, op, "no-a"); got.status != 2 || got.stderr != "callgate: "+op+" no-a: there is no such job\n" {
 			t.Errorf("%s: %+v", op, got)
 		}
 	}

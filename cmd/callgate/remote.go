@@ -82,6 +82,9 @@ func eachLine(text string) error {
 func jobFailure(op, id string, err error) error {
 	var f *failure
 	if errors.As(remoteFailure(err), &f) {
+		if errors.Is(err, client.NotFound) {
+			f.err = errors.New("there is no such job")
+		}
 		f.err = fmt.Errorf("%s %s: %w", op, printable(id), f.err)
 		return f
 	}
