@@ -183,9 +183,9 @@ func parseLimit(r Resource, text string) (most int64, wrong, hint string) {
 	case wrong != "":
 		return 0, "expected " + amountOf(r) + ", found " + strings.TrimSuffix(quote(text)+wrong, notAnAmount), limitHint(r)
 	case most < leastLimit(r):
-		return 0, quote(text) + " is too little: the least " + r.String() + " is " + r.Text(leastLimit(r)), "leave the line out for no limit"
+		return 0, quote(text) + " is too little: the least " + r.String() + " is " + r.Text(leastLimit(r)), "leave it out for no limit"
 	case most > mostLimit(r):
-		return 0, quote(text) + " is too much: the greatest " + r.String() + " is " + r.Text(mostLimit(r)), "leave the line out for no limit"
+		return 0, quote(text) + " is too much: the greatest " + r.String() + " is " + r.Text(mostLimit(r)), "leave it out for no limit"
 	}
 	return most, "", ""
 }
