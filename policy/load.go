@@ -248,6 +248,12 @@ func (l *Loader) unreadable(ref reference, err error) Mistake {
 			m.Hint = "did you mean " + quote(b) + "?"
 		}
 	}
+	switch {
+	case ref.name == "-":
+		m.Hint = "standard input is /dev/stdin"
+	case strings.HasPrefix(ref.name, "~") || strings.HasPrefix(ref.name, "$"):
+		m.Hint = "~ and $NAME stand for nothing in a policy's own name; write its path"
+	}
 	return m
 }
 

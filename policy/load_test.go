@@ -163,13 +163,15 @@ func TestLoadAll(t *testing.T) {
 	if set, err := loader.LoadAll(); err == nil {
 		t.Error(set)
 	}
-	set, err := loader.LoadAll("bad.yaml", "good.yaml", "worse.yaml", "none.yaml", "builtin:onyl", "only")
+	set, err := loader.LoadAll("bad.yaml", "good.yaml", "worse.yaml", "none.yaml", "builtin:onyl", "only", "-", "~/x.yaml")
 	want := `bad.yaml:2:1: unknown key "x"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
 worse.yaml:1:1: unknown key "y"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
 worse.yaml:1:1: the line ` + "`callgate: 1`" + ` is missing; a policy begins with ` + "`callgate: 1`" + `
 none.yaml: cannot read the policy: file does not exist
 builtin:onyl: there is no policy "builtin:onyl"; did you mean "builtin:only"?
-only: cannot read the policy: file does not exist; did you mean "builtin:only"?`
+only: cannot read the policy: file does not exist; did you mean "builtin:only"?
+-: cannot read the policy: file does not exist; standard input is /dev/stdin
+~/x.yaml: cannot read the policy: file does not exist; ~ and $NAME stand for nothing in a policy's own name; write its path`
 	if set != nil || err == nil || err.Error() != want {
 		t.Errorf("%v\ngot\n%v\nwant\n%s", set, err, want)
 	}
