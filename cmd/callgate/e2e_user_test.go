@@ -169,3 +169,19 @@ func TestHomeless(t *testing.T) {
 		t.Errorf("by --user: %d, %s", status, said)
 	}
 }
+
+// TestClosedFolder: where the working folder, or what is above it, is closed to the user, what is said
+// tells what to do.
+func TestClosedFolder(t *testing.T) {
+	t.Parallel()
+	tracee(t) // has callgate be for all to execute
+	for script, want := range map[string]string{
+		"mkdir -p a/b; cd a/b; chmod 0 ..; callgate run true; s=$?; cd /; chmod 700 $OLDPWD/..; exit $s": "callgate: no policy is named with -p, and none can be looked for: lstat ",
+		"mkdir a; cd a; chmod 0 .; callgate run -p builtin:ci true; s=$?; chmod 700 .; exit $s":          "callgate: the current folder cannot be told, since it is not there any more or may not be looked at (permission denied): cd to another\n",
+	} {
+		got := trial{bare: true, user: true}.run(t, "sh", "-c", script)
+		if got.status != 125 || !strings.HasPrefix(got.stderr, want) {
+			t.Errorf("%s: %v", script, got)
+		}
+	}
+}

@@ -124,9 +124,8 @@ func report(w io.Writer, err error) int {
 // several errors, printable. A line end anywhere else is in a name that an error has.
 func linesOf(err error) []string {
 	text := err.Error()
-	var call *os.SyscallError
-	if errors.As(err, &call) && call.Syscall == "getwd" {
-		return []string{"the current folder cannot be told, since it is not there any more or may not be looked at (" + printable(call.Err.Error()) + "): cd to another"}
+	if why := noFolder(err); why != nil {
+		return []string{"the current folder cannot be told, since it is not there any more or may not be looked at (" + printable(why.Error()) + "): cd to another"}
 	}
 	var mistakes policy.Mistakes
 	if errors.As(err, &mistakes) {
@@ -146,6 +145,19 @@ func linesOf(err error) []string {
 		return []string{printable(text)}
 	}
 	return lines
+}
+
+// noFolder is why os.Getwd failed, nil if it is not that which did.
+func noFolder(err error) error {
+	var call *os.SyscallError
+	var look *os.PathError
+	switch {
+	case errors.As(err, &call) && call.Syscall == "getwd":
+		return call.Err
+	case errors.As(err, &look) && look.Op == "stat" && look.Path == ".":
+		return look.Err
+	}
+	return nil
 }
 
 // say writes one line of callgate's own, of which what is not printable is escaped. Nothing is done about a stderr that

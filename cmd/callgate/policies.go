@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func loadOrFind(names []string, dir string, isolate policy.Isolation, quiet bool
 func found(dir string, quiet bool) (string, error) {
 	file, err := policy.Find(cmp.Or(dir, "."))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("no policy is named with -p, and none can be looked for: %w", err)
 	}
 	if file == "" {
 		return defaultPolicy, nil
