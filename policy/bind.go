@@ -65,7 +65,7 @@ func (rule *Rule) clause(s *abi.Syscall) (Clause, bool) {
 	c := Clause{Rule: rule}
 	for _, a := range rule.args {
 		cond, is := a.bind(s)
-		if is == never || is == unclear && rule.Action.Permits() {
+		if is == never || is == unclear && !rule.Action.Restricts() {
 			return Clause{}, false
 		}
 		if is == depends {

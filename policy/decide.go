@@ -1,6 +1,10 @@
 package policy
 
-import "callgate/policy/abi"
+import (
+	"slices"
+
+	"callgate/policy/abi"
+)
 
 // Decide is the verdict of several policies at once: the most restrictive
 // one, and of equally restrictive ones the first. It depends on nothing but
@@ -63,7 +67,7 @@ func (p *Policy) restVerdict(r rest, a abi.Arch) Verdict {
 	case restDefault:
 		v.Errno = p.Errno
 	}
-	if v.Action != Deny {
+	if v.Action != Deny && v.Action != Ask {
 		v.Errno = 0
 	}
 	return v
@@ -126,6 +130,22 @@ func (s Set) Restricts() bool {
 	return len(s) == 0
 }
 
+// Asks says whether somebody may be asked under the set.
+func (s Set) Asks() bool {
+	for _, p := range s {
+		if p.Default == Ask {
+			return true
+		}
+		for sec := Syscalls; sec <= Network; sec++ {
+			rules, _ := p.Section(sec)
+			if slices.ContainsFunc(rules, func(r *Rule) bool { return r.Action == Ask }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (p *Policy) restricts() bool {
 	if p.Limits.Has(Processes) { // a listener could make tasks that nobody counts
 		return true
@@ -136,11 +156,11 @@ func (p *Policy) restricts() bool {
 	if p.Open {
 		return false
 	}
-	if !p.Default.Permits() {
+	if p.Default.Restricts() {
 		return true
 	}
 	for _, r := range p.Rules {
-		if !r.Action.Permits() {
+		if r.Action.Restricts() {
 			return true
 		}
 	}

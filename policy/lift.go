@@ -2,13 +2,13 @@ package policy
 
 import "slices"
 
-// Lift has the rules of p that do not permit, and that which picks, log instead, and gives
+// Lift has the rules of p that restrict, and that which picks, log instead, and gives
 // those. It is for a policy by which nothing has been decided yet.
 func (p *Policy) Lift(which func(*Rule) bool) (lifted []*Rule) {
 	for sec := Syscalls; sec <= Network; sec++ {
 		rules, _ := p.Section(sec)
 		for _, r := range rules {
-			if r.Action.Permits() || !which(r) {
+			if !r.Action.Restricts() || !which(r) {
 				continue
 			}
 			r.Action, r.Errno, r.Value, r.Quiet = Log, 0, 0, false
@@ -21,12 +21,12 @@ func (p *Policy) Lift(which func(*Rule) bool) (lifted []*Rule) {
 	return lifted
 }
 
-// Denials is a policy of those rules of one section of p that do not permit, but for
+// Denials is a policy of those rules of one section of p that restrict, but for
 // those that which picks: what else there is it permits.
 func (p *Policy) Denials(sec Section, but func(*Rule) bool) *Policy {
 	q := &Policy{Name: p.Name, Open: true, Default: Allow, Errno: p.Errno, Compat: Compat{CompatSame, CompatSame}}
 	rules, has := p.Section(sec)
-	rules = slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool { return r.Action.Permits() || but(r) })
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool { return !r.Action.Restricts() || but(r) })
 	q.sections[sec] = section{has, rules}
 	return q
 }

@@ -88,10 +88,10 @@ func (l *linter) sections() {
 	p, whole := l.policy, Position{File: l.policy.Name}
 	if p.Open {
 		l.warn(whole, "", "there is no syscalls section: system calls are not restricted")
-	} else if p.Default.Permits() {
+	} else if !p.Default.Restricts() {
 		l.warn(whole, "", "default: %s permits every system call that no rule names", p.Default)
 	}
-	for sec := Files; sec <= Network && p.Default.Permits(); sec++ {
+	for sec := Files; sec <= Network && !p.Default.Restricts(); sec++ {
 		if p.sections[sec].has {
 			l.warn(whole, "", "default: %s permits all that no rule of %s names", p.Default, sec)
 		}
@@ -199,9 +199,9 @@ func (l *linter) permits(name string) (*Rule, bool) {
 	}
 	clauses := l.policy.Clauses(s.Arch, s.Nr)
 	if len(clauses) == 0 {
-		return nil, l.policy.DefaultFor(s.Arch, s.Nr).Action.Permits()
+		return nil, !l.policy.DefaultFor(s.Arch, s.Nr).Action.Restricts()
 	}
 	r := clauses[0].Rule
 	named := slices.ContainsFunc(r.Calls, func(n Name) bool { return n.Text == name })
-	return r, r.Action.Permits() && !named && l.own(r)
+	return r, !r.Action.Restricts() && !named && l.own(r)
 }

@@ -48,11 +48,11 @@ func (l *linter) paths(b *binder, r *Rule, exists func(path string) bool) {
 		p := &r.patterns[i]
 		names, why := b.names(p)
 		switch {
-		case why != "" && r.Action.Permits():
+		case why != "" && !r.Action.Restricts():
 			l.warn(p.pos, "", "%s, so that %s matches nothing here", why, p.text)
 		case why != "":
 			l.warn(p.pos, "", "%s, so that nothing can run under this %s rule here", why, r.word())
-		case r.Action.Permits():
+		case !r.Action.Restricts():
 			l.missing(r, p, fixedFolder(names), exists)
 		}
 	}

@@ -324,14 +324,14 @@ func (s *sections) join(other *sections) {
 	}
 }
 
-// finish bounds a section's rules and gives those that deny their errno.
+// finish bounds a section's rules and gives those that deny or ask their errno.
 func (p *Policy) finish(sec Section, errno uint16, led *ledger) {
 	rules, _ := p.Section(sec)
 	if len(rules) > maxRules {
 		led.add(Mistake{Pos: rules[maxRules].Pos, Message: "more than 10000 rules", Hint: tooManyHint(sec)})
 	}
 	for _, r := range rules {
-		if r.Action == Deny && r.Errno == 0 {
+		if (r.Action == Deny || r.Action == Ask) && r.Errno == 0 {
 			r.Errno = errno
 		}
 	}

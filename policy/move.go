@@ -12,35 +12,34 @@ func (b *Sections) MayMove(from, to string) bool {
 	}
 	for _, w := range b.files {
 		m := newMove(w.tree, from, to)
-		read := m.may(classRead, w.permits(Read)) && m.may(classRead, w.permits(Look))
-		if !read || !m.may(classWrite, w.permits(Write)) {
+		read := m.may(classRead, w.action(Read)) && m.may(classRead, w.action(Look))
+		if !read || !m.may(classWrite, w.action(Write)) {
 			return false
 		}
 	}
 	for _, w := range b.exec {
 		m := newMove(w.tree, from, to)
-		if !m.may(classRead, w.permits(Read)) {
+		if !m.may(classRead, w.action(Read)) {
 			return false
 		}
 	}
 	for _, w := range b.network {
 		m := newMove(w.unix, from, to)
 		m.settle(w)
-		if !m.may(classConnect, w.permits) || !m.may(classBind, w.permits) {
+		if !m.may(classConnect, w.action) || !m.may(classBind, w.action) {
 			return false
 		}
 	}
 	return true
 }
 
-// permits is what the section says of an access where a rule decides, or
-// noRule.
-func (w *pathRules) permits(a Access) func(order) bool {
-	return func(i order) bool { return w.verdict(i, a).Action.Permits() }
+// action is what the section says of an access where a rule decides, or noRule.
+func (w *pathRules) action(a Access) func(order) Action {
+	return func(i order) Action { return w.verdict(i, a).Action }
 }
 
-func (w *networkRules) permits(i order) bool {
-	return w.policy.sectionVerdict(Network, w.rules, i).Action.Permits()
+func (w *networkRules) action(i order) Action {
+	return w.policy.sectionVerdict(Network, w.rules, i).Action
 }
 
 // settle takes account of rules on all unix sockets, which stand beside the
@@ -140,17 +139,19 @@ func newMove(t *pathTree, from, to string) *move {
 }
 
 // may says whether no choice of the three rules on both sides has `to` permit
-// what `from` does not.
-func (m *move) may(c class, permits func(order) bool) bool {
+// what `from` does not. A rule that asks counts as both: what was asked about under one
+// is not to be had under another.
+func (m *move) may(c class, action func(order) Action) bool {
 	from, to := m.from.best[c], m.to.best[c]
 	common, left, joined := beneath(m.common, c), beneath(m.left, c), beneath(m.joined, c)
-	denies := func(i order) bool { return !permits(i) }
+	permits := func(i order) bool { return action(i).Permits() }
+	denies := func(i order) bool { return action(i).Restricts() }
 	// The first rule of the branches that only `to` has which permits, and of
 	// those that only `from` has which denies, before the settled one.
 	gain := least(joined, to, permits)
 	loss := least(left, from, denies)
 	switch {
-	case denies(from) && permits(to),
+	case from != to && denies(from) && permits(to),
 		// One side's own rule against what the other settles on.
 		gain < to && denies(from),
 		loss < from && permits(to),

@@ -112,7 +112,7 @@ func (b *binder) address(w *networkRules, rule *Rule, a *address, i order) {
 	default:
 		w.others = append(w.others, boundAddress{a, i})
 	}
-	if rule.Action.Permits() || a.form == isFamily || a.form == isAbstract {
+	if !rule.Action.Restricts() || a.form == isFamily || a.form == isAbstract {
 		return
 	}
 	for c := range w.unsure {
@@ -288,7 +288,7 @@ func addressed(kind, protocol uint32) bool {
 
 // free says whether the section restricts nothing.
 func (w *networkRules) free() bool {
-	return w.policy.Default.Permits() && !slices.ContainsFunc(w.rules, func(r *Rule) bool { return !r.Action.Permits() })
+	return !w.policy.Default.Restricts() && !slices.ContainsFunc(w.rules, func(r *Rule) bool { return r.Action.Restricts() })
 }
 
 // family is the verdict on sockets of a family: of the first rule that could
@@ -299,14 +299,23 @@ func (w *networkRules) family(domain uint32) Verdict {
 			a := &r.addresses[j]
 			whole := a.covers(domain)
 			if whole && r.verb.speaks == [classes]bool{true, true} {
-				return w.policy.sectionVerdict(Network, w.rules, order(i))
+				return unasked(domain, w.policy.sectionVerdict(Network, w.rules, order(i)))
 			}
 			if r.Action.Permits() && (whole || a.within(domain)) {
 				return Verdict{Action: Allow, Policy: w.policy, Rule: r, Section: Network}
 			}
 		}
 	}
-	return w.policy.sectionVerdict(Network, w.rules, noRule)
+	return unasked(domain, w.policy.sectionVerdict(Network, w.rules, noRule))
+}
+
+// unasked lets a socket be made of which somebody would be asked: that is about its
+// addresses, where it has some that rules see.
+func unasked(domain uint32, v Verdict) Verdict {
+	if v.Action == Ask && (domain == afInet || domain == afInet6 || domain == afUnix) {
+		v.Action, v.Errno = Allow, 0
+	}
+	return v
 }
 
 // covers says whether the address stands for all of a family.

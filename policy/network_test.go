@@ -165,7 +165,7 @@ func TestNetworkIsFirstMatch(t *testing.T) {
 			if port != "" && strings.Contains(at, ":") {
 				at = "[" + at + "]"
 			}
-			rule := pick(r, "connect", "bind", "deny", "log", "kill") + ": '" + at + port + "'"
+			rule := pick(r, "connect", "bind", "ask", "deny", "log", "kill") + ": '" + at + port + "'"
 			rules = append(rules, rule)
 			text.WriteString("  - " + rule + "\n")
 		}

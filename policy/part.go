@@ -227,7 +227,7 @@ func (r *reader) extends(n *node) {
 	}
 }
 
-var defaultActions = []string{"deny", "kill", "log", "allow"}
+var defaultActions = []string{"deny", "kill", "ask", "log", "allow"}
 
 func (r *reader) defaultAction(n *node) Action {
 	if a, ok := parseAction(n.text); ok && n.kind == scalarNode && a != Skip {

@@ -25,10 +25,10 @@ type trail struct {
 	through []string // the links
 }
 
-// fail reports what keeps a rule from being held. A rule that permits then
+// fail reports what keeps a rule from being held. A rule that permits without more then
 // matches less, which is no mistake.
 func (b *binder) fail(rule *Rule, pos Position, hint, message string) {
-	if !rule.Action.Permits() {
+	if rule.Action.Restricts() {
 		b.mistakes.add(Mistake{Pos: pos, Message: message + ", so that this " + rule.word() + " rule cannot be held", Hint: hint})
 	}
 }
@@ -38,7 +38,7 @@ const unknownHome = "the home folder is unknown"
 // failHome reports that once: it is one mistake, and policies have a hundred
 // patterns with it.
 func (b *binder) failHome(rule *Rule, pos Position) {
-	if b.homeless || rule.Action.Permits() {
+	if b.homeless || !rule.Action.Restricts() {
 		return
 	}
 	b.homeless = true
@@ -190,7 +190,7 @@ func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (followed 
 		return names, p
 	}
 	p.Path = path.Clean(real)
-	if rule.Action.Permits() {
+	if !rule.Action.Restricts() {
 		b.led = append(b.led, trail{rule, from, p.Path, through})
 	}
 	return append(literals(real), names[n:]...), p

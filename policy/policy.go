@@ -19,6 +19,7 @@ type Action uint8
 const (
 	Allow Action = iota + 1
 	Log          // allowed, and always recorded
+	Ask          // somebody is asked: executed and recorded, or else fails with an errno
 	Skip         // not executed; returns a value as if it had been
 	Deny         // not executed; fails with an errno
 	Kill         // the process dies by SIGSYS
@@ -35,7 +36,7 @@ type Rule struct {
 	Pos     Position
 	Section Section
 	Action  Action // Allow for `read`, `write`, `connect` and `bind`
-	Errno   uint16 // Deny: what the call fails with
+	Errno   uint16 // Deny, Ask: what the call fails with
 	Value   int64  // Skip: what the call returns
 	Reason  string // shown to people, may be empty
 	Quiet   bool   // Deny, Skip: recorded, but not told on the terminal
@@ -66,7 +67,7 @@ type Policy struct {
 	// calls by their numbers (syscalls, default, errno, kernel, compat), in the order
 	// in which their rules are tried. Shipped ones are "builtin:NAME".
 	CallsFrom   []string
-	Default     Action      // what no rule names: Deny, Kill, Log or Allow
+	Default     Action      // what no rule names: Deny, Kill, Ask, Log or Allow
 	Errno       uint16      // what a denied call returns unless its rule says otherwise
 	Kernel      abi.Version // calls newer than this get Default; zero: no such line
 	Rules       []*Rule     // in the order in which they are tried: this file's, then what it extends
@@ -141,7 +142,7 @@ const (
 // Verdict is what is to become of a call, and what decided it.
 type Verdict struct {
 	Action Action
-	Errno  uint16 // Deny
+	Errno  uint16 // Deny; Ask: where the answer is no
 	Value  int64  // Skip
 	// Policy is whose word it was; Rule the deciding rule, nil where none did
 	// and Cause says what.

@@ -7,9 +7,9 @@ import (
 	"callgate/policy/abi"
 )
 
-// The keys of one rule, of which it has exactly one of the first five.
+// The keys of one rule, of which it has exactly one of the first six.
 var (
-	actionKeys = []string{"allow", "log", "deny", "skip", "kill"}
+	actionKeys = []string{"allow", "log", "ask", "deny", "skip", "kill"}
 	ruleKeys   = append(slices.Clip(actionKeys), "args", "errno", "value", "reason", "quiet")
 )
 
@@ -118,8 +118,8 @@ func callHint(name string) string {
 func (r *reader) answer(rule *Rule, errno, value *field) {
 	if errno != nil {
 		rule.Errno = r.errno(&errno.value)
-		if rule.Action != Deny {
-			r.fail(&errno.key, "", "errno belongs to deny rules; this one says %s", rule.word())
+		if rule.Action != Deny && rule.Action != Ask {
+			r.fail(&errno.key, "", "errno belongs to deny and ask rules; this one says %s", rule.word())
 		}
 	}
 	if value != nil {

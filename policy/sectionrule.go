@@ -24,9 +24,9 @@ func (s *sections) any() bool { return s[Files].has || s[Exec].has || s[Network]
 
 // The keys of one rule, of which it has exactly one of the section's verbs.
 var (
-	fileRuleKeys    = []string{"read", "write", "deny", "log", "kill", "errno", "reason", "quiet"}
-	execRuleKeys    = []string{"allow", "deny", "log", "kill", "errno", "reason", "quiet"}
-	networkRuleKeys = []string{"connect", "bind", "deny", "log", "kill", "errno", "reason", "quiet"}
+	fileRuleKeys    = []string{"read", "write", "ask", "deny", "log", "kill", "errno", "reason", "quiet"}
+	execRuleKeys    = []string{"allow", "ask", "deny", "log", "kill", "errno", "reason", "quiet"}
+	networkRuleKeys = []string{"connect", "bind", "ask", "deny", "log", "kill", "errno", "reason", "quiet"}
 )
 
 func (s Section) ruleKeys() []string {

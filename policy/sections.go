@@ -220,7 +220,7 @@ func (p *Policy) sectionVerdict(sec Section, rules []*Rule, i order) Verdict {
 		return v
 	}
 	v := Verdict{Action: p.Default, Policy: p, Section: sec, Cause: ByDefault}
-	if v.Action == Deny {
+	if v.Action == Deny || v.Action == Ask {
 		v.Errno = errnoEACCES
 	}
 	return v

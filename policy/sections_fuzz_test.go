@@ -59,6 +59,8 @@ func refVerdict(rules []ruleText, def Action, name string, a Access) Action {
 				return Kill
 			case r.verb == "log" && a != Look:
 				return Log
+			case r.verb == "ask" && a != Look:
+				return Ask
 			}
 			return Allow
 		}
@@ -92,7 +94,7 @@ func randomRules(r *rand.Rand, literal bool) []ruleText {
 	}
 	rules := make([]ruleText, r.IntN(8))
 	for i := range rules {
-		rules[i].verb = pick(r, "read", "write", "write", "deny", "log", "kill")
+		rules[i].verb = pick(r, "read", "write", "write", "ask", "deny", "log", "kill")
 		for range 1 + r.IntN(3) {
 			rules[i].patterns = append(rules[i].patterns, randomPath(r, 4, words...))
 		}
@@ -118,7 +120,7 @@ func policyOf(t testing.TB, rules []ruleText, def Action) *Policy {
 }
 
 func randomAction(r *rand.Rand) Action {
-	return []Action{Allow, Log, Deny, Kill}[r.IntN(4)]
+	return []Action{Allow, Log, Ask, Deny, Kill}[r.IntN(5)]
 }
 
 // fuzzOrTry runs a property on many seeds, more of them under go test -fuzz.

@@ -14,12 +14,14 @@ var (
 		{"read", Allow, [classes]bool{true, false}, Read},
 		{"write", Allow, [classes]bool{true, true}, Write},
 		{"log", Log, [classes]bool{true, true}, Write},
+		{"ask", Ask, [classes]bool{true, true}, Write},
 		{"deny", Deny, [classes]bool{true, true}, Write},
 		{"kill", Kill, [classes]bool{true, true}, Write},
 	}
 	execVerbs = []verb{
 		{"allow", Allow, [classes]bool{true, false}, Read},
 		{"log", Log, [classes]bool{true, false}, Read},
+		{"ask", Ask, [classes]bool{true, false}, Read},
 		{"deny", Deny, [classes]bool{true, false}, Read},
 		{"kill", Kill, [classes]bool{true, false}, Read},
 	}
@@ -27,6 +29,7 @@ var (
 		{"connect", Allow, [classes]bool{true, false}, 0},
 		{"bind", Allow, [classes]bool{false, true}, 0},
 		{"log", Log, [classes]bool{true, true}, 0},
+		{"ask", Ask, [classes]bool{true, true}, 0},
 		{"deny", Deny, [classes]bool{true, true}, 0},
 		{"kill", Kill, [classes]bool{true, true}, 0},
 	}

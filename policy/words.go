@@ -2,7 +2,7 @@ package policy
 
 import "strconv"
 
-var actionWords = [...]string{Allow: "allow", Log: "log", Skip: "skip", Deny: "deny", Kill: "kill"}
+var actionWords = [...]string{Allow: "allow", Log: "log", Ask: "ask", Skip: "skip", Deny: "deny", Kill: "kill"}
 
 // String is the word that a policy has for the action.
 func (a Action) String() string {
@@ -12,8 +12,11 @@ func (a Action) String() string {
 	return "action " + strconv.Itoa(int(a))
 }
 
-// Permits says whether a call with this verdict is executed.
-func (a Action) Permits() bool { return a == Allow || a == Log }
+// Permits says whether a call with this verdict is executed, if only by somebody's leave.
+func (a Action) Permits() bool { return a >= Allow && a <= Ask }
+
+// Restricts says whether a call with this verdict is not simply executed.
+func (a Action) Restricts() bool { return a >= Ask }
 
 func parseAction(s string) (Action, bool) {
 	for a := Allow; a <= Kill; a++ {

@@ -65,6 +65,11 @@ func (s *sandbox) judgeSockets(t *task, entry *abi.Syscall, j *judged) {
 // is made with.
 func (j *judged) unplan() {
 	j.pinned, j.part, j.blocks, j.one, j.bound, j.direct = 0, apart, false, oneOf{}, 0, j.asked
+	j.letGo()
+}
+
+// letGo closes the supervisor's descriptor for a call that is not to be made on it.
+func (j *judged) letGo() {
 	if j.onFD != 0 {
 		unix.Close(j.onFD)
 		j.onFD = 0

@@ -20,7 +20,10 @@ type judged struct {
 	direct   abi.Call // what it stands for: call itself but for socketcall and its like
 	carrier  string   // what carried direct, "" if nothing did
 	verdict  policy.Verdict
-	reason   string    // beside the rule's
+	reason   string // beside the rule's
+	said     string // to the question that the verdict was
+	about    matter // what it is of rules on calls
+	answers  respondent
 	findings *findings // nil where nobody wants them
 	// rewrite: direct is put in call's place, so that the kernel takes from the
 	// registers what was judged, and nothing from memory that may change.
@@ -65,12 +68,19 @@ func (s *sandbox) seccompStop(t *task) error {
 	if t.arming != nil {
 		return s.armCall(t)
 	}
-	if !t.admitted {
+	if !t.admitted && !t.anew {
+		t.answers = t.answers[:0]
 		s.totals.Stops++
 		s.stops.add(&s.info)
 		s.place.stop(t.tid)
 	}
 	j := s.judge(t)
+	if j.verdict.Action == policy.Ask && !s.opt.Permissive {
+		if j.answer == 0 {
+			return s.hold(t, &j)
+		}
+		j.verdict.Action = policy.Allow // as little as the kernel would it makes the call
+	}
 	if j.answer != 0 || !j.verdict.Action.Permits() {
 		j.part = apart
 	}
@@ -85,11 +95,11 @@ func (s *sandbox) seccompStop(t *task) error {
 // judge decides the call that s.info describes.
 func (s *sandbox) judge(t *task) judged {
 	call, _ := s.info.Call()
-	j := judged{call: call, direct: call, verdict: s.plan.Set.Decide(call), findings: s.beginFindings()}
+	j := judged{call: call, direct: call, answers: respondent{s: s, t: t}, findings: s.beginFindings()}
+	j.takeCall(s.plan.Set.Decide(call), &call)
 	if call.Arch == 0 {
 		return j
 	}
-	j.findings.ofCall(call, j.verdict)
 	j.unlearnable()
 	if entry, ok := call.Arch.Lookup(call.Nr); ok {
 		s.special(t, entry, &j)
@@ -194,10 +204,20 @@ func (s *sandbox) unfold(t *task, j *judged) {
 		return
 	}
 	j.direct, j.carrier, j.rewrite = direct.Call, direct.Carrier, direct.Rewrite
-	v := s.plan.Set.Decide(j.direct)
-	j.findings.ofCall(j.direct, v)
+	j.takeCall(s.plan.Set.Decide(j.direct), &j.direct)
+}
+
+// takeCall has the verdict of rules on calls hold for one that j is or stands for.
+func (j *judged) takeCall(v policy.Verdict, c *abi.Call) {
+	said := ""
+	if v.Action == policy.Ask {
+		v, said = j.answers.settle(v, matterOf(c))
+	}
+	if c.Arch != 0 {
+		j.findings.ofCall(*c, v)
+	}
 	if v.Action > j.verdict.Action || v.Action == j.verdict.Action && v.Rule != nil {
-		j.verdict = v
+		j.verdict, j.said, j.about = v, said, matterOf(c)
 	}
 }
 
@@ -207,7 +227,7 @@ func (j *judged) deny(errno unix.Errno, reason string) {
 		return
 	}
 	j.verdict = policy.Verdict{Action: policy.Deny, Errno: uint16(errno), Policy: j.verdict.Policy, Rule: j.verdict.Rule, Cause: j.verdict.Cause}
-	j.reason = reason
+	j.reason, j.said = reason, ""
 }
 
 // effect does what the verdict says.

@@ -121,9 +121,13 @@ func (s *sandbox) decide(t *task, n *named, access policy.Access, j *judged) {
 // take has a section's verdict hold if it restricts more than what there is. need
 // is what the object is needed for (asked).
 func (j *judged) take(v policy.Verdict, object, need string) {
+	said := ""
+	if v.Action == policy.Ask {
+		v, said = j.answers.settle(v, matter{object: object, need: need})
+	}
 	j.findings.ofObject(v, object, need)
 	if v.Action > j.verdict.Action {
-		j.verdict, j.object, j.need = v, object, need
+		j.verdict, j.said, j.object, j.need = v, said, object, need
 	}
 }
 

@@ -165,9 +165,9 @@ func (s *sandbox) keepsListening(j *judged) bool {
 	if err != nil || local == j.local {
 		return err == nil
 	}
-	now := judged{verdict: policy.Verdict{Action: policy.Allow}}
+	now := judged{verdict: policy.Verdict{Action: policy.Allow}, answers: j.answers}
 	s.judgeLocal(local, &now)
-	return now.verdict.Action.Permits()
+	return !now.verdict.Action.Restricts()
 }
 
 // unseen is for a descriptor that could not be had.

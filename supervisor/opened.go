@@ -198,7 +198,7 @@ func (s *sandbox) judgeText(t *task, n *named, j *judged) bool {
 		return false
 	}
 	v := s.plan.Sections().File(own(t, path), policy.OpenAccess(s.naming.flags, true))
-	if !v.Action.Permits() {
+	if v.Action >= policy.Ask { // a question is about where the name leads
 		return false
 	}
 	n.path = path

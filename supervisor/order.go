@@ -109,7 +109,7 @@ func (s *sandbox) admitWith(decide func(*task) error) {
 		t.waiting, t.admitted = false, true
 		s.try(decide(t), ptrace.Stop{TID: t.tid, Kind: ptrace.Seccomp})
 		t.admitted = false
-		if t.waiting {
+		if len(o.queue) > 0 && o.queue[0] == t { // not yet
 			return
 		}
 	}

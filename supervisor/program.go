@@ -52,14 +52,10 @@ func (s *sandbox) judgeProgram(t *task, n *named, j *judged) {
 // unexecutable says why a file is not to be executed whatever the rules say of it, "" if
 // that is for them to say.
 func (s *sandbox) unexecutable(e launch.Executable) string {
-	switch {
-	case !s.plan.Sections().Has(policy.Exec):
-	case e.Relative:
-		return "its interpreter, " + strconv.Quote(e.Path) + ", is another file in each working folder"
-	case !e.Loads && slices.Contains(s.loaders(), e.Path):
-		return "the dynamic loader would run any file that can be read"
+	if !s.plan.Sections().Has(policy.Exec) {
+		return ""
 	}
-	return ""
+	return e.Evades(s.loaders())
 }
 
 // judgeInterpreter asks the rules about what is executed for another file: it is read, and
@@ -117,8 +113,8 @@ func (s *sandbox) judgeCommand(cmd *Command) error {
 		if why := s.unexecutable(e); why != "" {
 			return &DeniedError{Path: path, Reason: why}
 		}
-		j := judged{verdict: policy.Verdict{Action: policy.Allow}, findings: s.beginFindings()}
-		if s.judgeInterpreter(e, &j); !j.verdict.Action.Permits() {
+		j := judged{verdict: policy.Verdict{Action: policy.Allow}, answers: respondent{named: true}, findings: s.beginFindings()}
+		if s.judgeInterpreter(e, &j); j.verdict.Action.Restricts() {
 			asked := &policy.Object{Section: j.verdict.Section, Access: policy.Read, Path: e.Path}
 			return &DeniedError{Path: e.Path, Verdict: j.verdict, Permit: audit.PermitObject(s.plan.Sections(), asked, j.verdict)}
 		}
@@ -134,14 +130,14 @@ func (s *sandbox) judgeProgramAgain(t *task) error {
 		return nil
 	}
 	n := named{use: &policy.Use{Verb: policy.Runs}, name: "/proc/self/exe", dir: unix.AT_FDCWD, runs: true}
-	j := judged{verdict: policy.Verdict{Action: policy.Allow}, findings: s.beginFindings()}
+	j := judged{verdict: policy.Verdict{Action: policy.Allow}, answers: respondent{s, t, t.process.starting}, findings: s.beginFindings()}
 	if s.walk(t, &n, true, &j) {
 		s.judgeFound(t, &n, policy.Read, &j)
 	}
 	if j.answer == 0 && j.verdict.Action.Permits() {
 		s.judgeMapped(t, &j)
 	}
-	if j.answer == 0 && j.verdict.Action.Permits() || s.unreadableCommand(t, &j) {
+	if j.answer == 0 && !j.verdict.Action.Restricts() || s.unreadableCommand(t, &j) {
 		s.found(t, &j)
 		return nil
 	}
@@ -153,7 +149,7 @@ func (s *sandbox) judgeProgramAgain(t *task) error {
 // unreadableCommand says that the program is the command itself, which may be executed and
 // not read: proc(5) does not say then what it has become. Its name was judged.
 func (s *sandbox) unreadableCommand(t *task, j *judged) bool {
-	return t.process.starting && j.answer == unix.EACCES && j.verdict.Action.Permits() && !s.plan.Sections().Has(policy.Exec)
+	return t.process.starting && j.answer == unix.EACCES && !j.verdict.Action.Restricts() && !s.plan.Sections().Has(policy.Exec)
 }
 
 // judgeMapped asks the rules about the ELF interpreter that the kernel has mapped, as

@@ -125,6 +125,7 @@ func (s *sandbox) done(r *rewrite) {
 // will.
 func (s *sandbox) settle(t *task) {
 	s.abandoned(t)
+	s.questions.drop(t)
 	s.leave(t)
 	if t.rewrite != nil {
 		s.pins.free(t.rewrite.piece)

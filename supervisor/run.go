@@ -255,6 +255,10 @@ func (s *sandbox) handleAll() {
 // handle deals with one stop. A task that is killed while it is stopped answers
 // ESRCH to whatever is asked of it, and its death is reported next.
 func (s *sandbox) handle(stop ptrace.Stop) {
+	if stop.TID == s.questions.asker {
+		s.answered(stop)
+		return
+	}
 	if stop.TID == s.keeper && !stop.Gone() {
 		s.kernel.Take(stop.TID) // job control's, with all of the process group
 		return
@@ -288,6 +292,7 @@ func (s *sandbox) abort(err error) {
 // end kills all that is left.
 func (s *sandbox) end() {
 	s.ending = true
+	s.questions.hush()
 	for tid := range s.tasks {
 		s.kill(tid)
 	}

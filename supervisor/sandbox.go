@@ -54,7 +54,8 @@ type sandbox struct {
 	keeper   int  // its process 1, which is not traced; 0 for none
 	confined bool // in a Landlock domain: it is to act on itself alone
 
-	findings findings
+	findings  findings
+	questions questions
 
 	sectionState
 }
@@ -97,8 +98,10 @@ type task struct {
 	born     *rewrite      // what its birth put in its registers, while it is fresh
 	arming   *arming       // until the program that it has just executed may begin
 	part     part          // of its call in order
-	waiting  bool          // at its seccomp stop, for its turn
+	waiting  bool          // at its seccomp stop, for its turn or an answer
 	admitted bool          // it is its turn
+	anew     bool          // its call is decided once more, as there is an answer
+	answers  []answer      // to questions about its call
 	walks    bool          // the name that it opens is to be followed at once
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
@@ -170,7 +173,7 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	if t == nil {
 		return s.unannounced(stop)
 	}
-	if t.heldAt != ptrace.Unknown || t.waiting {
+	if t.heldAt != ptrace.Unknown || t.waiting && stop.Kind != ptrace.Execed { // that is of another thread, of a leader's tid
 		return errors.New("of a task that is kept at a stop")
 	}
 	if t.condemned && stop.Kind != ptrace.GroupStop && stop.Kind != ptrace.EventStop && stop.Kind != ptrace.SignalStop {
@@ -269,7 +272,9 @@ func (s *sandbox) execEvent(t *task) error {
 		return err
 	}
 	s.place.execed(former, t.tid)
+	answers := t.answers
 	if caller := s.tasks[former]; caller != nil && caller != t {
+		answers = caller.answers
 		delete(s.tasks, former)
 		t.process.tasks--
 		s.settle(caller)
@@ -278,6 +283,7 @@ func (s *sandbox) execEvent(t *task) error {
 		return err
 	}
 	s.settle(t)
+	t.answers = answers // to what it has become
 	t.process.exe = ""
 	t.process.outlived()
 	s.kernel.Forget(t.process.pid)

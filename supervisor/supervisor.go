@@ -13,6 +13,7 @@
 //   - limits: limits.go, bounds.go, usage.go, population.go, folders.go, unlinked.go,
 //     output.go
 //   - isolation: room.go, furnish.go, metadata.go
+//   - asking: question.go
 //   - telling: tell.go, totals.go, finding.go
 //
 // # Limits
@@ -86,6 +87,13 @@ type Options struct {
 	// Memory is a cgroup for a limit on memory, which the caller made while it had
 	// more privileges than now. Run does not remove it. nil: Run makes one where it can.
 	Memory *cgroup.Group
+
+	// Ask starts a process that puts the question of a call to somebody, and gives its
+	// pid. Its exit status is the answer (AnswerYes). It runs on the tracer's thread,
+	// whose child the process must be, and should not take long; it must not keep the
+	// event. The process is killed when nobody needs the answer any more. nil: nobody can
+	// be asked, and what policies ask about is denied.
+	Ask func(*audit.Event) (pid int, err error)
 
 	// Started is called once, with the command's process, when that is about
 	// to run its first instruction. Stopped is called when a signal has stopped

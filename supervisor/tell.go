@@ -26,6 +26,8 @@ func (s *sandbox) tell(t *task, j *judged) {
 		if s.opt.Audit == nil {
 			return
 		}
+	case policy.Ask: // under --permissive
+		s.totals.Asked++
 	case policy.Kill:
 		s.totals.Killed++
 	default:
@@ -35,23 +37,29 @@ func (s *sandbox) tell(t *task, j *judged) {
 	if s.opt.Audit == nil && (s.opt.Terminal == nil || quiet) {
 		return
 	}
+	e := s.callEvent(t, j)
+	if e.Quiet = quiet; quiet {
+		s.opt.Audit.Put(e)
+		return
+	}
+	s.emit(e)
+}
+
+// callEvent is the event of a decided call.
+func (s *sandbox) callEvent(t *task, j *judged) *audit.Event {
 	asked := j.direct
 	if j.pinned > 0 {
 		asked = j.asked
 	}
-	f := audit.Facts{Call: j.call, Direct: asked, Carrier: j.carrier, Entry: "syscall", Tier: "traced",
-		Args: s.arguments(t, asked), Reason: j.reason, Verdict: j.verdict, Object: j.object, Asked: s.asked(t, j), Barred: s.bars(&j.call), Ignored: s.opt.Permissive,
+	f := audit.Facts{Call: j.call, Direct: asked, Carrier: j.carrier, Entry: "syscall", Tier: "traced", Args: s.arguments(t, asked),
+		Reason: j.reason, Answer: j.said, Verdict: j.verdict, Object: j.object, Asked: s.asked(t, j), Barred: s.bars(&j.call), Ignored: s.opt.Permissive,
 		Set: s.plan.Set, Sections: s.plan.Sections()}
 	if j.call.Arch == abi.I386 {
 		f.Entry, f.Code = "int80", s.codeOf(t)
 	}
 	e := s.event(audit.Call, t.process, t.tid)
 	e.CallInfo = audit.NewCall(f)
-	if e.Quiet = quiet; quiet {
-		s.opt.Audit.Put(e)
-		return
-	}
-	s.emit(e)
+	return e
 }
 
 // tellKilled tells of a process that is killed for the program that it has

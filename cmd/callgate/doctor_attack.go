@@ -202,8 +202,8 @@ func leave(program string, b *policy.Sections) (text string, rules []string) {
 		{Section: policy.Files, Access: policy.Read, Path: program},
 		{Section: policy.Exec, Path: program},
 	} {
-		denied := b.Has(o.Section) && (o.Section == policy.Files && !b.File(program, policy.Read).Action.Permits() ||
-			o.Section == policy.Exec && !b.Program(program).Action.Permits())
+		denied := b.Has(o.Section) && (o.Section == policy.Files && b.File(program, policy.Read).Action.Restricts() ||
+			o.Section == policy.Exec && b.Program(program).Action.Restricts())
 		if rule, _ := o.Rule(); denied {
 			text += fmt.Sprintf("%v:\n  - %s\n", o.Section, rule)
 			rules = append(rules, fmt.Sprintf("%v: - %s", o.Section, rule))

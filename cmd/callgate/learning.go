@@ -72,7 +72,7 @@ func (f *learnFlags) prepare(args []string) (*learning, error) {
 // logs.
 func (f *learnFlags) asked(l *learning, real *policy.Policy) (*policy.Policy, error) {
 	start := "callgate: 1\n"
-	if !real.Default.Permits() {
+	if real.Default.Restricts() {
 		start += "default: log\n"
 	}
 	if l.draft.Compat = slices.Contains(f.lift, liftCompat); l.draft.Compat {
@@ -227,7 +227,7 @@ func (l *learning) widen(b *policy.Sections) {
 	policies := b.Policies(policy.Files)
 	for i, rules := range b.Rules(policy.Files) {
 		for _, bound := range rules {
-			if bound.Rule.Action.Permits() {
+			if !bound.Rule.Action.Restricts() {
 				continue
 			}
 			anywhere := false

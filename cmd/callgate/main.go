@@ -33,6 +33,13 @@ func Main() int {
 		}
 		return 0
 	}
+	if len(os.Args) == 3 && os.Args[1] == askCommand { // by callgate run: see ask.go
+		status, err := askAt(os.Args[2])
+		if err != nil {
+			return report(os.Stderr, ownFailure(err))
+		}
+		return status
+	}
 	root := newRoot()
 	if err := root.Execute(); err != nil {
 		return report(os.Stderr, err)

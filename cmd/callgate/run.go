@@ -29,6 +29,7 @@ type runFlags struct {
 	keep       []int
 	quiet      bool
 	permissive bool
+	ask        string // whom; "": whoever is at the terminal, if policies ask
 	remote     bool
 	socket     string // callgated's, for remote
 	stats      bool
@@ -80,7 +81,10 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 		flags.BoolVar(&f.remote, "remote", false, "have callgated run it")
 		socketFlag(flags, &f.socket)
 	})
-	addTopic(cmd, "room", "the command's folder, environment, user and terminal", f.room.flags)
+	addTopic(cmd, "room", "the command's folder, environment, user and terminal", func(flags *pflag.FlagSet) {
+		f.room.flags(flags)
+		flags.StringVar(&f.ask, "ask", "", "ask `WHOM` where policies say so: tty, nobody, a terminal or a program")
+	})
 	_ = cmd.RegisterFlagCompletionFunc("isolate", completeIsolation) // it fails only for a flag that is not there
 	return cmd
 }
@@ -190,6 +194,10 @@ func (f *runFlags) execute(j *prepared) error {
 	if err != nil {
 		return ownFailure(err)
 	}
+	ask, err := f.asker(j.set)
+	if err != nil {
+		return ownFailure(err)
+	}
 	spread()
 	relay := startRelay(f.room.pty, f.limits.grace)
 	ctx, left := context.Background(), func() {}
@@ -207,6 +215,7 @@ func (f *runFlags) execute(j *prepared) error {
 		Terminal:   sinks.terminal,
 		Permissive: f.permissive,
 		Found:      f.found,
+		Ask:        ask,
 		Grace:      f.limits.grace,
 		Linger:     f.linger,
 		Started:    relay.started,

@@ -62,7 +62,7 @@ func (f *runFlags) runRemote(args []string) error {
 // another process than callgate's own.
 func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 	for flag, given := range map[string]bool{
-		"keep-fd": len(f.keep) > 0, "permissive": f.permissive, "pty": f.room.pty,
+		"ask": f.ask != "", "keep-fd": len(f.keep) > 0, "permissive": f.permissive, "pty": f.room.pty,
 		"isolate": len(f.room.words) > 0, "umask": f.room.umask != "", "nice": f.room.nice != 0, "private-tmp": f.room.privateTmp,
 		"grace": f.limits.grace != graceDefault, "stats": f.stats, "linger": f.linger,
 	} {

@@ -127,7 +127,7 @@ func failedTest(r *verdict.Result) string {
 // Precondition: the answer is known.
 func answerWords(a *verdict.Answer) string {
 	by := []string{because(&a.Finding)}
-	if a.Verdict.Action.Permits() {
+	if !a.Verdict.Action.Restricts() {
 		by = permitting(a)
 	}
 	return verdictWords(a.Verdict) + ", by " + strings.Join(by, ", and by ")

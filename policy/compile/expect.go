@@ -79,7 +79,7 @@ func kernelAnswer(v policy.Verdict, opts Options) uint32 {
 	switch {
 	case v.Action == policy.Allow:
 		return retAllow
-	case v.Action == policy.Log || opts.Report:
+	case v.Action == policy.Log || v.Action == policy.Ask || opts.Report:
 		return retTrace
 	case v.Action == policy.Deny && v.Errno <= maxErrno:
 		return unix.SECCOMP_RET_ERRNO | uint32(v.Errno)

@@ -44,7 +44,7 @@ var cousins = []string{"ftruncate truncate", "ftruncate fallocate", "pread64 pwr
 // values, masked and exact: libseccomp has their numbers share code.
 func (g *generator) meeting() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\ncompat: {i386: same, x32: same}\nsyscalls:\n", g.pick("deny", "kill", "log"))
+	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\ncompat: {i386: same, x32: same}\nsyscalls:\n", g.pick("deny", "kill", "log", "ask"))
 	names := strings.Fields(g.pick(cousins...))
 	said := map[string][]string{}
 	for range 2 + g.IntN(4) {
@@ -75,7 +75,7 @@ func (g *generator) policy() string {
 		return g.meeting()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\nerrno: %s\n", g.pick("deny", "allow", "kill", "log", "deny", "allow"), g.pick("EPERM", "EACCES", "ENOSYS"))
+	fmt.Fprintf(&b, "callgate: 1\ndefault: %s\nerrno: %s\n", g.pick("deny", "allow", "kill", "log", "ask", "deny", "allow"), g.pick("EPERM", "EACCES", "ENOSYS"))
 	fmt.Fprintf(&b, "compat: {i386: %s, x32: %s}\nsyscalls:\n", g.pick("same", "same", "deny", "kill"), g.pick("same", "same", "deny", "kill"))
 	few := []string{g.pick(favourites...), g.pick(favourites...), g.pick(g.names...)}
 	for range 1 + g.IntN(10) {
@@ -85,14 +85,14 @@ func (g *generator) policy() string {
 }
 
 func (g *generator) rule(few []string) string {
-	action := g.pick("allow", "deny", "skip", "kill", "log", "allow", "deny")
+	action := g.pick("allow", "deny", "skip", "kill", "log", "ask", "allow", "deny")
 	if g.IntN(6) == 0 {
 		return fmt.Sprintf("  - %s: [%q, %s, %s]\n", action, g.pick("@basic-io", "@process", "@network-io", "@file-system"), g.pick(g.names...), g.pick(g.names...))
 	}
 	name := few[g.IntN(len(few))]
 	text := fmt.Sprintf("  - %s: %s\n", action, name)
 	switch {
-	case action == "deny" && g.IntN(2) == 0:
+	case (action == "deny" || action == "ask") && g.IntN(2) == 0:
 		text += fmt.Sprintf("    errno: %s\n", g.pick("ENOSYS", "EINVAL", "EPERM"))
 	case action == "skip" && g.IntN(2) == 0:
 		text += fmt.Sprintf("    value: %d\n", []int{0, -4096, 7}[g.IntN(3)])

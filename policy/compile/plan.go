@@ -80,6 +80,8 @@ func verdictReason(v policy.Verdict) string {
 	switch v.Action {
 	case policy.Log:
 		return "a logged call is recorded by the supervisor"
+	case policy.Ask:
+		return "the supervisor holds the call while somebody is asked"
 	case policy.Deny:
 		if v.Errno > maxErrno {
 			return "libseccomp makes no filter that answers errno 4095"

@@ -27,7 +27,7 @@ func fakeHost(version int) Host {
 // end making a glob of it. "else WORD" is the default.
 func tried(texts ...string) (t Tried) {
 	actions := map[string]policy.Action{"read": policy.Allow, "write": policy.Allow, "allow": policy.Allow,
-		"log": policy.Log, "deny": policy.Deny, "kill": policy.Kill}
+		"log": policy.Log, "ask": policy.Ask, "deny": policy.Deny, "kill": policy.Kill}
 	for _, text := range texts {
 		rules, byDefault := []policy.BoundRule{}, policy.Deny
 		for i, part := range strings.Split(text, ";") {
@@ -178,6 +178,10 @@ func TestConfine(t *testing.T) {
 			want: "xrlwtmdf /=f /home/me=xrl" + scope, noFiles: "p:2: Landlock cannot hide"},
 		{name: "log", abi: 7, files: []string{"log /tmp"},
 			want: "xrlwtmdf /=f /tmp=xrlwtmd" + scope, noFiles: "p:1: Landlock cannot log"},
+		{name: "ask", abi: 7, files: []string{"ask /tmp; read /usr"},
+			want: "xrlwtmdf /=f /tmp=xrlwtmd /usr=xrl" + scope, noFiles: "p:1: Landlock asks nobody about it"},
+		{name: "ask by default", abi: 7, files: []string{"read /usr; else ask"},
+			want: "scope:2", noFiles: "Landlock asks nobody about what no rule names"},
 		{name: "kill", abi: 7, files: []string{"kill /home; read /usr"},
 			want: "xrlwtmdf /=f /usr=xrl" + scope, noFiles: "p:1: Landlock cannot kill"},
 		{name: "else kill", abi: 7, files: []string{"read /usr; else kill"},

@@ -132,7 +132,7 @@ func unheldDefault(byDefault policy.Action, rules []policy.BoundRule) string {
 		}
 		return "" // nothing is forbidden
 	}
-	return fmt.Sprintf("Landlock cannot %s what no rule names", byDefault)
+	return lacks(byDefault) + " what no rule names"
 }
 
 // unheldRule is why Landlock does not give a rule's verdict.
@@ -143,7 +143,15 @@ func unheldRule(r *policy.Rule) string {
 	case policy.Deny:
 		return fmt.Sprintf("%s: Landlock cannot hide a file, nor take back what is granted", r.Pos)
 	}
-	return fmt.Sprintf("%s: Landlock cannot %s", r.Pos, r.Action)
+	return fmt.Sprintf("%s: %s it", r.Pos, lacks(r.Action))
+}
+
+// lacks says that Landlock does not do what an action is.
+func lacks(a policy.Action) string {
+	if a == policy.Ask {
+		return "Landlock asks nobody about"
+	}
+	return "Landlock cannot " + a.String()
 }
 
 // named gives the paths of all permitting rules, there or missing.

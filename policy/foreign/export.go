@@ -40,7 +40,7 @@ func Export(p *policy.Policy, to Format, opts Options, divide Divider) (*Result,
 	switch {
 	case p.Open:
 		def.Action = policy.Allow
-	case def.Action == policy.Deny:
+	case def.Action == policy.Deny, def.Action == policy.Ask:
 		def.Errno = p.Errno
 	}
 	var calls map[string][]policy.Piece
@@ -49,6 +49,7 @@ func Export(p *policy.Policy, to Format, opts Options, divide Divider) (*Result,
 		calls = e.calls(def)
 		again = e.compat != before
 	}
+	e.unasked(&def)
 	if def.Action.Permits() {
 		e.newer(calls)
 	}
@@ -124,6 +125,9 @@ func (e *exporter) calls(def policy.Verdict) map[string][]policy.Piece {
 	for _, arch := range e.arches() {
 		for s := range arch.All() {
 			pieces, ok := e.divide.Pieces(e.p, arch, s.Nr, def)
+			for i := range pieces {
+				e.unasked(&pieces[i].Verdict)
+			}
 			switch first, had := of[s.Name]; {
 			case !ok:
 				pieces = e.tooMany(s)
@@ -148,6 +152,19 @@ func (e *exporter) calls(def policy.Verdict) map[string][]policy.Piece {
 		}
 	}
 	return calls
+}
+
+// unasked makes a denial of a verdict on which somebody is to be asked.
+func (e *exporter) unasked(v *policy.Verdict) {
+	if v.Action != policy.Ask {
+		return
+	}
+	pos := e.whole
+	if v.Rule != nil {
+		pos = v.Rule.Pos
+	}
+	e.stricter(pos, e.output()+" has nobody asked", "the call fails with "+policy.ErrnoName(v.Errno))
+	v.Action = policy.Deny
 }
 
 // tooMany is for a call that takes more rules than a profile should have.

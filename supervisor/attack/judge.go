@@ -34,7 +34,7 @@ func (j *Judge) denies(names []string, args ...uint64) bool {
 			}
 			c.Nr = entry.Nr
 			copy(c.Args[:], args)
-			if j.plan.Set.Decide(c).Action.Permits() {
+			if !j.plan.Set.Decide(c).Action.Restricts() {
 				return false
 			}
 		}
@@ -45,7 +45,7 @@ func (j *Judge) denies(names []string, args ...uint64) bool {
 // file says whether an access to a path is denied.
 func (j *Judge) file(path string, access policy.Access) bool {
 	b := j.plan.Sections()
-	return b != nil && !b.File(path, access).Action.Permits()
+	return b != nil && b.File(path, access).Action.Restricts()
 }
 
 // Wants is the least that is denied in a folder: what attacks are to get.
@@ -71,7 +71,7 @@ func (j *Judge) Shows(folder string) bool { return !j.file(folder, policy.Read) 
 // Runs says whether a program can be executed, as a command is.
 func (j *Judge) Runs(path string) bool {
 	b := j.plan.Sections()
-	return b == nil || b.File(path, policy.Read).Action.Permits() && b.Program(path).Action.Permits()
+	return b == nil || !b.File(path, policy.Read).Action.Restricts() && !b.Program(path).Action.Restricts()
 }
 
 // What permits an attack, for the table. Each says why there is nothing to break.
@@ -125,7 +125,7 @@ func wantsNameless(j *Judge) string {
 	switch {
 	case b == nil || !b.Has(policy.Exec):
 		return "the policy has no rules on programs"
-	case b.Program("memfd:program").Action.Permits():
+	case !b.Program("memfd:program").Action.Restricts():
 		return "the policy permits to run files without a name"
 	}
 	return ""
@@ -183,7 +183,7 @@ func wantsCall(name string, args ...uint64) func(*Judge) string {
 func wantsBirth(flags uint64) func(*Judge) string {
 	return func(j *Judge) string {
 		entry, _ := abi.Native().ByName("clone")
-		if j.plan.Set.Decide(abi.Call{Arch: abi.Native(), Nr: entry.Nr, Args: [6]uint64{flags | uint64(unix.SIGCHLD)}}).Action.Permits() {
+		if !j.plan.Set.Decide(abi.Call{Arch: abi.Native(), Nr: entry.Nr, Args: [6]uint64{flags | uint64(unix.SIGCHLD)}}).Action.Restricts() {
 			return "the policy permits such a clone"
 		}
 		return ""
@@ -197,7 +197,7 @@ func wantsAddress(family uint32, kind uint32, to func(*Targets) policy.Address) 
 		if a.Port == 0 && a.Path == "" {
 			return "there can be no socket for a decoy here"
 		}
-		if b != nil && (!b.Connect(a).Action.Permits() || !b.Socket(family, kind, 0).Action.Permits()) {
+		if b != nil && (b.Connect(a).Action.Restricts() || b.Socket(family, kind, 0).Action.Restricts()) {
 			return ""
 		}
 		if j.denies([]string{"socket"}, uint64(family), uint64(kind)) {

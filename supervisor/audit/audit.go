@@ -33,7 +33,7 @@ type Kind string
 const (
 	Start Kind = "start" // the sandbox: its command, policies and host
 	Exec  Kind = "exec"  // a process became another program
-	Call  Kind = "call"  // a call was denied, skipped, killed or logged
+	Call  Kind = "call"  // a call was denied, skipped, killed, asked about or logged
 	Exit  Kind = "exit"  // a process ended
 	Limit Kind = "limit" // a limit was reached
 	End   Kind = "end"   // the sandbox, with its totals
@@ -52,7 +52,7 @@ type CallInfo struct {
 	Section  string   `json:"section,omitempty"` // files, exec, network: the section that decided, if it is not syscalls
 	Object   string   `json:"object,omitempty"`  // what it decided on: a canonical path, an address
 	Of       string   `json:"of,omitempty"`      // the multiplexer or block call that carried it: socketcall, ipc, clone3 ...
-	Verdict  string   `json:"verdict"`           // allow, log, skip, deny, kill
+	Verdict  string   `json:"verdict"`           // allow, log, ask, skip, deny, kill
 	Errno    string   `json:"errno,omitempty"`
 	Value    *int64   `json:"value,omitempty"`  // of a skip
 	Rule     string   `json:"rule"`             // policy:line, or "default", "unknown", "compat", "foreign"
@@ -60,6 +60,7 @@ type CallInfo struct {
 	Tier     string   `json:"tier"`             // traced, filter
 	Reason   string   `json:"reason,omitempty"`
 	Permit   string   `json:"permit,omitempty"` // the least rule that would permit it
+	Answer   string   `json:"answer,omitempty"` // to the question of an ask rule: yes, no, nobody (none could be asked)
 	Enforced bool     `json:"enforced"`         // false under --permissive
 	Quiet    bool     `json:"quiet,omitempty"`  // its rule has people not be told
 }
@@ -104,6 +105,7 @@ type Totals struct {
 	Stops           uint64 `json:"stops"`
 	Denied          uint64 `json:"denied"`
 	Logged          uint64 `json:"logged"`
+	Asked           uint64 `json:"asked,omitempty"` // questions
 	Killed          uint64 `json:"killed"`
 	Refused         uint64 `json:"refused_births,omitempty"` // tasks that a limit on processes kept from being made
 	// StopsBy counts the stops by call; not changed after it was put in an event.

@@ -19,6 +19,7 @@ type Facts struct {
 	Asked   *policy.Object // the same as rules see it; nil where the call is permitted
 	Tier    string         // "traced", "filter"
 	Reason  string         // why it is denied, where it is not by a rule
+	Answer  string         // to the question that a rule put: yes, no, nobody
 	Verdict policy.Verdict
 	Barred  bool // it is denied whatever policies say
 	Ignored bool // the verdict was not enforced: --permissive
@@ -46,6 +47,7 @@ func NewCall(f Facts) *CallInfo {
 		Rule:     ruleName(&f.Verdict),
 		Tier:     f.Tier,
 		Reason:   reason(&f),
+		Answer:   f.Answer,
 		Enforced: !f.Ignored,
 	}
 	if entry != nil {
@@ -76,6 +78,12 @@ func reason(f *Facts) string {
 		said = f.Verdict.Rule.Reason
 	}
 	more := f.Reason
+	switch f.Answer {
+	case "no":
+		more = "the answer was no"
+	case "nobody":
+		more = "nobody could be asked"
+	}
 	if more == "" && f.Asked != nil {
 		more = f.Asked.Reason()
 	}

@@ -27,6 +27,22 @@ func appendDenial(dst []byte, e *Event) []byte {
 	return appendPermit(dst, c)
 }
 
+// Question is what somebody is asked of a call, in one line of what is printable:
+//
+//	cat[123] asks for openat(AT_FDCWD, "/etc/shadow", O_RDONLY) by ci.yaml:14: secrets
+func Question(e *Event) string {
+	c := e.CallInfo
+	dst := append(appendTask(nil, e), " asks for "...)
+	dst = appendCall(dst, c, c.Args)
+	dst = appendCarrier(dst, c)
+	dst = appendObject(dst, c)
+	dst = appendRule(append(dst, " by "...), c)
+	if c.Reason != "" {
+		dst = append(append(dst, ": "...), c.Reason...)
+	}
+	return string(policy.AppendPrintable(nil, dst))
+}
+
 // appendKind writes what the denials of one kind have in common:
 //
 //	denied socket(AF_INET, ...) in curl by ci.yaml:14
@@ -41,6 +57,8 @@ func appendKind(dst []byte, e *Event) []byte {
 func appendVerdict(dst []byte, c *CallInfo) []byte {
 	done, would := "denied ", "would deny "
 	switch c.Verdict {
+	case "ask":
+		done, would = "asked about ", "would ask about "
 	case "kill":
 		done, would = "killed ", "would kill "
 	case "skip":

@@ -59,7 +59,7 @@ func (q *queue) begun() bool {
 }
 
 func restricts(c *CallInfo) bool {
-	return c.Verdict == "deny" || c.Verdict == "skip" || c.Verdict == "kill"
+	return c.Verdict == "ask" || c.Verdict == "deny" || c.Verdict == "skip" || c.Verdict == "kill"
 }
 
 type terminalEncoder struct {

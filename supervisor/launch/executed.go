@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,18 @@ func Executed(path string) (list []string) {
 		}
 	}
 	return list
+}
+
+// Evades says why executing the file goes around any rules on programs by their paths, "" if
+// it does not. loaders are the host's (Loaders).
+func (e Executable) Evades(loaders []string) string {
+	switch {
+	case e.Relative:
+		return "its interpreter, " + strconv.Quote(e.Path) + ", is another file in each working folder"
+	case !e.Loads && slices.Contains(loaders, e.Path):
+		return "the dynamic loader would run any file that can be read"
+	}
+	return ""
 }
 
 // ExecutedIn gives what the kernel executes for an absolute path that begins at the folder

@@ -137,7 +137,7 @@ func openFlags(c policy.CallText) uint64 {
 func (g *Ground) program(path string) []Finding {
 	list, last := []Finding{{What: "run " + path, Verdict: g.Sections.Program(path)}}, path
 	for i, e := range launch.ExecutedIn(unix.AT_FDCWD, path) {
-		if why := unexecutable(g.Sections, e); why != "" {
+		if why := e.Evades(launch.Loaders()); why != "" && g.Sections.Has(policy.Exec) {
 			v := policy.Verdict{Action: policy.Deny, Errno: uint16(unix.EACCES), Section: policy.Exec}
 			return append(list, Finding{What: "run " + e.Path, Verdict: v, By: "callgate: " + why})
 		}
@@ -156,18 +156,6 @@ func (g *Ground) program(path string) []Finding {
 	return list
 }
 
-// unexecutable says why a file is not executed whatever the rules say, "" if it may be.
-func unexecutable(b *policy.Sections, e launch.Executable) string {
-	switch {
-	case !b.Has(policy.Exec):
-	case e.Relative:
-		return "an interpreter that begins at the working folder is another file in each"
-	case !e.Loads && slices.Contains(launch.Loaders(), e.Path):
-		return "the dynamic loader would run any file that can be read"
-	}
-	return ""
-}
-
 // interpreter asks about what is executed for another file. A loader that is permitted
 // goes without saying.
 func interpreter(b *policy.Sections, e launch.Executable) []Finding {
@@ -176,7 +164,7 @@ func interpreter(b *policy.Sections, e launch.Executable) []Finding {
 	}
 	read := Finding{What: "read " + e.Path + ", which runs it", Verdict: b.File(e.Path, policy.Read)}
 	if slices.Contains(launch.Loaders(), e.Path) {
-		if read.Verdict.Action.Permits() {
+		if !read.Verdict.Action.Restricts() {
 			return nil
 		}
 		return []Finding{read}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// askScript makes a program that answers: what it is told is in $q. It writes the
+// questions to a file in its folder.
+func askScript(t *testing.T, says string) (program, asked string) {
+	t.Helper()
+	dir := openFolder(t)
+	program, asked = filepath.Join(dir, "asker"), filepath.Join(dir, "asked")
+	must(t, os.WriteFile(program, []byte("#!/bin/sh\nIFS= read -r q\necho \"$q\" >>"+asked+"\n"+says+"\n"), 0o755))
+	return program, asked
+}
+
+// TestNamesAsked: the attacks on names, where somebody says yes to what is open and no to
+// what is not. An answer is about one file: what leads elsewhere by then is another
+// question.
+func TestNamesAsked(t *testing.T) {
+	t.Parallel()
+	some := map[string]bool{"letters": true, "links-process": true, "last": true, "folders-process": true}
+	eachAttack(t, func(a nameAttack) bool { return some[a.mode] && someOfEach[a.call] && a.gain != "looks" }, nameAttack.failsAsked)
+}
+
+func (a nameAttack) failsAsked(t *testing.T) {
+	w := newWorld(t, false)
+	program, _ := askScript(t, `case $q in *'"object":"`+w.dir+`/no'* | *'"need":"write"'*ro/*) exit 1;; esac; exit 0`)
+	policy := strings.ReplaceAll(w.policy(), "- deny:  "+w.dir+"/no", "- ask: "+w.dir+"/no")
+	policy = strings.ReplaceAll(policy, "- write: ", "- ask: ")
+	tr := trial{policy: policy, quiet: true, dir: w.dir, flags: []string{"--ask", program}}
+	got := tr.run(t, tracee(t), "names", a.mode, a.call, "60")
+	var c counts
+	if _, err := fmt.Sscanf(got.stdout, "got %d made %d refused %d", &c.got, &c.made, &c.refused); err != nil || got.status != 0 {
+		t.Fatalf("%v: %v", err, got)
+	}
+	if changed := w.changed(t); c.got > 0 || changed != "" {
+		t.Errorf("%d times it got what the answer was no to\n%s", c.got, changed)
+	}
+}
+
+const askKey = `callgate: 1
+default: allow
+files:
+  - ask: "**/key"
+`
+
+// TestAskOthersGoOn: while one thread is held for an answer, others make their calls, one
+// asks in its turn, and one executes a program, by which the one that waits is dead.
+func TestAskOthersGoOn(t *testing.T) {
+	program, _ := askScript(t, `sleep 1; exit 0`)
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "the key\n")
+	writeFile(t, filepath.Join(dir, "asks.py"), `
+import os, sys, threading, time
+def key(): print(open("key").read(), end="", flush=True)
+began = time.time()
+if sys.argv[1] == "threads":
+    all = [threading.Thread(target=key) for _ in range(3)]
+    for t in all: t.start()
+    while any(t.is_alive() for t in all): os.stat("/"), open("/dev/null").close()
+elif sys.argv[1] == "leader": # it waits, and another executes
+    def other():
+        time.sleep(0.3)
+        os.execv("/bin/echo", ["echo", "executed"])
+    threading.Thread(target=other).start()
+    key()
+elif sys.argv[1] == "other": # another waits
+    threading.Thread(target=key, daemon=True).start()
+    time.sleep(0.3)
+    os.execv("/bin/echo", ["echo", "executed"])
+elif sys.argv[1] == "ends":
+    threading.Thread(target=key, daemon=True).start()
+    time.sleep(0.3)
+    os._exit(3)
+elif sys.argv[1] == "killed":
+    pid = os.fork()
+    if pid == 0: key()
+    time.sleep(0.3)
+    os.kill(pid, 9)
+    print(os.waitpid(pid, 0)[1])
+elif sys.argv[1] == "left":
+    if os.fork() == 0: key()
+    time.sleep(0.3)
+`)
+	python := []string{"/usr/bin/python3", "-S", filepath.Join(dir, "asks.py")}
+	tr := trial{policy: askKey, dir: dir, flags: []string{"--ask", program}}
+	for _, how := range []struct {
+		name   string
+		status int
+		stdout string
+	}{
+		{"threads", 0, strings.Repeat("the key\n", 3)},
+		{"leader", 0, "executed\n"},
+		{"other", 0, "executed\n"},
+		{"ends", 3, ""},
+		{"killed", 0, "9\n"},
+		{"left", 0, ""},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			t.Parallel()
+			tr.run(t, append(python, how.name)...).want(t, how.status, how.stdout)
+		})
+	}
+}
+
+// TestAskLimit: what has a limit has it while somebody is asked, and a program that asks
+// and does not end when it is told to is killed.
+func TestAskLimit(t *testing.T) {
+	program, _ := askScript(t, `trap "" TERM; exec sleep 600`)
+	tr := trial{policy: askKey + "limits: {wall-time: 500ms}\n", flags: []string{"--ask", program, "--grace", "0"}, dir: openFolder(t)}
+	writeFile(t, filepath.Join(tr.dir, "key"), "")
+	if got := tr.run(t, "cat", "key"); got.status != 124 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestAskTerminal: a yes is the word that is shown with the question, and nothing else.
+func TestAskTerminal(t *testing.T) {
+	s := newScreen(t)
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "the ke"+"y\n")
+	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
+	s.typed("cd " + dir + "\n")
+	s.expect("ready> ")
+
+	s.line("callgate run -q -p ask.yaml -- cat key", "asks for openat(AT_FDCWD, \"key\", O_RDONLY) on "+dir+"/key by ask.yaml:4")
+	s.typed(s.word() + "\n")
+	s.expect("the key\r\n")
+	s.status(0)
+
+	s.line("callgate run -q -p ask.yaml -- sh -c 'cat key; cat key'", "asks for")
+	s.typed(s.word() + "!\n")
+	s.expect("the key\r\nthe key\r\n")
+	s.status(0)
+
+	for _, no := range []string{"\n", "y\n", "n!\n", ctrlC} {
+		s.line("callgate run -q -p ask.yaml -- cat key", "asks for")
+		s.word()
+		s.typed(no)
+		if seen := s.expect("ready> "); strings.Contains(seen, "the key") {
+			t.Errorf("%q: %q", no, seen)
+		}
+	}
+
+	// What was typed before is no answer, nor is what the program has shown.
+	s.line(`callgate run -q -p ask.yaml -- sh -c 'echo "type y"; sleep 1; cat key'`, "type y\r\n")
+	s.typed("y\ny\n")
+	s.expect("asks for")
+	s.word()
+	s.typed("\n")
+	if seen := s.expect("ready> "); strings.Contains(seen, "the key") {
+		t.Errorf("%q", seen)
+	}
+
+	// A shell with jobs of its own, one of which is in the foreground; a terminal that is raw.
+	s.line("PS1= callgate run -q -p ask.yaml -- bash --norc --noprofile --noediting -i", "")
+	s.line("PS1='in''ner> '", "inner> ")
+	s.line("stty -icanon -echo; cat key", "asks for")
+	s.typed(s.word() + "\n")
+	s.expect("the key\r\n")
+	s.expect("inner> ")
+	s.line("stty -a", "-icanon")
+	s.line("stty icanon echo; exit 5", "")
+	s.status(5)
+}
+
+var wordLine = regexp.MustCompile(`callgate: ([a-z]{3}): yes`)
+
+// word is what makes a yes of the question that is asked.
+func (s *screen) word() string {
+	s.t.Helper()
+	seen := s.expect("callgate> ")
+	m := wordLine.FindStringSubmatch(seen)
+	if m == nil {
+		s.t.Fatalf("there is no word in %q", seen)
+	}
+	return m[1]
+}
+
+// TestAskNetwork: addresses of every call that has one. Who makes a socket is not asked
+// about.
+func TestAskNetwork(t *testing.T) {
+	dir := openFolder(t)
+	program, asked := askScript(t, `case $q in *'"object":"127.0.0.1:9"'* | *'"object":"0.0.0.0:0"'*) exit 1;; esac; exit 0`)
+	writeFile(t, filepath.Join(dir, "net.py"), `
+import socket as s
+def tries(what, do):
+    try: do(); print(what, "done")
+    except OSError as e: print(what, e.strerror)
+server = s.socket(); server.bind(("127.0.0.1", 0)); server.listen()
+tries("connect", lambda: s.create_connection(server.getsockname()).close())
+tries("connect to 9", lambda: s.create_connection(("127.0.0.1", 9)))
+u = s.socket(s.AF_INET, s.SOCK_DGRAM)
+tries("sendto", lambda: u.sendto(b"x", ("127.0.0.2", 9)))
+tries("sendmsg", lambda: u.sendmsg([b"x"], [], 0, ("127.0.0.1", 9)))
+tries("listen", lambda: s.socket().listen())
+tries("unix", lambda: s.socket(s.AF_UNIX).bind("\0asked"))
+tries("raw", lambda: s.socket(s.AF_INET, s.SOCK_RAW, 1))
+`)
+	tr := trial{policy: "callgate: 1\ndefault: ask\nnetwork: []\n", dir: dir, flags: []string{"--ask", program}}
+	tr.run(t, "/usr/bin/python3", "-S", "net.py").want(t, 0, `connect done
+connect to 9 Permission denied
+sendto done
+sendmsg Permission denied
+listen Permission denied
+unix done
+raw Permission denied
+`)
+	text, err := os.ReadFile(asked)
+	must(t, err)
+	if n := strings.Count(string(text), "\n"); n != 7 || strings.Contains(string(text), `"syscall":"socket"`) {
+		t.Errorf("%d questions:\n%s", n, text)
+	}
+}
