@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
 
 	"callgate/policy"
 	"callgate/supervisor"
@@ -105,100 +100,4 @@ func startAsker(e *audit.Event, path string, argv ...string) (pid int, err error
 	}
 	pid = p.Pid
 	return pid, p.Release() // the trace loop waits for it
-}
-
-// askAt asks at a terminal what to do about the call that standard input tells of. Its
-// result is the exit status.
-//
-// The command may have the same terminal, and may show there what it likes. So that nobody
-// is led to say yes to what looks like another question, and nothing typed before is taken
-// for an answer, a yes is a word that was made for this question.
-func askAt(path string) (status int, err error) {
-	var e audit.Event
-	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil || e.CallInfo == nil {
-		return exitCallgate, errors.New("ask is for callgate run to start")
-	}
-	signal.Ignore(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
-	tty, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return exitCallgate, err
-	}
-	defer tty.Close()
-	giveBack, err := takeTerminal(int(tty.Fd()))
-	if err != nil {
-		return exitCallgate, err
-	}
-	defer giveBack()
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
-	said := make(chan int, 1)
-	go func() { said <- put(tty, &e) }()
-	select {
-	case status = <-said:
-	case <-ended:
-		status = 1
-		_, _ = io.WriteString(tty, "\n")
-	}
-	return status, nil
-}
-
-// put puts the question, and reads the answer.
-func put(tty io.ReadWriter, e *audit.Event) int {
-	yes := askWord()
-	say(tty, audit.Question(e))
-	fmt.Fprintf(tty, "callgate: %s: yes, once; %s!: yes, whenever it is the same; n!: no, likewise; anything else: no, once\ncallgate> ", yes, yes)
-	line, _ := bufio.NewReader(tty).ReadString('\n') // of an error no answer comes
-	switch strings.TrimSpace(line) {
-	case yes:
-		return supervisor.AnswerYes
-	case yes + "!":
-		return supervisor.AnswerAlways
-	case "n!":
-		return supervisor.AnswerNever
-	}
-	return 1
-}
-
-// askWord is three letters that nobody could know before, easily told apart.
-func askWord() string {
-	const letters = "abcdefghkmprstuwxyz"
-	var b [3]byte
-	for i := range b {
-		for b[i] == 0 {
-			var r [1]byte
-			_, _ = rand.Read(r[:]) // it never fails
-			if int(r[0]) < 256/len(letters)*len(letters) {
-				b[i] = letters[int(r[0])%len(letters)]
-			}
-		}
-	}
-	return string(b[:])
-}
-
-// takeTerminal has a terminal read lines, of which it shows what is typed, from now on and
-// for this process group. What it gives undoes that.
-func takeTerminal(fd int) (giveBack func(), err error) {
-	was, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, os.NewSyscallError("tcgetattr", err)
-	}
-	group, own := 0, unix.Getpgrp()
-	if group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); err != nil || group == own { // not ours to give, or ours
-		group = 0
-	} else if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, own); err != nil {
-		return nil, os.NewSyscallError("tcsetpgrp", err)
-	}
-	now := *was
-	now.Lflag |= unix.ICANON | unix.ECHO | unix.ECHOE | unix.ISIG
-	now.Iflag |= unix.ICRNL
-	now.Oflag |= unix.OPOST | unix.ONLCR
-	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &now); err != nil {
-		return nil, os.NewSyscallError("tcsetattr", err)
-	}
-	return func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETS, was) // a terminal that is gone needs nothing
-		if group != 0 {
-			_ = unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, group)
-		}
-	}, nil
 }

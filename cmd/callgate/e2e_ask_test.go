@@ -158,6 +158,15 @@ func TestAskTerminal(t *testing.T) {
 		t.Errorf("%q", seen)
 	}
 
+	// A job in the background does not take the terminal.
+	s.line("callgate run -q -p ask.yaml -- cat key & sleep 1; echo sl''ept", "runs in the background: fg lets you answer")
+	s.expect("slept\r\n")
+	s.expect("ready> ")
+	s.line("fg", "asks for")
+	s.typed(s.word() + "\n")
+	s.expect("the key\r\n")
+	s.status(0)
+
 	// A shell with jobs of its own, one of which is in the foreground; a terminal that is raw.
 	s.line("PS1= callgate run -q -p ask.yaml -- bash --norc --noprofile --noediting -i", "")
 	s.line("PS1='in''ner> '", "inner> ")

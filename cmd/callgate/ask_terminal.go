@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"callgate/supervisor"
+	"callgate/supervisor/audit"
+
+	"golang.org/x/sys/unix"
+)
+
+// askAt asks at a terminal what to do about the call that standard input tells of. Its
+// result is the exit status.
+//
+// The command may have the same terminal, and may show there what it likes. So that nobody
+// is led to say yes to what looks like another question, and nothing typed before is taken
+// for an answer, a yes is a word that was made for this question.
+func askAt(path string) (status int, err error) {
+	var e audit.Event
+	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil || e.CallInfo == nil {
+		return exitCallgate, errors.New("ask is for callgate run to start")
+	}
+	signal.Ignore(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	tty, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return exitCallgate, err
+	}
+	defer tty.Close()
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
+	fd := int(tty.Fd())
+	for told := false; !mayTake(fd); told = true {
+		if !told {
+			say(tty, filepath.Base(e.Exe)+" has a question, and runs in the background: fg lets you answer")
+		}
+		select {
+		case <-time.After(foregroundEvery):
+		case <-ended:
+			return 1, nil
+		}
+	}
+	giveBack, err := takeTerminal(fd)
+	if err != nil {
+		return exitCallgate, err
+	}
+	defer giveBack()
+	said := make(chan int, 1)
+	go func() { said <- put(tty, &e) }()
+	select {
+	case status = <-said:
+	case <-ended:
+		status = 1
+		_, _ = io.WriteString(tty, "\n")
+	}
+	return status, nil
+}
+
+// put puts the question, and reads the answer.
+func put(tty io.ReadWriter, e *audit.Event) int {
+	yes := askWord()
+	say(tty, audit.Question(e))
+	fmt.Fprintf(tty, "callgate: %s: yes, once; %s!: yes, whenever it is the same; n!: no, likewise; anything else: no, once\ncallgate> ", yes, yes)
+	line, _ := bufio.NewReader(tty).ReadString('\n') // of an error no answer comes
+	switch strings.TrimSpace(line) {
+	case yes:
+		return supervisor.AnswerYes
+	case yes + "!":
+		return supervisor.AnswerAlways
+	case "n!":
+		return supervisor.AnswerNever
+	}
+	return 1
+}
+
+// askWord is three letters that nobody could know before, easily told apart.
+func askWord() string {
+	const letters = "abcdefghkmprstuwxyz"
+	var b [3]byte
+	for i := range b {
+		for b[i] == 0 {
+			var r [1]byte
+			_, _ = rand.Read(r[:]) // it never fails
+			if int(r[0]) < 256/len(letters)*len(letters) {
+				b[i] = letters[int(r[0])%len(letters)]
+			}
+		}
+	}
+	return string(b[:])
+}
+
+// foregroundEvery is how often it is looked whether a job was brought to the foreground.
+const foregroundEvery = 100 * time.Millisecond
+
+// mayTake says whether the terminal's foreground is callgate's: its own process group, or
+// one of a shell's in the sandbox. That of a terminal that controls another session is
+// nobody's business.
+func mayTake(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp() || descends(group, os.Getppid())
+}
+
+// descends says whether a process is a descendant of another, as proc(5) has it now.
+func descends(pid, of int) bool {
+	for pid > 1 {
+		if pid == of {
+			return true
+		}
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil {
+			return false
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // state ppid
+		if len(fields) < 2 {
+			return false
+		}
+		pid, _ = strconv.Atoi(fields[1])
+	}
+	return false
+}
+
+// takeTerminal has a terminal read lines, of which it shows what is typed, from now on and
+// for this process group. What it gives undoes that.
+func takeTerminal(fd int) (giveBack func(), err error) {
+	was, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, os.NewSyscallError("tcgetattr", err)
+	}
+	group, own := 0, unix.Getpgrp()
+	if group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); err != nil || group == own { // not ours to give, or ours
+		group = 0
+	} else if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, own); err != nil {
+		return nil, os.NewSyscallError("tcsetpgrp", err)
+	}
+	now := *was
+	now.Lflag |= unix.ICANON | unix.ECHO | unix.ECHOE | unix.ISIG
+	now.Iflag |= unix.ICRNL
+	now.Oflag |= unix.OPOST | unix.ONLCR
+	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &now); err != nil {
+		return nil, os.NewSyscallError("tcsetattr", err)
+	}
+	return func() {
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, was) // a terminal that is gone needs nothing
+		if group != 0 {
+			_ = unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, group)
+		}
+	}, nil
+}
