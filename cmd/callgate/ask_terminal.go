@@ -40,18 +40,10 @@ func askAt(path string) (status int, err error) {
 	defer tty.Close()
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
-	fd := int(tty.Fd())
-	for told := false; !mayTake(fd); told = true {
-		if !told {
-			say(tty, filepath.Base(e.Exe)+" has a question, and runs in the background: fg lets you answer")
-		}
-		select {
-		case <-time.After(foregroundEvery):
-		case <-ended:
-			return 1, nil
-		}
+	if !foreground(tty, &e, ended) {
+		return 1, nil
 	}
-	giveBack, err := takeTerminal(fd)
+	giveBack, err := takeTerminal(int(tty.Fd()))
 	if err != nil {
 		return exitCallgate, err
 	}
@@ -102,6 +94,21 @@ func askWord() string {
 
 // foregroundEvery is how often it is looked whether a job was brought to the foreground.
 const foregroundEvery = 100 * time.Millisecond
+
+// foreground waits until the terminal may be taken; false if it is told to end before.
+func foreground(tty *os.File, e *audit.Event, ended <-chan os.Signal) bool {
+	for told := false; !mayTake(int(tty.Fd())); told = true {
+		if !told {
+			say(tty, filepath.Base(e.Exe)+" has a question, and runs in the background: fg lets you answer")
+		}
+		select {
+		case <-time.After(foregroundEvery):
+		case <-ended:
+			return false
+		}
+	}
+	return true
+}
 
 // mayTake says whether the terminal's foreground is callgate's: its own process group, or
 // one of a shell's in the sandbox. That of a terminal that controls another session is
