@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,9 @@ func (a *attacker) race(flip func(), patience int, what string, attempt func() (
 	var done, refused int
 	var last unix.Errno
 	for n := 0; n < a.Tries || n < patience*a.Tries && (done == 0 || refused == 0); n++ {
+		if n%oneSided == oneSided-1 && (done == 0 || refused == 0) {
+			time.Sleep(time.Millisecond) // on a busy machine the other thread may not have run yet
+		}
 		won, errno := attempt()
 		switch {
 		case won:
@@ -57,6 +61,9 @@ func (a *attacker) race(flip func(), patience int, what string, attempt func() (
 	}
 	a.say(fmt.Sprintf("tries %d %d", done+refused, done))
 }
+
+// oneSided is how many attempts that all ended alike show that there is no race.
+const oneSided = 200
 
 // patient is a race's patience where one can see both sides.
 const patient = 20

@@ -18,10 +18,11 @@ type sockets struct {
 	mu   sync.Mutex
 	came map[string]bool // by the address that it came from
 	none int             // of those that have no address
+	ours map[string]bool // visits of our own that have not arrived, by the same
 }
 
 func listen() *sockets {
-	s := &sockets{came: map[string]bool{}, name: "callgate-" + rand.Text()}
+	s := &sockets{came: map[string]bool{}, ours: map[string]bool{}, name: "callgate-" + rand.Text()}
 	if l, err := net.Listen("tcp4", "127.0.0.1:0"); err == nil {
 		s.tcp = l
 		go s.accept(l)
@@ -80,7 +81,11 @@ func (s *sockets) note(from net.Addr) {
 		s.none++
 		return
 	}
-	s.came[from.Network()+from.String()] = true
+	if at := from.Network() + from.String(); s.ours[at] {
+		delete(s.ours, at)
+	} else {
+		s.came[at] = true
+	}
 }
 
 // reset forgets who has come so far.
@@ -116,18 +121,32 @@ func (s *sockets) await(visit func() (string, net.Conn, error)) error {
 		if err != nil || c == nil {
 			return err
 		}
+		s.expect(from)
 		for again := time.Now().Add(visitAgain); time.Now().Before(again); time.Sleep(time.Millisecond) {
-			s.mu.Lock()
-			came := s.came[from]
-			delete(s.came, from)
-			s.mu.Unlock()
-			if came {
+			if s.arrived(from) {
 				return c.Close()
 			}
 		}
-		_ = c.Close() // the next is waited for
+		_ = c.Close() // the next is waited for; this one may still arrive
 	}
 	return errors.New("a decoy's socket does not answer")
+}
+
+// expect says that a visit from there is our own.
+func (s *sockets) expect(from string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.came[from] {
+		delete(s.came, from)
+		return
+	}
+	s.ours[from] = true
+}
+
+func (s *sockets) arrived(from string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ours[from]
 }
 
 func (s *sockets) visitTCP() (string, net.Conn, error) {
