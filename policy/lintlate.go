@@ -33,7 +33,7 @@ func (l *linter) late(c *coverage, r *Rule, rest []*Rule) {
 func (l *linter) tooLate(c *coverage, r *Rule, pos Position, what string, first func(class) order) {
 	for k := range class(classes) {
 		at, other := first(k), first(1-k)
-		if at != noRule && other == noRule && c.rules[at].Action.Permits() {
+		if at != noRule && other == noRule && !c.rules[at].Action.Restricts() {
 			l.warn(pos, "move this rule up", "%s can still be %s: %s decides that before", what, lateWords[r.Section][k], l.where(c.rules[at]))
 		}
 	}

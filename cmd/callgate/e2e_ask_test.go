@@ -24,7 +24,7 @@ func askScript(t *testing.T, says string) (program, asked string) {
 // question.
 func TestNamesAsked(t *testing.T) {
 	t.Parallel()
-	some := map[string]bool{"letters": true, "links-process": true, "last": true, "folders-process": true}
+	some := map[string]bool{"letters": true, "last": true, "folders-process": true}
 	eachAttack(t, func(a nameAttack) bool { return some[a.mode] && someOfEach[a.call] && a.gain != "looks" }, nameAttack.failsAsked)
 }
 
@@ -34,7 +34,7 @@ func (a nameAttack) failsAsked(t *testing.T) {
 	policy := strings.ReplaceAll(w.policy(), "- deny:  "+w.dir+"/no", "- ask: "+w.dir+"/no")
 	policy = strings.ReplaceAll(policy, "- write: ", "- ask: ")
 	tr := trial{policy: policy, quiet: true, dir: w.dir, flags: []string{"--ask", program}}
-	got := tr.run(t, tracee(t), "names", a.mode, a.call, "60")
+	got := tr.run(t, tracee(t), "names", a.mode, a.call, "30")
 	var c counts
 	if _, err := fmt.Sscanf(got.stdout, "got %d made %d refused %d", &c.got, &c.made, &c.refused); err != nil || got.status != 0 {
 		t.Fatalf("%v: %v", err, got)
