@@ -188,6 +188,8 @@ static int run_files(int argc, char **argv)
 	answer("ioctl FS_IOC_SETFLAGS", raw(SYS_ioctl, open("ro/f", O_RDONLY), 0x40086602, (long)&flags, 0, 0, 0));
 	int generation = 7;
 	answer("ioctl EXT4_IOC_SETVERSION_OLD", raw(SYS_ioctl, open("ro/f", O_RDONLY), 0x40086604, (long)&generation, 0, 0, 0));
+	long made = raw(SYS_ioctl, open(".", O_RDONLY), 0x50009401, (long)text, 0, 0, 0);
+	answer("ioctl BTRFS_IOC_SNAP_CREATE", made == -EOPNOTSUPP ? made : 0); /* elsewhere: ENOTTY */
 	answer("fanotify_init", raw(SYS_fanotify_init, 0, O_RDONLY, 0, 0, 0, 0));
 	answer("init_module", raw(SYS_init_module, (long)text, 0, (long)"", 0, 0, 0));
 	answer("ioperm", raw(SYS_ioperm, 0x80, 1, 1, 0, 0, 0));
