@@ -2,8 +2,9 @@ package policy
 
 // MayMove says whether a folder may be renamed: that for every name beneath,
 // each access permitted at `to` is permitted at `from`, by files, exec and, for
-// unix sockets, network. It is false where that cannot be proven from the
-// patterns. Both are absolute, clean and canonical.
+// unix sockets, network; and that what may be written at `from` may be written at
+// `to`, or it would be made there without leave. It is false where that cannot be
+// proven from the patterns. Both are absolute, clean and canonical.
 //
 // It may allocate, and costs as much as there are patterns beneath the two.
 func (b *Sections) MayMove(from, to string) bool {
@@ -14,6 +15,9 @@ func (b *Sections) MayMove(from, to string) bool {
 		m := newMove(w.tree, from, to)
 		read := m.may(classRead, w.action(Read)) && m.may(classRead, w.action(Look))
 		if !read || !m.may(classWrite, w.action(Write)) {
+			return false
+		}
+		if back := newMove(w.tree, to, from); !back.may(classWrite, w.made(to)) {
 			return false
 		}
 	}
@@ -36,6 +40,21 @@ func (b *Sections) MayMove(from, to string) bool {
 // action is what the section says of an access where a rule decides, or noRule.
 func (w *pathRules) action(a Access) func(order) Action {
 	return func(i order) Action { return w.verdict(i, a).Action }
+}
+
+// made is action for what a move makes beneath `to`: who is asked about the folder is asked
+// about all that is in it.
+func (w *pathRules) made(to string) func(order) Action {
+	action := w.action(Write)
+	if w.verdict(w.find(to, classWrite), Write).Action != Ask {
+		return action
+	}
+	return func(i order) Action {
+		if a := action(i); a != Ask {
+			return a
+		}
+		return Allow
+	}
 }
 
 func (w *networkRules) action(i order) Action {

@@ -18,21 +18,26 @@ func TestMayMove(t *testing.T) {
 		{"files: []", "/a", "/b", true},
 		{usual, "/tmp/a", "/tmp/b", true},
 		{usual, "/etc/p/build/a", "/tmp/b", true},
-		{usual, "/tmp/a", "/srv/b", true},
+		{usual, "/tmp/a", "/srv/b", false},
 		{usual, "/srv/a", "/tmp/b", false},
 		{usual, "/home/u/.ssh", "/tmp/b", false},
 		{usual, "/home/u", "/tmp/b", false},
-		{usual, "/tmp/b", "/home/u", true},
+		{usual, "/tmp/b", "/home/u", false},
 		{usual, "/tmp/.env", "/tmp/b", false},
-		{usual, "/tmp/b", "/tmp/.env", true},
-		// What only depends on names beneath moves along; what begins above does not.
+		{usual, "/tmp/b", "/tmp/.env", false},
+		// What only depends on names beneath moves along; what begins above does not, and
+		// nothing is made beneath it.
 		{"files: [{deny: '**/a/b'}, {write: /}]", "/x", "/y", true},
 		{"files: [{deny: '**/a/b'}, {write: /}]", "/a", "/y", false},
-		{"files: [{deny: '**/a/b'}, {write: /}]", "/y", "/a", true},
+		{"files: [{deny: '**/a/b'}, {write: /}]", "/y", "/a", false},
+		{"files: [{read: /w/hooks}, {deny: /w/hooks}, {write: /}]", "/y", "/w", false},
+		{"files: [{read: /w/hooks}, {deny: /w/hooks}, {write: /}]", "/y/w", "/y/v", true},
+		{"files: [{ask: /w/hooks}, {write: /}]", "/y", "/w", false},
+		{"files: [{read: /w/hooks}, {deny: [/w/hooks, /v/hooks]}, {write: /}]", "/v", "/w", false},
 		{"files: [{deny: '/x/**/b'}, {write: /}]", "/x/c", "/x/d", true},
 		{"files: [{deny: '/x/**/b'}, {write: /}]", "/x/c", "/d", false},
 		{"files: [{write: '/x/*/out'}]", "/x/a", "/x/b", true},
-		{"files: [{write: '/x/*/out'}]", "/x/a", "/y/b", true},
+		{"files: [{write: '/x/*/out'}]", "/x/a", "/y/b", false},
 		{"files: [{write: '/x/*/out'}]", "/y/a", "/x/b", false},
 		// Each policy must agree, and each section.
 		{"exec: [{allow: /usr}]", "/a", "/usr/b", false},
@@ -56,7 +61,8 @@ func TestMayMove(t *testing.T) {
 	}
 }
 
-// FuzzMayMove: where a folder may move, no name beneath gets freer.
+// FuzzMayMove: where a folder may move, no name beneath gets freer, and none that may be
+// written comes to where it may not be.
 func FuzzMayMove(f *testing.F) {
 	fuzzOrTry(f, 3000, func(t *testing.T, r *rand.Rand) {
 		set := Set{policyOf(t, randomRules(r, r.IntN(2) == 0), randomAction(r))}
@@ -79,6 +85,9 @@ func FuzzMayMove(f *testing.F) {
 					was, is := s.File(under(from), a), s.File(under(to), a)
 					if is.Action.Permits() && was.Action.Restricts() && (is.Action != Ask || was.Action != Ask) {
 						t.Fatalf("%s to %s: %v %s is %v, was %v\n%s", from, to, a, beneath, is, was, set[0])
+					}
+					if a == Write && was.Action.Permits() && !is.Action.Permits() {
+						t.Fatalf("%s to %s: %s is made where %v says no\n%s", from, to, beneath, is, set[0])
 					}
 				}
 			}

@@ -54,3 +54,34 @@ func TestPlantedLink(t *testing.T) {
 		}
 	}
 }
+
+// TestPlantedPolicy: what the next run without -p would find is not for a command to
+// write, under the shipped policies that are for what nobody vouches for.
+func TestPlantedPolicy(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"builtin:default", "builtin:build"} {
+		tr := trial{policy: policy, dir: openFolder(t)}
+		for _, plant := range []string{"echo x >.callgate.yaml", "echo x >x; mv x .callgate.yaml", "ln -s x .callgate.yaml", "mkdir -p sub; cd sub; echo x >x; ln x .callgate.yaml"} {
+			got := tr.run(t, "sh", "-c", plant+"; test ! -e .callgate.yaml -a ! -L .callgate.yaml")
+			if got.status != 0 {
+				t.Errorf("%s: %s: %v", policy, plant, got)
+			}
+		}
+		writeFile(t, filepath.Join(tr.dir, ".callgate.yaml"), "text")
+		tr.run(t, "sh", "-c", "cat .callgate.yaml; rm -f .callgate.yaml; mv .callgate.yaml y; test -e .callgate.yaml").want(t, 0, "text")
+	}
+}
+
+// TestPlantedByMove: a folder is not moved to where what may be in it may not be written.
+func TestPlantedByMove(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	policy := strings.ReplaceAll("callgate: 1\ndefault: deny\nfiles:\n  - read: DIR/repo/hooks\n  - deny: DIR/repo/hooks\n  - write: [DIR, /dev/null, /dev/tty]\n  - read: /\n", "DIR", dir)
+	const rename = "perl -e 'rename shift, shift or die $!' "
+	trial{policy: policy, dir: dir}.run(t, "sh", "-c", "mkdir -p new/hooks sub/new; echo x >new/hooks/f; "+
+		rename+"new repo; mkdir repo; "+rename+"new repo; "+rename+"sub/new moved; test -d moved -a ! -e repo/hooks").want(t, 0, "")
+	got := trial{policy: policy, dir: dir}.run(t, "sh", "-c", "rmdir repo; mv new repo; test ! -e repo/hooks")
+	if got.status != 0 || !strings.Contains(got.stderr, "EXDEV") {
+		t.Error(got)
+	}
+}
