@@ -22,9 +22,9 @@ import (
 // (pidfd_getfd(2)), on which the supervisor makes the call too, so that no other
 // thread can exchange the tracee's meanwhile. Other holders of the socket can
 // still take its address from it: so it is looked at again, and listens no more
-// if it got another. A unix socket of a process without threads is left to that:
-// who connects would see the supervisor's number as the listener's, as it does
-// where there are threads (SO_PEERCRED in unix(7)).
+// if it got another. A unix socket with a name, of a process without threads, is
+// left to that: who connects would see the supervisor's number as the listener's,
+// as it does where there are threads (SO_PEERCRED in unix(7)).
 //
 // Some containers refuse pidfd_getfd: there the sockets are remembered that were
 // bound by leave.
@@ -47,7 +47,7 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 	j.onFD = own
 	local, answer := s.judgeBound(own, j)
 	j.local, j.answer = local, answer
-	if !local.IsValid() && !t.process.shares() {
+	if !local.IsValid() && !t.process.shares() && !mayTakeName(own) {
 		unix.Close(own)
 		j.onFD = 0
 	}
@@ -57,7 +57,8 @@ func (s *sandbox) judgeListen(t *task, j *judged) {
 func (s *sandbox) listenAnywhere() bool {
 	four := s.plan.Sections().Listen(listening(netip.AddrPortFrom(netip.IPv4Unspecified(), 0)))
 	six := s.plan.Sections().Listen(listening(netip.AddrPortFrom(netip.IPv6Unspecified(), 0)))
-	return four.Action == policy.Allow && six.Action == policy.Allow
+	random := s.plan.Sections().Listen(autobound)
+	return four.Action == policy.Allow && six.Action == policy.Allow && random.Action == policy.Allow
 }
 
 // judgeBound decides for a socket of which fd is a descriptor, and gives the
@@ -71,6 +72,10 @@ func (s *sandbox) judgeBound(fd int, j *judged) (local netip.AddrPort, answer un
 	}
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind == unix.SOCK_DGRAM {
 		return netip.AddrPort{}, 0 // EOPNOTSUPP
+	}
+	if name, ok := unixNameOf(fd); ok {
+		s.judgeUnixBound(name, j)
+		return local, 0
 	}
 	info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
 	switch {
@@ -158,6 +163,11 @@ func (s *sandbox) listen(t *task, j *judged) error {
 
 // keepsListening says whether a socket listens where it was to, or where it may.
 func (s *sandbox) keepsListening(j *judged) bool {
+	now := judged{verdict: policy.Verdict{Action: policy.Allow}, answers: j.answers}
+	if name, ok := unixNameOf(j.onFD); ok {
+		s.judgeUnixBound(name, &now)
+		return !now.verdict.Action.Restricts()
+	}
 	if !j.local.IsValid() {
 		return true
 	}
@@ -165,7 +175,6 @@ func (s *sandbox) keepsListening(j *judged) bool {
 	if err != nil || local == j.local {
 		return err == nil
 	}
-	now := judged{verdict: policy.Verdict{Action: policy.Allow}, answers: j.answers}
 	s.judgeLocal(local, &now)
 	return !now.verdict.Action.Restricts()
 }

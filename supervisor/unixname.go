@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"callgate/policy"
 	"callgate/supervisor/decode"
@@ -81,4 +82,44 @@ func (s *sandbox) planSocketFile(t *task, a *decode.Address, n *named, what purp
 		raw = append(raw, 0)
 	}
 	return raw, true
+}
+
+// autobound is a socket for whose name the kernel is asked, as rules speak of it.
+var autobound = policy.Address{Family: unix.AF_UNIX, Abstract: true}
+
+// unixNameOf is the name that a socket is bound to, "@" standing for the NUL of an
+// abstract one; false if it is of another family.
+func unixNameOf(fd int) (string, bool) {
+	name, err := unix.Getsockname(fd)
+	a, ok := name.(*unix.SockaddrUnix)
+	if err != nil || !ok {
+		return "", false
+	}
+	return a.Name, true
+}
+
+// mayTakeName says that a unix socket is bound to nothing, or to the empty abstract name:
+// then another holder can have it get one before it listens.
+func mayTakeName(fd int) bool {
+	name, ok := unixNameOf(fd)
+	return ok && name == "@"
+}
+
+// judgeUnixBound decides for a unix socket that is to listen by its name. One of the
+// kernel's choice it has without a bind too: with SO_PASSCRED, by a connect (unix_autobind
+// in net/unix/af_unix.c). Without a name the kernel lets none listen.
+func (s *sandbox) judgeUnixBound(name string, j *judged) {
+	abstract, ok := strings.CutPrefix(name, "@")
+	if !ok || !chosen(abstract) {
+		return
+	}
+	named := policy.Address{Family: unix.AF_UNIX, Abstract: true, Path: abstract}
+	if !s.plan.Sections().Listen(named).Action.Permits() {
+		s.ask(autobound, binds, addressText(autobound), j)
+	}
+}
+
+// chosen says whether an abstract name is one as the kernel chooses them: five digits.
+func chosen(name string) bool {
+	return len(name) == 5 && strings.Trim(name, "0123456789abcdef") == ""
 }

@@ -112,7 +112,7 @@ func TestNetworkListen(t *testing.T) {
 	const policy = `callgate: 1
 network:
   - bind: ["127.0.0.1:*", "unix:/"]
-  - connect: "127.0.0.1:*"
+  - connect: ["127.0.0.1:*", "unix:/"]
 `
 	for name, thread := range map[string]string{"alone": "", "beside a thread": "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -147,8 +147,16 @@ def undone():
     raw(libc.connect, c.fileno(), bytes(16), 16)
     c.listen(1)
 t("connected no more", undone)
+def chosen():
+    s = unix()
+    s.setsockopt(SOL_SOCKET, SO_PASSCRED, 1)
+    try: s.connect("sock")
+    except ConnectionRefusedError: pass
+    if len(s.getsockname()) != 6: return s.getsockname()
+    s.listen(1)
+t("a name of the kernel's choice", chosen)
 os._exit(0)
-`).want(t, 0, "bound ok\na file ok\nunbound EACCES\nunbound IPv6 EACCES\nunbound unix EINVAL\nUDP EOPNOTSUPP\nno socket ENOTSOCK\nnothing EBADF\nconnected EINVAL\nconnected no more EACCES\n")
+`).want(t, 0, "bound ok\na file ok\nunbound EACCES\nunbound IPv6 EACCES\nunbound unix EINVAL\nUDP EOPNOTSUPP\nno socket ENOTSOCK\nnothing EBADF\nconnected EINVAL\nconnected no more EACCES\na name of the kernel's choice EACCES\n")
 		})
 	}
 }
