@@ -32,6 +32,7 @@ const (
 	Shares                  // what is to get a second name, that of the call's next use
 	Runs                    // as a program
 	Talks                   // to the socket of that name
+	Watches                 // what others do with it, and with what is in it
 )
 
 // Names says whether the verb changes which names there are so that a path that
@@ -44,7 +45,7 @@ func (v Verb) Access() Access {
 	switch v {
 	case Looks:
 		return Look
-	case Runs:
+	case Runs, Watches:
 		return Read
 	}
 	return Write
@@ -77,10 +78,11 @@ const (
 // closed as a whole (builtin:guard-names).
 const useTable = `
 opens:       open openat openat2 creat
-looks:       stat access faccessat statfs chdir chroot getxattr listxattr inotify_add_watch uselib quotactl swapoff
+looks:       stat access faccessat statfs chdir chroot getxattr listxattr uselib quotactl swapoff
 looks keep:  lstat readlink readlinkat lgetxattr llistxattr
 looks flag:  newfstatat statx faccessat2 fanotify_mark getxattrat listxattrat file_getattr open_tree fspick
 looks at:    name_to_handle_at
+watches:     inotify_add_watch
 changes:     truncate chmod fchmodat chown utime utimes futimesat setxattr removexattr acct swapon
 changes keep: lchown lsetxattr lremovexattr
 changes flag: fchmodat2 fchownat utimensat setxattrat removexattrat file_setattr
@@ -96,7 +98,7 @@ runs flag:   execveat
 `
 
 var useWords = [...]string{Looks: "looks", Opens: "opens", Changes: "changes", Makes: "makes", Binds: "binds", Links: "links",
-	Removes: "removes", Moves: "moves", Takes: "takes", Shares: "shares", Runs: "runs", Talks: "talks"}
+	Removes: "removes", Moves: "moves", Takes: "takes", Shares: "shares", Runs: "runs", Talks: "talks", Watches: "watches"}
 
 // String is what the verb does, in the third person.
 func (v Verb) String() string {

@@ -103,7 +103,7 @@ func (s *sandbox) passes(v policy.Verb) bool {
 // advises says whether the verdict is only for telling what Landlock denies.
 func (s *sandbox) advises(v policy.Verb) bool {
 	switch {
-	case s.holders.Files != compile.Kernel, v == policy.Changes:
+	case s.holders.Files != compile.Kernel, v == policy.Changes, v == policy.Watches:
 		return false
 	case v == policy.Opens:
 		return !s.holders.Memory || policy.OpenAccess(s.naming.flags, true) != policy.Write

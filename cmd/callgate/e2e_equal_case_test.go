@@ -48,7 +48,7 @@ file_getattr -    ?look   D P B 24 F
 name_to_handle_at - @look D P B B L
 open_tree   fd    ?look   D P F
 fspick      -     look    D P 0
-inotify_add_watch ok look  I P 2
+inotify_add_watch ok watch I P 2
 truncate    -     change  P 3
 chmod       -     change  P M
 fchmodat    -     change  D P M

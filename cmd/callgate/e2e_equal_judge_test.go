@@ -288,7 +288,7 @@ func (c *eqCase) access(u *eqUse, at end) policy.Access {
 	switch u.does {
 	case "look":
 		return policy.Look
-	case "run":
+	case "run", "watch":
 		return policy.Read
 	case "open":
 		return openNeeds(c.flags, at.there)

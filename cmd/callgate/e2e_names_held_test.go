@@ -94,3 +94,25 @@ func TestNamesJail(t *testing.T) {
 	tr.run(t, tracee(t), "jail-proc").want(t, 0, "chroot = 0\nread a pipe\n")
 	tr.run(t, tracee(t), "jail-race", "20000").want(t, 0, "got 0\n")
 }
+
+// TestWatch: who may not list a folder is not told what others do in it (inotify(7)),
+// whoever holds the rules.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	const script = sockets + `
+def watch(name):
+    if libc.inotify_add_watch(libc.inotify_init(), name.encode(), 0xfff) < 0: return errno(ctypes.get_errno())
+print(watch("seen"), watch("unseen"), watch("unseen/f"))
+`
+	dir := openFolder(t)
+	for _, name := range []string{"seen", "unseen"} {
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o777))
+	}
+	writeFile(t, filepath.Join(dir, "unseen/f"), "text")
+	for _, more := range []string{"", "  - deny: \"**/never\"\n"} {
+		policy := "callgate: 1\ndefault: deny\nfiles:\n" + more + "  - read: [/usr, /lib, /lib64, /bin, /etc, " + dir + "/seen]\n"
+		for _, quiet := range []bool{true, false} {
+			trial{policy: policy, quiet: quiet, dir: dir}.run(t, "/usr/bin/python3", "-c", script).want(t, 0, "None EACCES EACCES\n")
+		}
+	}
+}

@@ -176,6 +176,8 @@ func (h Holders) useStop(s *abi.Syscall, v policy.Verb, report bool) string {
 		return "names hold still while another call is decided by them"
 	case h.Files == Kernel && v == policy.Changes && s.Canonical != "truncate" && !h.Mounted(s, v):
 		return "Landlock does not hold changes of metadata"
+	case h.Files == Kernel && v == policy.Watches:
+		return "Landlock does not hold who watches files"
 	case h.Files == Kernel && report:
 		return "what Landlock denies is reported by the supervisor"
 	case h.Memory && v == policy.Opens:
