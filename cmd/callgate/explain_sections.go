@@ -59,9 +59,9 @@ func sectionCost(plan *compile.Plan, sec policy.Section) string {
 	h, l := plan.Holders(), plan.Landlock()
 	switch {
 	case sec == policy.Files && h.Mounts:
-		return "Landlock, and read-only mounts what it does not hold, changes of metadata (chmod, utimensat): no stop"
+		return "Landlock, and read-only mounts what it does not hold, changes of metadata (chmod, utimensat): no stop, but two for watching (inotify)"
 	case sec == policy.Files && h.Files == compile.Kernel:
-		return "Landlock: no stop; two stops for a change of metadata (chmod, utimensat), which it does not hold"
+		return "Landlock: no stop; two stops for what it does not hold, changes of metadata (chmod, utimensat) and watching (inotify)"
 	case sec == policy.Files:
 		return "traced and pinned: two stops, since " + l.Files.Why
 	case sec == policy.Exec:
