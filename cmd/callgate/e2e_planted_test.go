@@ -72,6 +72,41 @@ func TestPlantedPolicy(t *testing.T) {
 	}
 }
 
+// TestChangedPolicy: where a policy lets the command write what the next run is under, that
+// is told.
+func TestChangedPolicy(t *testing.T) {
+	t.Parallel()
+	const extends = "callgate: 1\nextends: [./base.yaml, builtin:ci]\n"
+	for _, tt := range []struct{ policy, does, told string }{
+		{"builtin:ci", "echo x >.callgate.yaml", ".callgate.yaml was made during this run: the next one that names no policy is under it; look at it first"},
+		{"builtin:ci", "mkdir sub && echo x >sub/.callgate.yaml", ""},
+		{"builtin:ci", "cat base.yaml", ""},
+		{extends, "echo >>base.yaml", "base.yaml was changed during this run: the next one may be under what it says now; look at it first"},
+		{extends, "rm base.yaml", "base.yaml was changed during this run"},
+		{extends, "rm base.yaml; mkfifo base.yaml", "base.yaml was changed during this run"},
+		{"/dev/stdin", "echo x >file", ""},
+		{"", "echo >>.callgate.yaml", ".callgate.yaml was changed during this run"},
+		{"", "cat .callgate.yaml base.yaml", ""},
+	} {
+		dir := openFolder(t)
+		writeFile(t, filepath.Join(dir, "base.yaml"), "callgate: 1\n")
+		argv := []string{"run", "-p", tt.policy}
+		switch tt.policy {
+		case "":
+			writeFile(t, filepath.Join(dir, ".callgate.yaml"), extends)
+			argv = argv[:1]
+		case extends:
+			writeFile(t, filepath.Join(dir, "p.yaml"), extends)
+			argv[2] = "p.yaml"
+		}
+		tr := trial{bare: true, dir: dir, stdin: "callgate: 1\n"}
+		got := tr.run(t, append(append([]string{"callgate"}, argv...), "--", "sh", "-c", tt.does)...)
+		if got.status != 0 || tt.told == "" && strings.Contains(got.stderr, "during this run") || !strings.Contains(got.stderr, tt.told) {
+			t.Errorf("%s: want %q\ngot %v", tt.does, tt.told, got)
+		}
+	}
+}
+
 // TestPlantedByMove: a folder is not moved to where what may be in it may not be written.
 func TestPlantedByMove(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,7 @@ each rule. Policies are found as for run.`,
 }
 
 func (f *explainFlags) run(out io.Writer, args []string) error {
-	set, err := loadOrFind(f.policies, "", 0, f.quiet)
+	set, err := loadOrFind(loader(), f.policies, "", 0, f.quiet)
 	if err != nil {
 		return err
 	}

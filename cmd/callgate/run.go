@@ -36,6 +36,7 @@ type runFlags struct {
 	linger     bool
 	limits     limitFlags
 	room       room
+	sources    *sources                 // nil: nobody wants to hear of them
 	found      func(supervisor.Finding) // what learn wants to know; nil: nothing
 }
 
@@ -107,7 +108,11 @@ func (f *runFlags) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.execute(j)
+	ended := f.execute(j)
+	if f.sources != nil {
+		f.sources.tell()
+	}
+	return ended
 }
 
 // check finds what was asked for and cannot be.
@@ -131,7 +136,12 @@ func (f *runFlags) check() error {
 
 // prepare loads the policies, finds the command and has all ready for it.
 func (f *runFlags) prepare(args []string) (*prepared, error) {
-	set, err := loadOrFind(f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
+	l := loader()
+	if !f.quiet {
+		f.sources = watchSources(f.room.dir)
+		l.ReadFile = f.sources.read
+	}
+	set, err := loadOrFind(l, f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
 		return nil, ownFailure(err)
 	}
