@@ -19,8 +19,11 @@ const (
 	askNobody   = "nobody"
 )
 
-// askCommand is how callgate starts itself to ask at a terminal, which is its argument.
-const askCommand = "ask"
+// askCommand is how callgate starts itself to ask at a terminal, which is open as askFD.
+const (
+	askCommand = "ask"
+	askFD      = 3
+)
 
 type asker func(*audit.Event) (pid int, err error)
 
@@ -59,27 +62,29 @@ func askerNamed(whom string) (asker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ask %s: no such program or terminal", printable(whom))
 	}
-	return func(e *audit.Event) (int, error) { return startAsker(e, path, whom) }, nil
+	return func(e *audit.Event) (int, error) { return startAsker(e, path, []string{whom}) }, nil
 }
 
+// atTerminal asks at the terminal that has the path now: the name of one that is closed can
+// become that of another, of the command's.
 func atTerminal(path string) (asker, error) {
-	tty, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("--ask: %w", err)
+		return nil, fmt.Errorf("--ask: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	defer tty.Close()
-	if _, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS); err != nil {
+	tty := os.NewFile(uintptr(fd), path) // it stays open as long as callgate runs
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
 		return nil, fmt.Errorf("--ask %s: not a terminal", printable(path))
 	}
 	return func(e *audit.Event) (int, error) {
-		return startAsker(e, "/proc/self/exe", "callgate", askCommand, path)
+		return startAsker(e, "/proc/self/exe", []string{"callgate", askCommand}, tty)
 	}, nil
 }
 
 // startAsker starts a program that reads the event, a line of JSON, and says by its exit
 // status what is to become of the call. It has callgate's environment and standard error;
 // the command's output is not its to write to.
-func startAsker(e *audit.Event, path string, argv ...string) (pid int, err error) {
+func startAsker(e *audit.Event, path string, argv []string, more ...*os.File) (pid int, err error) {
 	fd, err := unix.MemfdCreate("question", unix.MFD_CLOEXEC)
 	if err != nil {
 		return 0, os.NewSyscallError("memfd_create", err)
@@ -94,7 +99,9 @@ func startAsker(e *audit.Event, path string, argv ...string) (pid int, err error
 	if _, err := question.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Files: []*os.File{question, os.Stderr, os.Stderr}})
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{
+		Files: append([]*os.File{question, os.Stderr, os.Stderr}, more...),
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -21,23 +21,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// askAt asks at a terminal what to do about the call that standard input tells of. Its
+// askAtTerminal asks what to do about the call that standard input tells of. Its
 // result is the exit status.
 //
 // The command may have the same terminal, and may show there what it likes. So that nobody
 // is led to say yes to what looks like another question, and nothing typed before is taken
 // for an answer, a yes is a word that was made for this question.
-func askAt(path string) (status int, err error) {
+func askAtTerminal() (status int, err error) {
 	var e audit.Event
 	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil || e.CallInfo == nil {
 		return exitCallgate, errors.New("ask is for callgate run to start")
 	}
 	signal.Ignore(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
-	tty, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return exitCallgate, err
-	}
-	defer tty.Close()
+	tty := os.NewFile(askFD, "terminal")
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
 	if !foreground(tty, &e, ended) {

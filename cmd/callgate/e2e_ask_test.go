@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // askScript makes a program that answers: what it is told is in $q. It writes the
@@ -177,6 +178,42 @@ func TestAskTerminal(t *testing.T) {
 	s.line("stty -a", "-icanon")
 	s.line("stty icanon echo; exit 5", "")
 	s.status(5)
+}
+
+// TestAskTerminalReused: a terminal that was named and is gone is not asked at, whose it may
+// be now.
+func TestAskTerminalReused(t *testing.T) {
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "the key\n")
+	writeFile(t, filepath.Join(dir, "takes.py"), `
+import os, re, subprocess, sys, time
+open("ready", "w")
+while not os.path.exists("closed"): time.sleep(0.01)
+taken = []
+while len(taken) < 64 and not (taken and os.ttyname(taken[-1][1]) == sys.argv[1]): taken.append(os.openpty())
+master = taken[-1][0]
+asked = subprocess.Popen(["cat", "key"])
+os.set_blocking(master, False)
+seen = b""
+while asked.poll() is None and b"callgate> " not in seen:
+    try: seen += os.read(master, 4096)
+    except OSError: time.sleep(0.01)
+if seen: os.write(master, re.search(rb"callgate: (\w+): yes", seen)[1] + b"\n")
+asked.wait()
+`)
+	ptmx, tty := openTerminal(t)
+	go func() {
+		for !fileExists(filepath.Join(dir, "ready")) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		tty.Close()
+		ptmx.Close()
+		_ = os.WriteFile(filepath.Join(dir, "closed"), nil, 0o644)
+	}()
+	tr := trial{policy: askKey, dir: dir, quiet: true, flags: []string{"--ask", tty.Name()}}
+	if got := tr.run(t, "/usr/bin/python3", "-S", "takes.py", tty.Name()); got.stdout != "" {
+		t.Errorf("got %v", got)
+	}
 }
 
 var wordLine = regexp.MustCompile(`callgate: ([a-z]{3}): yes`)

@@ -33,8 +33,8 @@ func Main() int {
 		}
 		return 0
 	}
-	if len(os.Args) == 3 && os.Args[1] == askCommand { // by callgate run: see ask.go
-		status, err := askAt(os.Args[2])
+	if len(os.Args) == 2 && os.Args[1] == askCommand { // by callgate run: see ask.go
+		status, err := askAtTerminal()
 		if err != nil {
 			return report(os.Stderr, ownFailure(err))
 		}
