@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"callgate/policy"
 	"callgate/supervisor"
@@ -83,7 +84,8 @@ func atTerminal(path string) (asker, error) {
 
 // startAsker starts a program that reads the event, a line of JSON, and says by its exit
 // status what is to become of the call. It has callgate's environment and standard error;
-// the command's output is not its to write to.
+// the command's output is not its to write to. It is told to end when callgate is killed:
+// when its parent is dead, the tracer's thread, which is there until the sandbox is gone.
 func startAsker(e *audit.Event, path string, argv []string, more ...*os.File) (pid int, err error) {
 	fd, err := unix.MemfdCreate("question", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -101,6 +103,7 @@ func startAsker(e *audit.Event, path string, argv []string, more ...*os.File) (p
 	}
 	p, err := os.StartProcess(path, argv, &os.ProcAttr{
 		Files: append([]*os.File{question, os.Stderr, os.Stderr}, more...),
+		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM},
 	})
 	if err != nil {
 		return 0, err

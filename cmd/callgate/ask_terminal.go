@@ -154,6 +154,9 @@ func takeTerminal(fd int) (giveBack func(), err error) {
 		return nil, os.NewSyscallError("tcsetattr", err)
 	}
 	return func() {
+		if now, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && now != own {
+			return // a shell has taken it, and has set it as it needs
+		}
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, was) // a terminal that is gone needs nothing
 		if group != 0 {
 			_ = unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, group)

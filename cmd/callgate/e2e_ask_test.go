@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -178,6 +179,22 @@ func TestAskTerminal(t *testing.T) {
 	s.line("stty -a", "-icanon")
 	s.line("stty icanon echo; exit 5", "")
 	s.status(5)
+}
+
+// TestAskKilled: with callgate its question is gone from the terminal, which is the shell's.
+func TestAskKilled(t *testing.T) {
+	s := newScreen(t)
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "")
+	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
+	s.typed("cd " + dir + "\n")
+	s.expect("ready> ")
+	s.line(`sh -c 'echo $$ >pid; exec callgate run -q -p ask.yaml -- sh -c "stty -echo; exec cat key"'`, "asks for")
+	s.word()
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	must(t, err)
+	must(t, exec.Command("kill", "-9", strings.TrimSpace(string(pid))).Run())
+	s.status(137)
 }
 
 // TestAskTerminalReused: a terminal that was named and is gone is not asked at, whose it may
