@@ -111,26 +111,31 @@ func foreground(tty *os.File, e *audit.Event, ended <-chan os.Signal) bool {
 // nobody's business.
 func mayTake(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-	return err != nil || group == unix.Getpgrp() || descends(group, os.Getppid())
+	return err != nil || group == unix.Getpgrp() || tracedGroup(group)
 }
 
-// descends says whether a process is a descendant of another, as proc(5) has it now.
-func descends(pid, of int) bool {
-	for pid > 1 {
-		if pid == of {
+// tracedGroup says whether one of a process group is traced by callgate. Its first can be
+// gone, and the others' parents.
+func tracedGroup(group int) bool {
+	all, _ := os.ReadDir("/proc") // of what cannot be read nobody is
+	for _, entry := range all {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if g, err := unix.Getpgid(pid); err == nil && g == group && traced(pid) {
 			return true
 		}
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil {
-			return false
-		}
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // state ppid
-		if len(fields) < 2 {
-			return false
-		}
-		pid, _ = strconv.Atoi(fields[1])
 	}
 	return false
+}
+
+// traced says whether a process is traced by a thread of callgate's (TracerPid in proc(5)).
+func traced(pid int) bool {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	_, rest, _ := bytes.Cut(text, []byte("\nTracerPid:\t"))
+	tracer, _, _ := bytes.Cut(rest, []byte("\n"))
+	return len(tracer) > 0 && fileExists("/proc/"+strconv.Itoa(os.Getppid())+"/task/"+string(tracer))
 }
 
 // takeTerminal has a terminal read lines, of which it shows what is typed, from now on and

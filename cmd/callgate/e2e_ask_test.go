@@ -177,7 +177,13 @@ func TestAskTerminal(t *testing.T) {
 	s.expect("the key\r\n")
 	s.expect("inner> ")
 	s.line("stty -a", "-icanon")
-	s.line("stty icanon echo; exit 5", "")
+	s.line("stty icanon echo", "inner> ")
+
+	// A job whose first process, by which it is numbered, is gone.
+	s.line("true | sh -c 'read -r p c s pp g rest </proc/self/stat; while [ -e /proc/$g ]; do :; done; cat key'", "asks for")
+	s.typed(s.word() + "\n")
+	s.expect("the key\r\n")
+	s.line("exit 5", "")
 	s.status(5)
 }
 
