@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"callgate/policy"
@@ -28,8 +29,9 @@ const (
 
 type asker func(*audit.Event) (pid int, err error)
 
-// asker is who is asked under a set of policies, nil for nobody.
-func (f *runFlags) asker(set policy.Set) (asker, error) {
+// asker is who is asked under a set of policies, nil for nobody. rules are those of the set
+// on files, where it has some.
+func (f *runFlags) asker(set policy.Set, rules *policy.Sections) (asker, error) {
 	whom := f.ask
 	switch {
 	case whom == askNobody, f.permissive, whom == "" && (!set.Asks() || f.found != nil):
@@ -44,7 +46,7 @@ func (f *runFlags) asker(set policy.Set) (asker, error) {
 	case whom == "", whom == askTerminal:
 		return atTerminal("/dev/tty")
 	}
-	return askerNamed(whom)
+	return askerNamed(whom, rules)
 }
 
 func (f *runFlags) alone() string {
@@ -55,7 +57,7 @@ func (f *runFlags) alone() string {
 }
 
 // askerNamed is a terminal by its path, or a program.
-func askerNamed(whom string) (asker, error) {
+func askerNamed(whom string, rules *policy.Sections) (asker, error) {
 	if st, err := os.Stat(whom); err == nil && st.Mode()&os.ModeCharDevice != 0 {
 		return atTerminal(whom)
 	}
@@ -63,7 +65,33 @@ func askerNamed(whom string) (asker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ask %s: no such program or terminal", printable(whom))
 	}
+	if path, err = canonical(path); err != nil {
+		return nil, fmt.Errorf("--ask: %w", err)
+	}
+	if answerable(rules, path) {
+		return nil, &failure{
+			status: exitCallgate,
+			err:    fmt.Errorf("--ask %s: the policy lets the command write that, and so answer itself", printable(whom)),
+			hint:   "keep it elsewhere, or above the rule that permits it: files: - deny: " + printable(path),
+		}
+	}
 	return func(e *audit.Event) (int, error) { return startAsker(e, path, []string{whom}) }, nil
+}
+
+// canonical is a path as rules have it: absolute, and without links, which others could be
+// put in the place of.
+func canonical(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// answerable says whether the command could change the program that is asked, or put another in
+// its place. Where it can write everything, that is no more than it has anyway.
+func answerable(rules *policy.Sections, path string) bool {
+	return rules != nil && rules.File("/", policy.Write).Action.Restricts() && !rules.File(path, policy.Write).Action.Restricts()
 }
 
 // atTerminal asks at the terminal that has the path now: the name of one that is closed can

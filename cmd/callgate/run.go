@@ -204,9 +204,9 @@ func (f *runFlags) execute(j *prepared) error {
 	if err != nil {
 		return ownFailure(err)
 	}
-	ask, err := f.asker(j.set)
+	ask, err := f.asker(j.set, j.plan.Sections())
 	if err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	spread()
 	relay := startRelay(f.room.pty, f.limits.grace)
