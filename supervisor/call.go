@@ -69,7 +69,10 @@ func (s *sandbox) seccompStop(t *task) error {
 		return s.armCall(t)
 	}
 	if !t.admitted && !t.anew {
-		t.answers = t.answers[:0]
+		if !t.restarts {
+			t.answers = t.answers[:0]
+		}
+		t.restarts = false
 		s.totals.Stops++
 		s.stops.add(&s.info)
 		s.place.stop(t.tid)

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // What proc(5) says of a task in lines of "NAME: VALUE".
@@ -37,6 +39,12 @@ func fsuidOf(tid int) uint32 {
 		}
 	}
 	return 1<<32 - 1
+}
+
+// catches says whether a task has a handler for a signal, or nobody says.
+func catches(tid int, sig unix.Signal) bool {
+	caught, err := strconv.ParseUint(statusField(tid, "SigCgt:"), 16, 64)
+	return err != nil || caught&(1<<(uint(sig)-1)) != 0
 }
 
 // leaderOf is the process of a thread, tid itself where nobody says.

@@ -113,6 +113,11 @@ func (s *sandbox) exitStop(t *task) error {
 	return s.resume(t, 0)
 }
 
+// makesAgain has what was answered to t's call hold for the same call, made once more.
+func (t *task) makesAgain(answers []answer) {
+	t.answers, t.restarts = answers, len(answers) > 0
+}
+
 // done remembers what a call that has succeeded did.
 func (s *sandbox) done(r *rewrite) {
 	s.chrooted = s.chrooted || r.chroots
@@ -147,7 +152,9 @@ func (s *sandbox) repeat(t *task) error {
 	}
 	var regs ptrace.Registers
 	regs.Repeat(&r.before)
+	answers := t.answers
 	s.settle(t)
+	t.makesAgain(answers)
 	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
 		return err
 	}
@@ -201,8 +208,11 @@ func (s *sandbox) refuse(t *task, j *judged, err error) error {
 
 // restore gives t the registers that its call began with, but for the result.
 func (s *sandbox) restore(t *task) error {
-	r := t.rewrite
+	r, answers := t.rewrite, t.answers
 	s.settle(t)
+	if restarts(s.info.Return) {
+		t.makesAgain(answers)
+	}
 	if !r.light {
 		return s.restoreRegisters(t.tid, r)
 	}

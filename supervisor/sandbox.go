@@ -102,6 +102,7 @@ type task struct {
 	admitted bool          // it is its turn
 	anew     bool          // its call is decided once more, as there is an answer
 	answers  []answer      // to questions about its call
+	restarts bool          // the kernel makes its call once more
 	walks    bool          // the name that it opens is to be followed at once
 	// condemned marks a task whose call became compile.KillNr: it must not
 	// make another.
@@ -209,6 +210,9 @@ func (s *sandbox) dispatch(stop ptrace.Stop) error {
 	case ptrace.SignalStop:
 		if stop.Signal == unix.SIGXFSZ {
 			s.tooLarge()
+		}
+		if t.restarts && catches(t.tid, stop.Signal) { // a handler can make other calls first
+			t.restarts = false
 		}
 		return s.resume(t, stop.Signal)
 	}

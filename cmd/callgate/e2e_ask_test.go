@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // askScript makes a program that answers: what it is told is in $q. It writes the
@@ -109,6 +111,41 @@ elif sys.argv[1] == "left":
 			tr.run(t, append(python, how.name)...).want(t, how.status, how.stdout)
 		})
 	}
+}
+
+// TestAskRestarted: a call that the kernel makes once more, as job control has it do, is asked
+// about once; if a handler ran before, it is another call.
+func TestAskRestarted(t *testing.T) {
+	program, asked := askScript(t, `exit 0`)
+	dir := openFolder(t)
+	must(t, unix.Mkfifo(filepath.Join(dir, "key"), 0o644))
+	writeFile(t, filepath.Join(dir, "waits.py"), `
+import os, signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: None)
+pid = os.fork()
+if pid == 0:
+    print(open("key").read())
+    os._exit(0)
+def until(states, asked):
+    while True:
+        try: n = open(sys.argv[1]).read().count("\n")
+        except FileNotFoundError: n = 0
+        state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        if n >= asked and state in states: return n
+        time.sleep(0.01)
+for sig in signal.SIGSTOP, signal.SIGSTOP:
+    until("S", 1)
+    os.kill(pid, sig)
+    until("tT", 1)
+    os.kill(pid, signal.SIGCONT)
+print(until("S", 1))
+os.kill(pid, signal.SIGUSR1)
+print(until("S", 2), flush=True)
+open("key", "w").write("written")
+os.wait()
+`)
+	tr := trial{policy: askKey, dir: dir, flags: []string{"--ask", program}}
+	tr.run(t, "/usr/bin/python3", "-S", "waits.py", asked).want(t, 0, "1\n2\nwritten\n")
 }
 
 // TestAskLimit: what has a limit has it while somebody is asked, and a program that asks
