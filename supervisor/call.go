@@ -99,12 +99,18 @@ func (s *sandbox) seccompStop(t *task) error {
 func (s *sandbox) judge(t *task) judged {
 	call, _ := s.info.Call()
 	j := judged{call: call, direct: call, answers: respondent{s: s, t: t}, findings: s.beginFindings()}
-	j.takeCall(s.plan.Set.Decide(call), &call)
+	v := s.plan.Set.Decide(call)
+	entry, known := call.Arch.Lookup(call.Nr)
+	if known && carries(entry) && v.Action == policy.Ask {
+		j.verdict, j.about = v, matterOf(&call, &call) // it is about what is carried too: see unfold
+	} else {
+		j.takeCall(v, &call)
+	}
 	if call.Arch == 0 {
 		return j
 	}
 	j.unlearnable()
-	if entry, ok := call.Arch.Lookup(call.Nr); ok {
+	if known {
 		s.special(t, entry, &j)
 	}
 	if s.holders.Pins() && j.answer == 0 && (j.verdict.Action.Permits() || s.opt.Permissive) {
@@ -150,7 +156,7 @@ func (s *sandbox) special(t *task, entry *abi.Syscall, j *judged) {
 	if s.confined && s.strays(entry, &j.call) {
 		j.deny(unix.EPERM, "its target is no task of the sandbox")
 	}
-	if entry.Block || entry.Multiplexer {
+	if carries(entry) {
 		s.unfold(t, j)
 	}
 	// The child would be out of reach of the tracer, and nothing else. The flags are
@@ -192,6 +198,9 @@ func (j *judged) isClone() bool {
 	return ok && entry.Name == "clone"
 }
 
+// carries says whether a call is another, of which memory tells.
+func carries(entry *abi.Syscall) bool { return entry.Block || entry.Multiplexer }
+
 // unfold judges the call that a multiplexer, or a call with its arguments in
 // memory, stands for: the more restrictive verdict holds.
 func (s *sandbox) unfold(t *task, j *judged) {
@@ -207,6 +216,10 @@ func (s *sandbox) unfold(t *task, j *judged) {
 		return
 	}
 	j.direct, j.carrier, j.rewrite = direct.Call, direct.Carrier, direct.Rewrite
+	if v := j.verdict; v.Action == policy.Ask {
+		j.verdict = policy.Verdict{}
+		j.takeCall(v, &j.call)
+	}
 	j.takeCall(s.plan.Set.Decide(j.direct), &j.direct)
 }
 
@@ -214,13 +227,13 @@ func (s *sandbox) unfold(t *task, j *judged) {
 func (j *judged) takeCall(v policy.Verdict, c *abi.Call) {
 	said := ""
 	if v.Action == policy.Ask {
-		v, said = j.answers.settle(v, matterOf(c))
+		v, said = j.answers.settle(v, matterOf(c, &j.direct))
 	}
 	if c.Arch != 0 {
 		j.findings.ofCall(*c, v)
 	}
 	if v.Action > j.verdict.Action || v.Action == j.verdict.Action && v.Rule != nil {
-		j.verdict, j.said, j.about = v, said, matterOf(c)
+		j.verdict, j.said, j.about = v, said, matterOf(c, &j.direct)
 	}
 }
 

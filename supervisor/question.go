@@ -17,8 +17,9 @@ import (
 // thread: so the trace loop's own wait wakes for it (Options.Ask).
 //
 // An answer is about one matter: what a section decided on, or a call with its argument
-// registers. When it comes the call is decided anew, for memory may have changed
-// meanwhile. What it asks for then has been answered, or is asked about in its turn.
+// registers, those of what it stands for. When it comes the call is decided anew, for
+// memory may have changed meanwhile. What it asks for then has been answered, or is asked
+// about in its turn.
 
 // What a process that Options.Ask has started says by its exit status. Any other is a no
 // to this one call.
@@ -35,8 +36,8 @@ type matter struct {
 	section      policy.Section
 	object, need string // of a section
 	arch         abi.Arch
-	nr           uint32    // else of the call
-	args         [6]uint64 // not of what is settled
+	nr, as       uint32    // else of the call, and of what it stands for
+	args         [6]uint64 // of that; not of what is settled
 }
 
 // answer is what was said to a matter: "yes", "no", or "nobody" where none could be asked.
@@ -114,7 +115,9 @@ func (m matter) again() matter {
 	return m
 }
 
-func matterOf(c *abi.Call) matter { return matter{arch: c.Arch, nr: c.Nr, args: c.Args} }
+func matterOf(c, direct *abi.Call) matter {
+	return matter{arch: c.Arch, nr: c.Nr, as: direct.Nr, args: direct.Args}
+}
 
 // hold keeps t at its stop until there is an answer, and asks, unless another question is
 // being asked.

@@ -148,6 +148,34 @@ os.wait()
 	tr.run(t, "/usr/bin/python3", "-S", "waits.py", asked).want(t, 0, "1\n2\nwritten\n")
 }
 
+// TestAskCarried: what a call stands for is in memory. Another process changes it while
+// somebody is asked: that is another question.
+func TestAskCarried(t *testing.T) {
+	program, asked := askScript(t, `cd "${0%/*}"; [ "$(wc -l <asked)" = 1 ] || exit 1; while [ ! -e flipped ]; do sleep 0.01; done; exit 0`)
+	dir := filepath.Dir(asked)
+	writeFile(t, filepath.Join(dir, "flips.py"), `
+import ctypes, mmap, os, time
+shared = mmap.mmap(-1, 4096)
+exit_signal = ctypes.c_uint64.from_buffer(shared, 32) # of struct clone_args
+exit_signal.value = 17
+if os.fork() == 0:
+    while not os.path.exists("asked"): time.sleep(0.01)
+    exit_signal.value = 10
+    open("flipped", "w")
+    os._exit(0)
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.syscall(435, ctypes.c_void_p(ctypes.addressof(exit_signal) - 32), 88) == 0: os._exit(0)
+print(os.strerror(ctypes.get_errno()))
+`)
+	tr := trial{policy: "callgate: 1\ndefault: allow\nsyscalls:\n  - ask: clone3\n", dir: dir, quiet: true, flags: []string{"--ask", program}}
+	tr.run(t, "/usr/bin/python3", "-S", "flips.py").want(t, 0, "Operation not permitted\n")
+	text, err := os.ReadFile(asked)
+	must(t, err)
+	if n := strings.Count(string(text), "\n"); n != 2 {
+		t.Errorf("%d questions:\n%s", n, text)
+	}
+}
+
 // TestAskLimit: what has a limit has it while somebody is asked, and a program that asks
 // and does not end when it is told to is killed.
 func TestAskLimit(t *testing.T) {
