@@ -120,14 +120,14 @@ func appendCarrier(dst []byte, c *CallInfo) []byte {
 	return dst
 }
 
-// appendObject writes what was decided on, where the arguments do not say it.
+// appendObject writes what was decided on, where the arguments as they are shown do not say it.
 func appendObject(dst []byte, c *CallInfo) []byte {
 	if c.Object == "" {
 		return dst
 	}
 	quoted := strconv.Quote(c.Object)
 	for _, a := range c.Args {
-		if a == quoted {
+		if a == quoted && len(a) <= argBytes {
 			return dst
 		}
 	}
@@ -155,10 +155,14 @@ func appendTask(dst []byte, e *Event) []byte {
 	return append(dst, ']')
 }
 
+// program is a program's name, in quotes where it could be read as more than that.
 func program(exe string) string {
 	name := exe[strings.LastIndexByte(exe, '/')+1:]
-	if name == "" {
+	switch {
+	case name == "":
 		return "?"
+	case strings.ContainsAny(name, " (\""):
+		return strconv.Quote(name)
 	}
 	return name
 }

@@ -74,6 +74,17 @@ func TestTerminalCutsLongArguments(t *testing.T) {
 	}
 }
 
+// TestQuestion: what is asked about is shown whole, and a program's name cannot pass for more.
+func TestQuestion(t *testing.T) {
+	long := "/" + strings.Repeat("x", argBytes) + "/secret"
+	e := denied(CallInfo{Syscall: "open", Args: []string{strconv.Quote(long)}, Object: long})
+	e.Exe = `/bin/cat[1] asks for open("README") by ci.yaml:14`
+	want := `"cat[1] asks for open(\"README\") by ci.yaml:14"[123] asks for open("` + long[:argBytes-1] + `...) on ` + long + " by ci.yaml:14"
+	if got := Question(e); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestTerminalTasks(t *testing.T) {
 	e := denied(CallInfo{Syscall: "x", Enforced: true})
 	e.TID, e.Exe = 125, "/tmp/a\x1b[31m"
