@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
@@ -32,44 +31,84 @@ func askAtTerminal() (status int, err error) {
 	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil || e.CallInfo == nil {
 		return exitCallgate, errors.New("ask is for callgate run to start")
 	}
-	signal.Ignore(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
 	tty := os.NewFile(askFD, "terminal")
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
-	if !foreground(tty, &e, ended) {
-		return 1, nil
+	moved := make(chan os.Signal, 16)
+	signal.Notify(moved, unix.SIGTSTP, unix.SIGCONT)
+	for {
+		if !foreground(tty, &e, ended) {
+			return 1, nil
+		}
+		status, done, err := put(tty, &e, ended, moved)
+		if done || err != nil {
+			return status, err
+		}
 	}
-	giveBack, err := takeTerminal(int(tty.Fd()))
-	if err != nil {
-		return exitCallgate, err
-	}
-	defer giveBack()
-	said := make(chan int, 1)
-	go func() { said <- put(tty, &e) }()
-	select {
-	case status = <-said:
-	case <-ended:
-		status = 1
-		_, _ = io.WriteString(tty, "\n")
-	}
-	return status, nil
 }
 
-// put puts the question, and reads the answer.
-func put(tty io.ReadWriter, e *audit.Event) int {
+// put puts the question, and reads the answer; it is not done when a shell has taken the
+// terminal meanwhile.
+func put(tty *os.File, e *audit.Event, ended, moved <-chan os.Signal) (status int, done bool, err error) {
+	giveBack, err := takeTerminal(int(tty.Fd()))
+	if err != nil {
+		return exitCallgate, true, err
+	}
+	defer giveBack()
+	for len(moved) > 0 {
+		<-moved
+	}
 	yes := askWord()
 	say(tty, audit.Question(e))
 	fmt.Fprintf(tty, "callgate: %s: yes, once; %s!: yes, whenever it is the same; n!: no, likewise; anything else: no, once\ncallgate> ", yes, yes)
-	line, _ := bufio.NewReader(tty).ReadString('\n') // of an error no answer comes
-	switch strings.TrimSpace(line) {
+	line, done := answerLine(tty, ended, moved)
+	switch line {
 	case yes:
-		return supervisor.AnswerYes
+		return supervisor.AnswerYes, done, nil
 	case yes + "!":
-		return supervisor.AnswerAlways
+		return supervisor.AnswerAlways, done, nil
 	case "n!":
-		return supervisor.AnswerNever
+		return supervisor.AnswerNever, done, nil
 	}
-	return 1
+	return 1, done, nil
+}
+
+// answerLine reads a line, "" where none comes. What is typed for a shell that has taken the
+// terminal it leaves there: the kernel reads nothing for the background, whose SIGTTIN is
+// ignored (EIO). A shell may have had it between two looks: then job control has stopped
+// this process group, and let it go on.
+func answerLine(tty *os.File, ended, moved <-chan os.Signal) (line string, done bool) {
+	var read [4096]byte // a line has no more (termios(3))
+	for stopped := false; ; {
+		select {
+		case <-ended:
+			_, _ = io.WriteString(tty, "\n")
+			return "", true
+		case sig := <-moved:
+			if stopped && sig == unix.SIGCONT {
+				return "", false
+			}
+			stopped = sig == unix.SIGTSTP
+		default:
+		}
+		typed := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}
+		if n, err := unix.Poll(typed, int(foregroundEvery.Milliseconds())); err == nil && n > 0 {
+			n, err := tty.Read(read[:])
+			if line += string(read[:max(n, 0)]); strings.HasSuffix(line, "\n") || len(line) > len(read) || err != nil && owned(tty) {
+				return strings.TrimSpace(line), true
+			}
+		}
+		if !owned(tty) {
+			return "", false
+		}
+	}
+}
+
+// owned says whether the terminal is this process group's, or controls another session.
+func owned(tty *os.File) bool {
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
 }
 
 // askWord is three letters that nobody could know before, easily told apart.
@@ -160,7 +199,7 @@ func takeTerminal(fd int) (giveBack func(), err error) {
 	}
 	return func() {
 		if now, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && now != own {
-			return // a shell has taken it, and has set it as it needs
+			return // a shell has taken it, and set it as it needs
 		}
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, was) // a terminal that is gone needs nothing
 		if group != 0 {

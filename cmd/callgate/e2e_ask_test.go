@@ -234,6 +234,17 @@ func TestAskTerminal(t *testing.T) {
 	s.expect("the key\r\n")
 	s.status(0)
 
+	// Ctrl-Z at a question: what is typed next is for the shell.
+	s.line("callgate run -q -p ask.yaml -- sh -c 'cat key; true'", "asks for")
+	s.word()
+	s.stopped()
+	s.expect("ready> ")
+	s.line("echo ty''ped", "typed\r\n")
+	s.line("fg", "asks for")
+	s.typed(s.word() + "\n")
+	s.expect("the key\r\n")
+	s.status(0)
+
 	// A shell with jobs of its own, one of which is in the foreground; a terminal that is raw.
 	s.line("PS1= callgate run -q -p ask.yaml -- bash --norc --noprofile --noediting -i", "")
 	s.line("PS1='in''ner> '", "inner> ")
