@@ -91,23 +91,49 @@ func (s *Store) set(ctx context.Context, r *Record, put func(context.Context, []
 
 // Get gives a job as it is stored now.
 func (s *Store) Get(ctx context.Context, id string) (*Record, error) {
-	e, err := s.jobs.Get(ctx, id)
+	value, revision, err := s.get(ctx, s.jobs, id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the job: %w", err)
 	}
-	return decode(e)
+	return decode(id, value, revision)
 }
 
-func decode(e jetstream.KeyValueEntry) (*Record, error) {
+func decode(id string, value []byte, revision uint64) (*Record, error) {
 	r := new(Record)
-	if err := json.Unmarshal(e.Value(), r); err != nil {
-		return nil, fmt.Errorf("a stored job is damaged: %s: %w", e.Key(), err)
+	if err := json.Unmarshal(value, r); err != nil {
+		return nil, fmt.Errorf("a stored job is damaged: %s: %w", id, err)
 	}
-	r.Revision = e.Revision()
+	r.Revision = revision
 	return r, nil
+}
+
+// get reads a key from whichever replica answers. One that lags does not know yet what was
+// just stored: what is not there for it the leader is asked for.
+func (s *Store) get(ctx context.Context, kv jetstream.KeyValue, key string) (value []byte, revision uint64, err error) {
+	e, err := kv.Get(ctx, key)
+	if err == nil {
+		return e.Value(), e.Revision(), nil
+	}
+	if !s.Shared() || !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, err
+	}
+	leader, err := s.conn.JetStream()
+	if err != nil {
+		return nil, 0, err
+	}
+	m, err := leader.GetLastMsg("KV_"+kv.Bucket(), "$KV."+kv.Bucket()+"."+key, nats.Context(ctx))
+	switch {
+	case errors.Is(err, nats.ErrMsgNotFound):
+		return nil, 0, jetstream.ErrKeyNotFound
+	case err != nil:
+		return nil, 0, err
+	case m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != "": // it was removed
+		return nil, 0, jetstream.ErrKeyNotFound
+	}
+	return m.Data, m.Sequence, nil
 }
 
 // Remove forgets a job, if nobody has changed it since r.Revision, with its
@@ -148,7 +174,7 @@ func (s *Store) Watch(ctx context.Context, each func(id string, revision uint64,
 	return watch(ctx, s.jobs, ready, func(e jetstream.KeyValueEntry) {
 		if e.Operation() != jetstream.KeyValuePut {
 			each(e.Key(), e.Revision(), nil)
-		} else if r, err := decode(e); err == nil { // a damaged one is nobody's to run
+		} else if r, err := decode(e.Key(), e.Value(), e.Revision()); err == nil { // a damaged one is nobody's to run
 			each(e.Key(), e.Revision(), r)
 		}
 	})
@@ -189,14 +215,14 @@ func (s *Store) Key(ctx context.Context, key, id string, keep bool) (string, err
 			return "", fmt.Errorf("store the key: %w", err)
 		}
 	}
-	e, err := s.keys.Get(ctx, key)
+	value, _, err := s.get(ctx, s.keys, key)
 	if !keep && errors.Is(err, jetstream.ErrKeyNotFound) {
 		return id, nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the key: %w", err)
 	}
-	return string(e.Value()), nil
+	return string(value), nil
 }
 
 // PutInput keeps what is too large for a record.

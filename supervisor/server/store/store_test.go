@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"callgate/supervisor/client"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func open(t *testing.T) *Store {
@@ -65,5 +67,43 @@ func TestRecords(t *testing.T) {
 	}
 	if id, err := s.Key(ctx, "1.k", "b", false); err != nil || id != "b" {
 		t.Errorf("its key stands for %q, %v", id, err)
+	}
+}
+
+// lagging is a replica that knows of nothing yet.
+type lagging struct{ jetstream.KeyValue }
+
+func (lagging) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	return nil, jetstream.ErrKeyNotFound
+}
+
+// TestLaggingReplica: what one replica does not know yet is there all the same.
+func TestLaggingReplica(t *testing.T) {
+	own, ctx := open(t), context.Background()
+	s := *own
+	s.own = nil // as servers that are shared
+	s.jobs, s.keys = lagging{own.jobs}, lagging{own.keys}
+	r := &Record{Job: client.Job{ID: "a"}, Key: "1.k"}
+	if err := own.Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(ctx, "a"); err != nil || got.Job.ID != "a" || got.Revision != r.Revision {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if got, err := s.Key(ctx, r.Key, id, true); err != nil || got != "a" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	if err := own.Remove(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "never"} {
+		if got, err := s.Get(ctx, id); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %+v, %v", id, got, err)
+		}
+	}
+	if got, err := s.Key(ctx, r.Key, "c", false); err != nil || got != "c" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
