@@ -21,15 +21,25 @@ func fullTries(t *testing.T) int {
 
 // triesOf is how often an attack is tried: 10,000 times where every call is, by a
 // thread that flips its name, as each of the two users that tests run as; 1,000 times
-// in the many other ways, and where each try starts a process.
+// in the many other ways, and where each try starts a process; 500 times where the
+// program has a filter of its own.
 func triesOf(t *testing.T, a nameAttack) int {
 	switch full := fullTries(t); {
 	case full > 0:
 		return full
-	case a.mode != "letters", len(a.wrap) > 0, a.gain == "runs":
+	case len(a.wrap) > 0:
+		return 500
+	case a.mode != "letters", a.gain == "runs":
 		return 1000
 	}
 	return 10000
+}
+
+// tried is how often a race of n tries is tried here: by each of the two users half of
+// that.
+func tried(t *testing.T, n int) int {
+	t.Helper()
+	return max(n/2, fullTries(t))
 }
 
 // modes are the ways to make a name lead elsewhere meanwhile, with the calls for

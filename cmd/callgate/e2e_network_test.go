@@ -143,14 +143,14 @@ func (r *receiver) waitFor(n int64) {
 }
 
 // TestRaceAddresses: a thread changes the address while the call is decided. Of
-// 20,000 tries none gets to the port that is denied; where calls are only checked,
+// 20,000 tries, half of them as each user, none gets to the port that is denied; where calls are only checked,
 // some do.
 func TestRaceAddresses(t *testing.T) {
 	for _, kind := range []string{"connect", "udp", "sendto", "sendmsg", "sendmmsg", "bind", "unix"} {
 		t.Run(kind, func(t *testing.T) {
-			tries := 20000
+			tries := tried(t, 20000)
 			if kind == "connect" || kind == "bind" { // which make a socket each time
-				tries = max(4000, fullTries(t))
+				tries = tried(t, 4000)
 			}
 			if n := raceAddress(t, kind, tries, ""); n > 0 {
 				t.Errorf("%d of %d tries got to what is denied", n, tries)
