@@ -52,8 +52,8 @@ func short(v Verdict) string { return strings.Replace(v.String(), "/etc/p/p.yaml
 // TestStartIsALink: a link to the folder in which a pattern begins is followed, where the command
 // could not have put it there.
 func TestStartIsALink(t *testing.T) {
-	at := Place{Dir: "/work/link", Home: "/home/link", Links: func(name string) (string, []string) {
-		for _, from := range []string{"/work/link", "/home/link", "/etc/p"} {
+	at := Place{Dir: "/srv/link", Home: "/home/link", Links: func(name string) (string, []string) {
+		for _, from := range []string{"/srv/link", "/home/link", "/etc/p"} {
 			if rest, ok := strings.CutPrefix(name, from); ok && (rest == "" || rest[0] == '/') {
 				return "/real" + rest, []string{from}
 			}
@@ -62,7 +62,7 @@ func TestStartIsALink(t *testing.T) {
 	}}
 	for policy, permits := range map[string]bool{
 		"[.]": true, "[./x]": true, "[$PWD]": true, "['~']": true, "[./y/../x]": true, // of the policy, /etc/p
-		"[., ..]": false, "[., /etc]": false, "[$PWD, /work]": false, "['~', /home]": false, // what it is in may be written
+		"[., ..]": false, "[., /etc]": false, "[$PWD, /srv]": false, "['~', /home]": false, // what it is in may be written
 		"[/etc/p]": false, "[../p]": false, // no pattern begins there
 	} {
 		p, err := (&Loader{}).Parse("/etc/p/p.yaml", []byte("callgate: 1\nfiles: [{write: "+policy+"}]\n"))
