@@ -226,8 +226,8 @@ func TestAskTerminal(t *testing.T) {
 	}
 
 	// A job in the background does not take the terminal.
-	s.line("callgate run -q -p ask.yaml -- cat key & sleep 1; echo sl''ept", "runs in the background: fg lets you answer")
-	s.expect("slept\r\n")
+	s.line("callgate run -q -p ask.yaml -- cat key &", "runs in the background: fg lets you answer")
+	s.line("echo ty''ped", "typed\r\n")
 	s.expect("ready> ")
 	s.line("fg", "asks for")
 	s.typed(s.word() + "\n")
