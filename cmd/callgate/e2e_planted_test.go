@@ -107,6 +107,20 @@ func TestChangedPolicy(t *testing.T) {
 	}
 }
 
+// TestFoundElse: what stands in the place of a policy that is not asked for is neither waited
+// for nor taken for changed.
+func TestFoundElse(t *testing.T) {
+	t.Parallel()
+	for _, make := range []string{"mkfifo .callgate.yaml", "mkdir .callgate.yaml", "ln -s none .callgate.yaml", ": >.callgate.yaml"} {
+		dir := openFolder(t)
+		trial{bare: true, dir: dir}.run(t, "sh", "-c", make).want(t, 0, "")
+		got := trial{bare: true, dir: dir}.run(t, "callgate", "run", "-p", "builtin:ci", "--", "true")
+		if got.status != 0 || got.stderr != "" {
+			t.Errorf("%s: %v", make, got)
+		}
+	}
+}
+
 // TestPlantedByMove: a folder is not moved to where what may be in it may not be written.
 func TestPlantedByMove(t *testing.T) {
 	t.Parallel()

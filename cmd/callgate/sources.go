@@ -14,14 +14,14 @@ import (
 // would find. Where the command can write them, it says what the next run may do.
 type sources struct {
 	dir   string            // that of the run
-	texts map[string][]byte // as they were read, by absolute names
+	texts map[string][]byte // as they were read, by absolute names; nil: nobody could
 }
 
 // watchSources begins with what is found in a folder now.
 func watchSources(dir string) *sources {
 	s := &sources{dir: cmp.Or(dir, "."), texts: map[string][]byte{}}
 	if file, err := policy.Find(s.dir); err == nil && file != "" {
-		_, _ = s.read(file) // whoever uses it hears of an error
+		s.texts[file] = textOf(file)
 	}
 	return s
 }
@@ -44,7 +44,7 @@ func (s *sources) tell() {
 	}
 	var changed []string
 	for name, was := range s.texts {
-		if !same(name, was) {
+		if now := textOf(name); (now == nil) != (was == nil) || !bytes.Equal(now, was) {
 			changed = append(changed, printable(relative(name)))
 		}
 	}
@@ -54,12 +54,17 @@ func (s *sources) tell() {
 	}
 }
 
-func same(name string, was []byte) bool {
-	if !isFile(name) { // a FIFO would be waited for
-		return false
+// textOf is what a file holds, nil where that cannot be read. What is no file is not opened: a
+// FIFO would be waited for.
+func textOf(name string) []byte {
+	if !isFile(name) {
+		return nil
 	}
-	now, err := policy.ReadFile(name)
-	return err == nil && bytes.Equal(now, was)
+	text, err := policy.ReadFile(name)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 func isFile(name string) bool {
