@@ -48,6 +48,41 @@ func (a nameAttack) failsAsked(t *testing.T) {
 	}
 }
 
+// TestAskExchanged: a link is exchanged, from outside of the sandbox, while the program that
+// it leads to is asked about, judged and executed. Nobody says yes to the other one.
+func TestAskExchanged(t *testing.T) {
+	dir := openFolder(t)
+	program, _ := askScript(t, `case $q in *'"object":"`+dir+`/one"'*) exit 0;; esac; exit 1`)
+	for name, from := range map[string]string{"one": "true", "other": "false"} {
+		text, err := os.ReadFile(lookPath(t, from))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, name), text, 0o755))
+	}
+	must(t, os.Symlink("one", filepath.Join(dir, "link")))
+	end, ended := make(chan bool), make(chan bool)
+	defer func() { close(end); <-ended }()
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			for _, to := range []string{"other", "one"} {
+				_ = os.Symlink(to, filepath.Join(dir, "new"))
+				_ = os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "link"))
+			}
+		}
+	}()
+	policy := "callgate: 1\nexec:\n  - ask: [" + dir + "/one, " + dir + "/other]\n  - allow: /\n"
+	tr := trial{policy: policy, dir: dir, quiet: true, flags: []string{"--ask", program}}
+	got := tr.run(t, "sh", "-c", "i=0; while [ $i -lt 300 ]; do i=$((i+1)); ./link; echo $?; done 2>/dev/null")
+	if strings.Count(got.stdout, "\n") != 300 || !strings.Contains(got.stdout, "0\n") || strings.Contains("\n"+got.stdout, "\n1\n") {
+		t.Errorf("got %v", got)
+	}
+}
+
 const askKey = `callgate: 1
 default: allow
 files:
