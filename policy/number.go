@@ -75,6 +75,13 @@ func (n Number) Verdict(by int, rule *Rule) Verdict {
 	return n[by].rest
 }
 
+// Divides says whether some rule has conditions.
+func (n Number) Divides() bool {
+	return slices.ContainsFunc(n, func(r Ruling) bool {
+		return slices.ContainsFunc(r.Clauses, func(c Clause) bool { return len(c.Conds) > 0 })
+	})
+}
+
 // take makes it p's on that number, field by field: a verdict that is copied
 // right after it was made costs more than all else here, since the copy's wide
 // loads wait for its narrow stores.

@@ -22,25 +22,20 @@ func (b *bounds) collect(number policy.Number, own *exceptions) bool {
 	for r := range b.values {
 		b.values[r] = b.values[r][:0]
 	}
-	found := false
 	for _, ruling := range number {
 		clauses := ruling.Clauses
 		for i := range clauses {
 			for j := range clauses[i].Conds {
-				found = true
 				b.cond(&clauses[i].Conds[j])
 			}
 		}
 	}
-	if own.divide() {
-		found = true
-		own.bounds(b)
-	}
+	own.bounds(b)
 	for _, r := range b.regs {
 		slices.Sort(b.values[r])
 		b.values[r] = slices.Compact(b.values[r])
 	}
-	return found
+	return len(b.regs) > 0
 }
 
 func (b *bounds) cond(c *policy.Cond) {

@@ -3,6 +3,8 @@ package compile
 import (
 	"math/bits"
 	"slices"
+
+	"callgate/policy"
 )
 
 // cube is a set of calls' arguments: in each of the six registers some bits
@@ -23,6 +25,22 @@ func (c *cube) contains(args *[6]uint64) bool {
 		}
 	}
 	return true
+}
+
+// over says whether all of a region lies in c, and whether none does.
+func (c *cube) over(r *policy.Region) (all, none bool) {
+	all = true
+	for i, mask := range c.mask {
+		if mask == 0 {
+			continue
+		}
+		each, never := r.Where(&policy.Comparison{Reg: i, Mask: mask, Value: c.value[i]})
+		if never {
+			return false, true
+		}
+		all = all && each
+	}
+	return all, false
 }
 
 // intersect is what both have, and false if that is nothing.

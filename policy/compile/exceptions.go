@@ -3,6 +3,7 @@ package compile
 import (
 	"slices"
 
+	"callgate/policy"
 	"callgate/policy/abi"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,23 @@ func (e *exceptions) stopsAt(args *[6]uint64, answer uint32) bool {
 	return answer == retAllow && e.why != "" && !anyContains(e.unless, args)
 }
 
+// over is stopsAt for all arguments of a region, known says whether it is the same for
+// them.
+func (e *exceptions) over(r *policy.Region, answer uint32) (stops, known bool) {
+	if e.always != "" {
+		return true, true
+	}
+	all, none := anyOver(e.traced, r)
+	if all || !none {
+		return true, all
+	}
+	if answer != retAllow || e.why == "" {
+		return false, true
+	}
+	all, none = anyOver(e.unless, r)
+	return none, all || none
+}
+
 // reason is why a call with these arguments stops.
 func (e *exceptions) reason(s *abi.Syscall, args *[6]uint64) string {
 	switch {
@@ -79,6 +97,17 @@ func anyContains(cubes []cube, args *[6]uint64) bool {
 		}
 	}
 	return false
+}
+
+// anyOver says whether some cube contains all of a region, and whether none contains any
+// of it.
+func anyOver(cubes []cube, r *policy.Region) (all, none bool) {
+	none = true
+	for i := range cubes {
+		each, never := cubes[i].over(r)
+		all, none = all || each, none && never
+	}
+	return all, none
 }
 
 // bounds adds where the exceptions begin and end.

@@ -51,6 +51,8 @@ type expectation struct {
 	by    int
 	rule  *policy.Rule
 	given uint32
+
+	verdicts []policy.Verdict // room
 }
 
 // take makes it that of a number, given its entry in the table, nil if it has
@@ -73,6 +75,37 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 	}
 	return e.given
 }
+
+// is says whether the answer to all calls with arguments of a region is this one. It
+// divides the region further so many times to see that.
+func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
+	verdicts, hinge := e.number.Over(r, e.verdicts)
+	e.verdicts = verdicts
+	given := kernelAnswer(verdicts[0], e.opts)
+	for _, v := range verdicts[1:] {
+		if kernelAnswer(v, e.opts) == given {
+			continue
+		}
+		if stops, known := e.own.over(r, retKill); stops && known { // whatever is given
+			return answer == retTrace
+		}
+		if *divisions--; *divisions < 0 || hinge.Mask == 0 {
+			return false
+		}
+		in, out := *r, *r
+		return (!in.Keep(&hinge) || e.is(answer, &in, divisions)) && (!out.Leave(&hinge) || e.is(answer, &out, divisions))
+	}
+	switch stops, known := e.own.over(r, given); {
+	case stops && known:
+		return answer == retTrace
+	case known || given == retTrace:
+		return answer == given
+	}
+	return false
+}
+
+// divides says whether the answer depends on arguments.
+func (e *expectation) divides() bool { return e.own.divide() || e.number.Divides() }
 
 // kernelAnswer is how the filter gives a verdict, or has the supervisor give it.
 func kernelAnswer(v policy.Verdict, opts Options) uint32 {

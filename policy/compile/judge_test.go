@@ -252,6 +252,13 @@ func (g *generator) calls(p *Plan, n int) []rawCall {
 	return out
 }
 
+// edgeNumbers are where a comparison could go wrong by one, by the sign or by
+// x32's bit.
+var edgeNumbers = []uint32{
+	KillNr - 1, KillNr, KillNr + 1, abi.X32Bit - 1, abi.X32Bit, abi.X32Bit + 511, abi.X32Bit + 1023,
+	abi.X32Bit | KillNr, 1<<31 - 1, 1 << 31, 1<<31 + 59, 1<<31 | abi.X32Bit, 1<<32 - 2, 1<<32 - 1,
+}
+
 // anyCall is any number, in the tables or not, with any arguments.
 func (g *generator) anyCall() rawCall {
 	c := rawCall{nr: uint32(g.IntN(600)), int80: uint32(g.IntN(2))}

@@ -47,11 +47,18 @@ func (p *Plan) Answer(c abi.Call) (action uint32) {
 func strongest(machines []machine, d *words) uint32 {
 	action := uint32(retAllow)
 	for i := len(machines) - 1; i >= 0; i-- {
-		if a, _ := machines[i].run(d, nil); restricts(a, action) {
-			action = a
-		}
+		a, _ := machines[i].run(d, nil)
+		action = stronger(a, action)
 	}
 	return action
+}
+
+// stronger is the one of two answers that the kernel acts on, b where they restrict alike.
+func stronger(a, b uint32) uint32 {
+	if restricts(a, b) {
+		return a
+	}
+	return b
 }
 
 // Tier says who decides a call, and if it is traced why the filter could not.

@@ -121,6 +121,19 @@ func (p *part) gaps() []span {
 	return append(out, span{next, last})
 }
 
+// unlisted are the numbers of the ABI that its table lacks, but for KillNr.
+func (p *part) unlisted() []span {
+	var out []span
+	for _, s := range numbersOf(p.arch) {
+		for _, g := range p.gaps() {
+			if both := (span{max(s.first, g.first), min(s.last, g.last)}); !both.empty() {
+				out = append(out, both)
+			}
+		}
+	}
+	return out
+}
+
 // frontOfOther is the prologue of another group's first layer.
 func frontOfOther(l *layer) prologue {
 	p := prologue{load(wordArch), when(unix.BPF_JEQ, l.group.audit, 1), ret(retAllow), load(wordNr)}

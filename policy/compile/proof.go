@@ -14,6 +14,9 @@ import (
 // probesPerCall bounds the proof's combinations of arguments for one call.
 const probesPerCall = 256
 
+// mostDivisions bounds how far one way's calls are divided to know their verdicts.
+const mostDivisions = 64
+
 // Counterexample is a call that the programs answer otherwise than they
 // should: a bug in this package or in libseccomp, never a user's mistake.
 type Counterexample struct {
@@ -50,31 +53,53 @@ type prover struct {
 	loose  bool         // it may be traced without need
 	killed bool         // no policy is asked: it is KillNr, or of an arch that the host has not
 	runs   *runs
-	seen   [][]bool
+	ways   ways // of the number
+	whole  ways // of any number
 	wanted expectation
 
 	bounds bounds
 }
 
-// prove runs the plan's programs on every number of every ABI's table, on
-// numbers and audit archs beside them, and on the boundary values of all
-// conditions, at most depth combinations a call. seen, if not nil, gets a true
-// for each instruction, by program, that this executed.
+func newProver(plan *Plan, depth int, seen [][]bool) *prover {
+	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
+	p.whole.programs = newRuns(plan.machines, seen).programs
+	p.ways.programs = p.runs.programs
+	p.ways.end = func(w *way, got uint32) bool {
+		divisions := mostDivisions
+		return got == retTrace && p.loose || p.wanted.is(got, &w.Region, &divisions)
+	}
+	return p
+}
+
+// prove compares the plan's programs with the reference on every number of every ABI's
+// table, on numbers and audit archs beside them, and for all arguments that conditions
+// tell apart. seen, if not nil, gets a true for each instruction, by program, that this
+// executed.
 //
-// Where compat answers all of an ABI alike, so must the programs, whatever the number:
-// they are followed along every way that one can take (alike.go).
+// A number without conditions takes one probe: no program may look at the arguments. For
+// one with conditions the programs are followed along every way that its calls can take
+// (ways.go), and each is held against the reference as a whole. A number for which that
+// shows nothing is probed instead: with the boundary values of all conditions, at most
+// depth combinations of them, and around what the rules were compiled to.
 //
-// For a number without conditions no program may look at the arguments, so that
-// one probe shows the answer for all of them.
+// Numbers that the table lacks are followed at once, and so are all of an ABI's where
+// compat answers them alike.
 func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
-	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), seen: seen, wanted: expectation{opts: plan.opts}}
+	p := newProver(plan, depth, seen)
 	for _, g := range groups {
 		for _, part := range g.parts {
+			if blanketed(plan.Set, part.arch) && p.blanket(g.audit, part.arch) {
+				continue
+			}
 			if err := p.table(g.audit, part); err != nil {
 				return err
 			}
+			if err := p.unlisted(g.audit, part); err != nil {
+				return err
+			}
 		}
-		if err := p.beside(g); err != nil {
+		p.take(g.audit, KillNr, g.parts[0].arch, nil, false)
+		if err := p.anyArgs(); err != nil {
 			return err
 		}
 	}
@@ -93,9 +118,6 @@ func (p *prover) take(audit, nr uint32, arch abi.Arch, entry *abi.Syscall, ruled
 
 // table probes the numbers of one ABI.
 func (p *prover) table(audit uint32, part *part) error {
-	if blanketed(p.plan.Set, part.arch) && p.blanket(audit, part.arch) {
-		return nil
-	}
 	ruled := compatDecides(p.plan.Set, part.arch)
 	rest := part.calls
 	for s := range part.arch.All() {
@@ -103,17 +125,12 @@ func (p *prover) table(audit uint32, part *part) error {
 			rest = rest[1:]
 		}
 		p.take(audit, s.Nr, part.arch, s, ruled)
-		var cubes []cube
-		depth := p.depth
+		var compiled *call
 		if len(rest) > 0 && rest[0].nr == s.Nr {
-			p.loose, cubes = rest[0].why != "", rest[0].cubes()
-		} else if part.calls == nil {
-			cubes, depth = p.told(), 4*p.depth // meetings and all
+			compiled = &rest[0]
+			p.loose = compiled.why != ""
 		}
-		if err := p.number(); err != nil {
-			return err
-		}
-		if err := p.cubes(cubes, depth); err != nil {
+		if err := p.number(compiled); err != nil {
 			return err
 		}
 	}
@@ -121,32 +138,55 @@ func (p *prover) table(audit uint32, part *part) error {
 }
 
 // blanket says whether the programs answer all numbers of an ABI as they shall, where that
-// is the same for all. If not, the numbers are probed, to tell which.
+// is the same for all. If not, the numbers are proven one by one, to tell which.
 func (p *prover) blanket(audit uint32, arch abi.Arch) bool {
-	p.take(audit, unknownNr(arch), arch, nil, true)
-	want := p.wanted.answer(&[6]uint64{})
-	for _, s := range numbersOf(arch) {
-		if got, ok := alike(p.plan.machines, p.seen, audit, s); !ok || got != want {
-			return false
-		}
-	}
-	return true
+	want := p.unknown(audit, arch)
+	return !slices.ContainsFunc(numbersOf(arch), func(s span) bool { return !p.alike(audit, s, want) })
 }
 
-// number probes the number with all the arguments that could matter.
-func (p *prover) number() error {
+// unknown is the answer to a number that an ABI's table lacks.
+func (p *prover) unknown(audit uint32, arch abi.Arch) uint32 {
+	p.take(audit, unknownNr(arch), arch, nil, true)
+	return p.wanted.answer(&[6]uint64{})
+}
+
+// alike says whether the programs give this answer to all numbers of a span.
+func (p *prover) alike(audit uint32, s span, want uint32) bool {
+	p.whole.audit = audit
+	p.whole.end = func(_ *way, got uint32) bool { return got == want }
+	return p.whole.all(s)
+}
+
+// number proves the number at hand, compiled being what it was compiled to if that is known.
+func (p *prover) number(compiled *call) error {
 	if err := p.probe(&[6]uint64{}); err != nil {
 		return err
 	}
-	if !p.bounds.collect(p.wanted.number, &p.wanted.own) {
+	switch {
+	case !p.wanted.divides():
 		return p.blind()
+	case p.everywhere():
+		return nil
 	}
 	var failed error
+	p.bounds.collect(p.wanted.number, &p.wanted.own)
 	p.bounds.each(p.depth, func(args *[6]uint64) bool {
 		failed = p.probe(args)
 		return failed == nil
 	})
-	return failed
+	switch {
+	case failed != nil:
+		return failed
+	case compiled != nil:
+		return p.cubes(compiled.cubes(), p.depth)
+	}
+	return p.cubes(p.told(), 4*p.depth) // meetings and all
+}
+
+// everywhere says whether the programs are shown to be right for all arguments.
+func (p *prover) everywhere() bool {
+	p.ways.audit = p.runs.data[wordArch]
+	return p.ways.all(span{p.nr, p.nr})
 }
 
 // cubes probes inside and just outside of every cube that the rules on a number
@@ -227,49 +267,37 @@ func (p *prover) decidedBy(c abi.Call) string {
 	return name + "'s default"
 }
 
-// beside probes the numbers of an audit arch that its tables lack: those next
-// to every number that a program compares with, and so one of each range that
-// a program can tell apart; the ends of the runs that the tables leave out; the
-// edges of all there are.
-func (p *prover) beside(g *group) error {
-	var nrs []uint32
-	add := func(list ...uint32) {
-		for _, nr := range list {
-			arch, _ := abi.Of(g.audit, uint64(nr))
-			if _, listed := arch.Lookup(nr); !listed {
-				nrs = append(nrs, nr)
+// unlisted proves the numbers of an ABI that its table lacks, which are all answered
+// alike.
+func (p *prover) unlisted(audit uint32, part *part) error {
+	want := p.unknown(audit, part.arch)
+	for _, s := range part.unlisted() {
+		if p.alike(audit, s, want) {
+			continue
+		}
+		for _, nr := range p.within(s) {
+			p.take(audit, nr, part.arch, nil, compatDecides(p.plan.Set, part.arch))
+			if err := p.anyArgs(); err != nil {
+				return err
 			}
-		}
-	}
-	add(edgeNumbers...)
-	for _, part := range g.parts {
-		for _, gap := range part.gaps() {
-			add(gap.first, gap.first+1, gap.first+(gap.last-gap.first)/2, gap.last)
-		}
-	}
-	for _, m := range p.plan.machines {
-		for i := range m {
-			if m[i].op >= opJeqK && m[i].op <= opJgeK {
-				add(m[i].k-1, m[i].k, m[i].k+1)
-			}
-		}
-	}
-	slices.Sort(nrs)
-	for _, nr := range slices.Compact(nrs) {
-		arch, _ := abi.Of(g.audit, uint64(nr))
-		p.take(g.audit, nr, arch, nil, compatDecides(p.plan.Set, arch))
-		if err := p.anyArgs(); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// edgeNumbers are where a comparison could go wrong by one, by the sign or by
-// x32's bit.
-var edgeNumbers = []uint32{
-	KillNr - 1, KillNr, KillNr + 1, abi.X32Bit - 1, abi.X32Bit, abi.X32Bit + 511, abi.X32Bit + 1023,
-	abi.X32Bit | KillNr, 1<<31 - 1, 1 << 31, 1<<31 + 59, 1<<31 | abi.X32Bit, 1<<32 - 2, 1<<32 - 1,
+// within is numbers of a span, one of each run that the programs' comparisons tell apart.
+func (p *prover) within(s span) []uint32 {
+	nrs := []uint32{s.first, s.first + (s.last-s.first)/2, s.last}
+	for _, m := range p.plan.machines {
+		for i := range m {
+			if m[i].op >= opJeqK && m[i].op <= opJgeK {
+				nrs = append(nrs, m[i].k-1, m[i].k, m[i].k+1)
+			}
+		}
+	}
+	nrs = slices.DeleteFunc(nrs, func(nr uint32) bool { return nr < s.first || nr > s.last })
+	slices.Sort(nrs)
+	return slices.Compact(nrs)
 }
 
 // anyArgs probes a number on which no policy has conditions.

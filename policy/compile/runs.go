@@ -21,11 +21,12 @@ type paused struct {
 	answer  uint32 // the last
 }
 
+// newRuns has the programs stand at their beginnings.
 func newRuns(machines []machine, seen [][]bool) *runs {
 	r := &runs{programs: make([]paused, len(machines))}
 	for i, m := range machines {
 		p := &r.programs[i]
-		p.machine, p.stores = m, m.stores()
+		p.machine, p.stores, p.looks = m, m.stores(), true
 		if seen != nil {
 			p.seen = seen[i]
 		}
@@ -87,9 +88,7 @@ func (p *paused) resume(d *words) {
 func (r *runs) strongest() uint32 {
 	action := uint32(retAllow)
 	for i := len(r.programs) - 1; i >= 0; i-- {
-		if a := r.programs[i].answer; restricts(a, action) {
-			action = a
-		}
+		action = stronger(r.programs[i].answer, action)
 	}
 	return action
 }
