@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"callgate/policy/abi"
 )
@@ -218,10 +219,11 @@ func (l *Loader) read(name string) ([]byte, error) {
 // ReadFile reads a policy's text, as a Loader without a ReadFile of its own does:
 // no more than tells that it is too large.
 func ReadFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+	f := os.NewFile(uintptr(fd), path) // os.Open would set up the runtime's poller for it
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxText+1))
 }

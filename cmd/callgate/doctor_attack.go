@@ -34,7 +34,7 @@ func (f *attackFlags) flags(cmd *cobra.Command) {
 	flags.BoolVar(&f.attack, "attack", false, "try to break out of the policy, harmlessly")
 	policyFlag(cmd, &f.sandbox.policies)
 	flags.BoolVarP(&f.sandbox.quiet, "quiet", "q", false, "as for run --quiet, where the filters deny by themselves")
-	flags.StringSliceVar(&f.sandbox.room.words, "isolate", nil, "as for run, a `LIST`")
+	flags.StringArrayVar(&f.sandbox.room.words, "isolate", nil, "as for run, a `LIST`")
 	flags.IntVar(&f.tries, "tries", raceTries, "of each race, `N`")
 	_ = cmd.RegisterFlagCompletionFunc("isolate", completeIsolation) // it fails only for a flag that is not there
 }

@@ -32,7 +32,7 @@ type room struct {
 	clearEnv   bool
 	privateTmp bool
 	pty        bool
-	words      []string // of --isolate
+	words      []string // of --isolate, lists
 	isolate    policy.Isolation
 
 	tmp  *scratch.Folder
@@ -43,7 +43,7 @@ type room struct {
 func (r *room) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&r.dir, "workdir", "C", "", "run the command, and look for a policy, in `DIR`")
 	flags.BoolVar(&r.pty, "pty", false, "give the command a terminal of its own")
-	flags.StringSliceVar(&r.words, "isolate", nil, "give the command its own `LIST` of pid, net, ipc, mount, uts, cgroup, or all")
+	flags.StringArrayVar(&r.words, "isolate", nil, "give the command its own `LIST` of pid, net, ipc, mount, uts, cgroup, or all")
 	flags.BoolVar(&r.clearEnv, "clear-env", false, "pass nothing of the environment but what --setenv and the policy set")
 	flags.StringArrayVar(&r.setenv, "setenv", nil, "set a variable, `NAME=VALUE`, or pass NAME; may be repeated")
 	flags.BoolVar(&r.privateTmp, "private-tmp", false, "give the command a TMPDIR of its own, as a policy's private-tmp does")
@@ -70,12 +70,14 @@ func (r *room) enter() error {
 	if _, err := r.mask(); err != nil {
 		return err
 	}
-	for _, word := range r.words {
-		one, err := policy.ParseIsolation(word)
-		if err != nil {
-			return fmt.Errorf("--isolate: %w", err)
+	for _, list := range r.words {
+		for word := range strings.SplitSeq(list, ",") {
+			one, err := policy.ParseIsolation(word)
+			if err != nil {
+				return fmt.Errorf("--isolate: %w", err)
+			}
+			r.isolate |= one
 		}
-		r.isolate |= one
 	}
 	if r.dir == "" {
 		return nil

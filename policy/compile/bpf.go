@@ -219,9 +219,8 @@ func decodeMemory(in inst, f unix.SockFilter) (inst, error) {
 }
 
 func decodeALU(in inst, f unix.SockFilter) (inst, error) {
-	unknown := fmt.Errorf("opcode %#x, which seccomp does not take", f.Code)
 	if f.Code&7 != unix.BPF_ALU || f.Code > 0xff {
-		return in, unknown
+		return in, unknownOpcode(f.Code)
 	}
 	in.alu = uint8(f.Code & 0xf0)
 	in.op = opAluK
@@ -239,7 +238,11 @@ func decodeALU(in inst, f unix.SockFilter) (inst, error) {
 			return in, errors.New("shifts by 32 or more")
 		}
 	default:
-		return in, unknown
+		return in, unknownOpcode(f.Code)
 	}
 	return in, nil
+}
+
+func unknownOpcode(code uint16) error {
+	return fmt.Errorf("opcode %#x, which seccomp does not take", code)
 }

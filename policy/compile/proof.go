@@ -64,6 +64,7 @@ func newProver(plan *Plan, depth int, seen [][]bool) *prover {
 	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
 	p.whole.programs = newRuns(plan.machines, seen).programs
 	p.ways.programs = p.runs.programs
+	p.ways.Not = make([]policy.Comparison, 0, 64)
 	p.ways.end = func(w *way, got uint32) bool {
 		divisions := mostDivisions
 		return got == retTrace && p.loose || p.wanted.is(got, &w.Region, &divisions)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/netip"
@@ -240,16 +241,25 @@ func facts(b *policy.Sections, start string, l *linker) compile.Host {
 // procs are where proc(5) is mounted, as proc_pid_mountinfo(5) has it; /proc
 // where that cannot be read.
 func procs() []string {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return []string{"/proc"}
-	}
 	list := []string{"/proc"}
-	for line := range strings.Lines(string(text)) {
-		mount, kind, _ := strings.Cut(line, " - ")
-		if fields := strings.Fields(mount); strings.HasPrefix(kind, "proc ") && len(fields) > 4 && fields[4] != "/proc" {
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return list
+	}
+	f := os.NewFile(uintptr(fd), "mountinfo") // os.Open would set up the runtime's poller for it
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		mount, kind, _ := strings.Cut(lines.Text(), " - ")
+		if !strings.HasPrefix(kind, "proc ") {
+			continue
+		}
+		if fields := strings.Fields(mount); len(fields) > 4 && fields[4] != "/proc" {
 			list = append(list, unescape(fields[4]))
 		}
+	}
+	if lines.Err() != nil {
+		return list[:1]
 	}
 	return list
 }

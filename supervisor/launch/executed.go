@@ -132,15 +132,31 @@ func interpreter(place int) (path string, elf bool) {
 }
 
 func interpreterOf(f io.ReaderAt) (path string, elf bool) {
-	var start [256]byte // BINPRM_BUF_SIZE
+	var start [1024]byte // as a rule all of an ELF program that is asked for
 	n, _ := f.ReadAt(start[:], 0)
-	if line, script := bytes.CutPrefix(start[:n], []byte("#!")); script {
+	if line, script := bytes.CutPrefix(start[:min(n, scriptSize)], []byte("#!")); script {
 		return scriptInterpreter(line), false
 	}
 	if bytes.HasPrefix(start[:n], []byte("\x7fELF")) && n >= elfHeaderSize {
-		return elfInterpreter(f, start[:n]), true
+		return elfInterpreter(&begun{f, start[:n]}), true
 	}
 	return "", false
+}
+
+// scriptSize is how much of a script the kernel looks at, BINPRM_BUF_SIZE.
+const scriptSize = 256
+
+// begun is a file whose beginning is read.
+type begun struct {
+	rest  io.ReaderAt
+	start []byte
+}
+
+func (b *begun) ReadAt(p []byte, at int64) (n int, err error) {
+	if at >= 0 && at <= int64(len(b.start)-len(p)) {
+		return copy(p, b.start[at:]), nil
+	}
+	return b.rest.ReadAt(p, at)
 }
 
 func scriptInterpreter(line []byte) string {
@@ -170,8 +186,8 @@ const (
 // elfInterpreter reads PT_INTERP as load_elf_binary does (fs/binfmt_elf.c), which goes by
 // the size of program headers, not by the class that the file says it is of. The
 // file is whoever's: package debug/elf does not claim to stand that.
-func elfInterpreter(f io.ReaderAt, header []byte) string {
-	le := binary.LittleEndian
+func elfInterpreter(f *begun) string {
+	le, header := binary.LittleEndian, f.start
 	var at, size, count int64
 	wide := le.Uint16(header[54:]) == phdrSize
 	if wide {
