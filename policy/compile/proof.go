@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,9 @@ func newProver(plan *Plan, depth int, seen [][]bool) *prover {
 // Numbers that the table lacks are followed at once, and so are all of an ABI's where
 // compat answers them alike.
 func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
+	if slices.ContainsFunc(plan.machines, machine.asksWhence) {
+		return errors.New("the compiled filter is wrong (a bug in callgate or libseccomp): it looks at the instruction pointer")
+	}
 	p := newProver(plan, depth, seen)
 	for _, g := range groups {
 		for _, part := range g.parts {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"callgate/policy"
+	"callgate/policy/abi"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,8 +87,12 @@ func TestReadyProgramsOfOthersAreNotUsed(t *testing.T) {
 		"those of another report":    readyOf(t, set, Options{Report: true}),
 		"an empty program":           {nil},
 		"one that allows everything": {{ret(retAllow)}},
-		"one that ends nowhere":      {{load(wordArch)}},
-		"all but the last":           readyOf(t, set, Options{})[1:],
+		"one that looks whence a call comes": append([]Program{{
+			load(wordArch), unless(unix.BPF_JEQ, abi.AuditX86_64, 5), load(wordNr), unless(unix.BPF_JEQ, unix.SYS_IOCTL, 3),
+			load(wordArch + 1), unless(unix.BPF_JEQ, 1, 1), ret(retKill), ret(retAllow),
+		}}, readyOf(t, set, Options{})...),
+		"one that ends nowhere": {{load(wordArch)}},
+		"all but the last":      readyOf(t, set, Options{})[1:],
 	} {
 		plan, err := Compile(set, Options{Ready: ready})
 		if err != nil {

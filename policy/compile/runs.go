@@ -43,6 +43,16 @@ func (m machine) stores() bool {
 	return false
 }
 
+// asksWhence says whether the program looks at the instruction pointer.
+func (m machine) asksWhence() bool {
+	for i := range m {
+		if m[i].op == opLoad && m[i].k > wordArch && m[i].k < wordArgs {
+			return true
+		}
+	}
+	return false
+}
+
 // take runs the programs up to their first look at an argument.
 func (r *runs) take(audit, nr uint32) {
 	r.data, r.looked = words{wordNr: nr, wordArch: audit}, false
