@@ -278,8 +278,9 @@ func (h Holders) standIn(s *abi.Syscall) string {
 }
 
 // pinning is the arguments of calls that the supervisor itself makes in the
-// tracee to get its pinned memory. They stop whatever the policies say of them,
-// and are refused where the tracee makes them.
+// tracee to get its pinned memory, with PinBase as their address, and those that
+// differ from it in its low bits: they are told from others in one comparison. They
+// stop whatever the policies say of them, who refuse those of the tracee's own.
 func (h Holders) pinning(s *abi.Syscall) (c cube, some bool) {
 	if !h.Pins() || s.Block || s.Canonical != "mmap" && s.Canonical != "mseal" {
 		return c, false
@@ -288,5 +289,5 @@ func (h Holders) pinning(s *abi.Syscall) (c cube, some bool) {
 	if !ok {
 		return c, false
 	}
-	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: PinBase})
+	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))) &^ (PinBase - 1), value: PinBase})
 }

@@ -66,6 +66,11 @@ static void harm(long at)
 	raw(SYS_mprotect, at, more, PROT_READ | PROT_WRITE, 0, 0, 0);
 	raw(SYS_pkey_mprotect, at, more, PROT_READ | PROT_WRITE, -1, 0, 0);
 	raw(SYS_mmap, at, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	raw(SYS_mmap, at + 1, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	raw(SYS_mmap, 4095, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	raw(SYS_mmap, 4095, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	raw(SYS_mmap, 0, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	raw(SYS_mmap, 0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	raw(SYS_mremap, at, more, 2 * more, MREMAP_MAYMOVE, 0, 0);
 	raw(SYS_mremap, at, more, more, MREMAP_MAYMOVE | MREMAP_FIXED, (long)evil & ~4095l, 0);
 	raw(SYS_mremap, (long)low, more, more, MREMAP_MAYMOVE | MREMAP_FIXED, at, 0);
