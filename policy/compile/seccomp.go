@@ -117,7 +117,11 @@ func (e *exporter) body(l *layer) (Program, error) {
 			return nil, fmt.Errorf("seccomp_arch_add x32: %w", err)
 		}
 	}
-	return e.export(f)
+	p, err := e.export(f)
+	if err != nil {
+		return nil, err
+	}
+	return lean(p), nil
 }
 
 // newFilter is an empty filter for the layer's audit arch.
