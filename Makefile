@@ -68,6 +68,7 @@ install: build ## install the programs, their units, man pages and completions u
 	install -m 644 configs/callgated.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -D -m 644 docs/man/callgate-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/callgate-policy.5
 	install -D -m 644 docs/man/callgated.8 $(DESTDIR)$(PREFIX)/share/man/man8/callgated.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	bin/callgate completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/callgate

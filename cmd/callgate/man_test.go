@@ -88,7 +88,7 @@ func manFlag(f *pflag.Flag) string {
 }
 
 func seeAlso(cmd *cobra.Command) string {
-	pages := []string{".BR seccomp (2),", ".BR ptrace (2)"}
+	pages := []string{".BR callgate\\-policy (5),", ".BR seccomp (2),", ".BR ptrace (2)"}
 	if cmd.HasParent() {
 		pages = append([]string{".BR callgate (1),"}, pages...)
 	}
