@@ -25,11 +25,10 @@ type Comparison struct {
 // Where says whether a comparison holds for all of a region or for none of it. It may
 // say neither of what is so all the same, never what is not.
 func (r *Region) Where(c *Comparison) (all, none bool) {
-	known := c.Mask & r.Mask[c.Reg]
-	if (c.Value^r.Value[c.Reg])&known != 0 || c.Value&^c.Mask != 0 {
+	if c.fails(r) {
 		return false, true
 	}
-	if known == c.Mask {
+	if c.Mask&^r.Mask[c.Reg] == 0 {
 		return true, false
 	}
 	mask, value := r.Mask[c.Reg]|c.Mask, r.Value[c.Reg]|c.Value
@@ -44,7 +43,7 @@ func (r *Region) Where(c *Comparison) (all, none bool) {
 // Keep takes from a region all for which the comparison does not hold; false if nothing is
 // left, as far as it sees that.
 func (r *Region) Keep(c *Comparison) bool {
-	if (c.Value^r.Value[c.Reg])&c.Mask&r.Mask[c.Reg] != 0 || c.Value&^c.Mask != 0 {
+	if c.fails(r) {
 		return false
 	}
 	r.Mask[c.Reg] |= c.Mask
@@ -66,7 +65,7 @@ func (r *Region) settle(reg int) bool {
 		again = false
 		for i := range r.Not {
 			n := &r.Not[i]
-			if n.Reg != reg || (n.Value^r.Value[reg])&n.Mask&r.Mask[reg] != 0 || n.Value&^n.Mask != 0 {
+			if n.Reg != reg || n.fails(r) {
 				continue
 			}
 			open := n.Mask &^ r.Mask[reg]
@@ -81,6 +80,35 @@ func (r *Region) settle(reg int) bool {
 		}
 	}
 	return true
+}
+
+// Some gives arguments in a region; false if there are none. It takes one from the budget
+// for each bit that it tries: once that is used up, the arguments may be others.
+func (r *Region) Some(budget *int) (args [6]uint64, some bool) {
+	for i := range r.Not {
+		n := &r.Not[i]
+		if n.fails(r) || *budget <= 0 {
+			continue
+		}
+		*budget--
+		open := n.Mask &^ r.Mask[n.Reg]
+		bit := open & -open
+		for _, value := range [...]uint64{bit &^ n.Value, bit & n.Value} {
+			one := *r
+			if one.Keep(&Comparison{n.Reg, bit, value}) {
+				if args, some = one.Some(budget); some {
+					return args, true
+				}
+			}
+		}
+		return args, false
+	}
+	return r.Value, true
+}
+
+// fails says whether the bits that are known keep a comparison from holding.
+func (c *Comparison) fails(r *Region) bool {
+	return (c.Value^r.Value[c.Reg])&c.Mask&r.Mask[c.Reg] != 0 || c.Value&^c.Mask != 0
 }
 
 // Over is every verdict that the set gives for some arguments of a region, and perhaps

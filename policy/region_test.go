@@ -50,6 +50,13 @@ func TestOver(t *testing.T) {
 		n := set.On(arch, s.Nr, nil)
 		g, inside := region(r)
 		verdicts, _ := n.Over(&g, nil)
+		budget := 1000
+		switch some, ok := g.Some(&budget); {
+		case !ok && len(inside) > 0:
+			t.Fatalf("%x is in %+v, and nothing is said to be", inside[0], g)
+		case ok && budget > 0 && !g.has(&some):
+			t.Fatalf("%x is not in %+v", some, g)
+		}
 		if len(verdicts) == 1 {
 			same++
 		}
@@ -62,6 +69,15 @@ func TestOver(t *testing.T) {
 	if same < 1500 {
 		t.Errorf("one verdict for only %d regions", same)
 	}
+}
+
+func (r *Region) has(args *[6]uint64) bool {
+	for i := range args {
+		if args[i]&r.Mask[i] != r.Value[i] {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(r.Not, func(c Comparison) bool { return args[c.Reg]&c.Mask == c.Value })
 }
 
 // region is a random one, and arguments in it. Each comes from comparisons of halves of

@@ -53,6 +53,7 @@ type expectation struct {
 	given uint32
 
 	verdicts []policy.Verdict // room
+	doubt    [6]uint64        // arguments for which the answer may be another than was asked for
 }
 
 // take makes it that of a number, given its entry in the table, nil if it has
@@ -77,7 +78,8 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 }
 
 // is says whether the answer to all calls with arguments of a region is this one. It
-// divides the region further so many times to see that.
+// divides the region further so many times to see that. Where it is not, or that cannot be
+// seen, doubt is arguments to try.
 func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
 	verdicts, hinge := e.number.Over(r, e.verdicts)
 	e.verdicts = verdicts
@@ -87,22 +89,36 @@ func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
 			continue
 		}
 		if stops, known := e.own.over(r, retKill); stops && known { // whatever is given
-			return answer == retTrace
+			given = retTrace
+			break
 		}
 		if *divisions--; *divisions < 0 || hinge.Mask == 0 {
-			return false
+			return e.empty(r)
 		}
 		in, out := *r, *r
 		return (!in.Keep(&hinge) || e.is(answer, &in, divisions)) && (!out.Leave(&hinge) || e.is(answer, &out, divisions))
 	}
 	switch stops, known := e.own.over(r, given); {
 	case stops && known:
-		return answer == retTrace
-	case known || given == retTrace:
-		return answer == given
+		given = retTrace
+	case !known && given != retTrace:
+		return e.empty(r)
 	}
-	return false
+	return answer == given || e.empty(r)
 }
+
+// empty says whether nothing is in a region, and else what may be.
+func (e *expectation) empty(r *policy.Region) bool {
+	budget := mostTried
+	args, some := r.Some(&budget)
+	if some {
+		e.doubt = args
+	}
+	return !some
+}
+
+// mostTried bounds the search for arguments in a region.
+const mostTried = 1000
 
 // divides says whether the answer depends on arguments.
 func (e *expectation) divides() bool { return e.own.divide() || e.number.Divides() }

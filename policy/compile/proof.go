@@ -173,6 +173,9 @@ func (p *prover) number(compiled *call) error {
 	case p.everywhere():
 		return nil
 	}
+	if err := p.probe(&p.wanted.doubt); err != nil {
+		return err
+	}
 	var failed error
 	p.bounds.collect(p.wanted.number, &p.wanted.own)
 	p.bounds.each(p.depth, func(args *[6]uint64) bool {
