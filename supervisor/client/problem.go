@@ -62,6 +62,13 @@ func NewProblem(name ProblemName, detail string) *Problem {
 	return &Problem{Type: problemPrefix + string(name), Title: name.title(), Status: kinds[name].status, Detail: detail}
 }
 
+// ProblemAt makes a problem with a field.
+func ProblemAt(name ProblemName, field, detail string) *Problem {
+	p := NewProblem(name, detail)
+	p.Field = field
+	return p
+}
+
 // Is says whether the problem is of the name that target is.
 func (p *Problem) Is(target error) bool { return p.Name() == target }
 

@@ -10,6 +10,7 @@ import (
 	"callgate/policy"
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
+	"callgate/supervisor/server/strict"
 	"callgate/supervisor/server/work"
 )
 
@@ -28,7 +29,7 @@ func check(req *client.Request) error {
 	}
 	for name, value := range req.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			return invalid("/env/"+pointer(name), "cannot be a variable")
+			return invalid("/env/"+strict.Pointer(name), "cannot be a variable")
 		}
 	}
 	if req.Retries < 0 || req.Retries > 100 {
@@ -92,7 +93,7 @@ func checkLabels(req *client.Request) error {
 		}
 		for name, value := range labels {
 			if !config.LabelName.MatchString(name) || len(value) > labelMost {
-				return invalid(field+pointer(name), fmt.Sprintf("a name of up to 63 letters, digits and . _ / -, and a value of up to %d bytes", labelMost))
+				return invalid(field+strict.Pointer(name), fmt.Sprintf("a name of up to 63 letters, digits and . _ / -, and a value of up to %d bytes", labelMost))
 			}
 		}
 	}

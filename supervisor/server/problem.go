@@ -12,15 +12,11 @@ import (
 )
 
 func invalid(field, detail string) *client.Problem {
-	p := client.NewProblem(client.Invalid, detail)
-	p.Field = field
-	return p
+	return client.ProblemAt(client.Invalid, field, detail)
 }
 
 func malformed(field, detail string) *client.Problem {
-	p := client.NewProblem(client.Malformed, detail)
-	p.Field = field
-	return p
+	return client.ProblemAt(client.Malformed, field, detail)
 }
 
 func notFound() *client.Problem { return client.NewProblem(client.NotFound, "") }

@@ -16,6 +16,7 @@ import (
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
 	"callgate/supervisor/server/store"
+	"callgate/supervisor/server/strict"
 	"callgate/supervisor/server/work"
 
 	"golang.org/x/sys/unix"
@@ -92,7 +93,7 @@ func (s *Server) body(w http.ResponseWriter, r *request, v any) error {
 		return malformed("", "the body breaks off: "+err.Error())
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return strict(text, v)
+	return strict.Read(text, v)
 }
 
 // coming is a body on its way. What all of one user's weigh is bounded: it is the

@@ -1,4 +1,4 @@
-package server
+package strict
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"callgate/supervisor/client"
 )
 
-// TestStrict: nothing of a body is dropped or taken for something else, and what is wrong
+// TestRead: nothing of a body is dropped or taken for something else, and what is wrong
 // is told by its place, without a word of Go's.
-func TestStrict(t *testing.T) {
+func TestRead(t *testing.T) {
 	for text, want := range map[string]struct{ field, detail string }{
 		`{"argv":["a"],"ARGV":["b"]}`:                        {"/ARGV", "there is no such field"},
 		`{"Argv":["b"]}`:                                     {"/Argv", "there is no such field"},
@@ -51,7 +51,7 @@ func TestStrict(t *testing.T) {
 		`{"a":` + strings.Repeat("[", 1e4): {"", "not JSON"},
 		`{"argv":["a"], "retries": 1, "labels": {"a": "b"}}`: {},
 	} {
-		err := strict([]byte(text), new(client.Request))
+		err := Read([]byte(text), new(client.Request))
 		var p *client.Problem
 		switch {
 		case want.detail == "" && err == nil:
@@ -62,22 +62,22 @@ func TestStrict(t *testing.T) {
 		}
 	}
 	var p *client.Problem
-	if err := strict([]byte(`{"arg":[]}`), new(client.Request)); !errors.As(err, &p) || p.Hint != `did you mean "argv"?` {
+	if err := Read([]byte(`{"arg":[]}`), new(client.Request)); !errors.As(err, &p) || p.Hint != `did you mean "argv"?` {
 		t.Errorf("%+v", p)
 	}
 }
 
-// FuzzStrict: what is taken is taken again as it was understood.
-func FuzzStrict(f *testing.F) {
+// FuzzRead: what is taken is taken again as it was understood.
+func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"argv":["a","\ud83d\ude00"],"env":{"A":"1"},"stdin":{"text":"x"},"limits":{"processes":1}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		first, second := client.Request{Argv: []string{}}, client.Request{}
-		if strict(text, &first) != nil {
+		if Read(text, &first) != nil {
 			return
 		}
 		once, err := json.Marshal(&first)
 		if err == nil {
-			err = strict(once, &second)
+			err = Read(once, &second)
 		}
 		if twice, _ := json.Marshal(&second); err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%q becomes %q, then %q: %v", text, once, twice, err)

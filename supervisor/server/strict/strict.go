@@ -1,4 +1,5 @@
-package server
+// Package strict reads the bodies of requests to the letter.
+package strict
 
 import (
 	"bytes"
@@ -17,19 +18,19 @@ import (
 	"callgate/supervisor/client"
 )
 
-// strict reads a JSON object into what v points to. Package encoding/json drops what it
+// Read reads a JSON object into what v points to. Package encoding/json drops what it
 // knows no better: names that stand twice, or in other letters, and text that is no
 // Unicode. Here all of that is refused, for what is asked is to be what is done, and what
 // somebody between has read.
-func strict(text []byte, v any) error {
+func Read(text []byte, v any) error {
 	if !utf8.Valid(text) {
-		return malformed("", "not UTF-8")
+		return client.ProblemAt(client.Malformed, "", "not UTF-8")
 	}
 	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil {
-		return malformed("", "not JSON: "+placed(err))
+		return client.ProblemAt(client.Malformed, "", "not JSON: "+placed(err))
 	}
 	if halved(text) {
-		return malformed("", `half of a surrogate pair, such as \ud800 alone, which is no character`)
+		return client.ProblemAt(client.Malformed, "", `half of a surrogate pair, such as \ud800 alone, which is no character`)
 	}
 	r := &reader{json.NewDecoder(bytes.NewReader(text))}
 	if err := r.value("", reflect.TypeOf(v).Elem()); err != nil {
@@ -101,10 +102,10 @@ func (r *reader) value(at string, t reflect.Type) error {
 			return err
 		}
 		if text[0] == 'n' || json.Unmarshal(text, v.Interface()) != nil { // null changes nothing
-			return malformed(at, "expected "+kind)
+			return client.ProblemAt(client.Malformed, at, "expected "+kind)
 		}
 		if strings.HasPrefix(at, "/limits/") && v.Elem().IsZero() {
-			return invalid(at, "more than 0; what is not there is the host's")
+			return client.ProblemAt(client.Invalid, at, "more than 0; what is not there is the host's")
 		}
 		return nil
 	}
@@ -132,7 +133,7 @@ func expected(t reflect.Type) string {
 
 func (r *reader) list(at string, t reflect.Type) error {
 	if begin, err := r.Token(); err != nil || begin != json.Delim('[') {
-		return malformed(at, "expected a list")
+		return client.ProblemAt(client.Malformed, at, "expected a list")
 	}
 	for i := 0; r.More(); i++ {
 		if err := r.value(at+"/"+strconv.Itoa(i), t); err != nil {
@@ -145,7 +146,7 @@ func (r *reader) list(at string, t reflect.Type) error {
 
 func (r *reader) object(at string, t reflect.Type) error {
 	if begin, err := r.Token(); err != nil || begin != json.Delim('{') {
-		return malformed(at, "expected an object")
+		return client.ProblemAt(client.Malformed, at, "expected an object")
 	}
 	var known map[string]reflect.Type // nil: every name is
 	if t.Kind() == reflect.Struct {
@@ -158,7 +159,7 @@ func (r *reader) object(at string, t reflect.Type) error {
 			return err
 		}
 		name := token.(string)
-		at := at + "/" + pointer(name)
+		at := at + "/" + Pointer(name)
 		of, is := known[name]
 		switch {
 		case known == nil:
@@ -167,7 +168,7 @@ func (r *reader) object(at string, t reflect.Type) error {
 			return unknown(at, name, known)
 		}
 		if seen[name] {
-			return malformed(at, "is there twice")
+			return client.ProblemAt(client.Malformed, at, "is there twice")
 		}
 		seen[name] = true
 		if err := r.value(at, of); err != nil {
@@ -190,7 +191,7 @@ func fields(t reflect.Type) map[string]reflect.Type {
 }
 
 func unknown(at, name string, known map[string]reflect.Type) *client.Problem {
-	p := malformed(at, "there is no such field")
+	p := client.ProblemAt(client.Malformed, at, "there is no such field")
 	const longest = 64 // to look for what it is like
 	if len(name) <= longest {
 		if near := policy.Nearest(strings.ToLower(name), slices.Sorted(maps.Keys(known))); near != "" {
@@ -200,5 +201,5 @@ func unknown(at, name string, known map[string]reflect.Type) *client.Problem {
 	return p
 }
 
-// pointer is a name as a JSON pointer has it (RFC 6901).
-func pointer(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
+// Pointer is a name as a JSON pointer has it (RFC 6901).
+func Pointer(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
