@@ -45,6 +45,9 @@ var buildTestPrograms = sync.OnceValues(func() (string, error) {
 	if err := gcc(dir, "equal", "-pthread"); err != nil {
 		return "", err
 	}
+	if err := gcc(dir, "where", "-nostdlib", "-ffreestanding", "-fno-stack-protector"); err != nil {
+		return "", err
+	}
 	return dir, gcc(dir, "elf32", "-m32", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector")
 })
 

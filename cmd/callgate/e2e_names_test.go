@@ -35,8 +35,13 @@ type world struct{ dir, before string }
 // newWorld makes a world that user, or whoever runs the tests, owns.
 func newWorld(t *testing.T, user bool) *world {
 	t.Helper()
-	w := &world{dir: openFolder(t)}
-	program, err := os.ReadFile(tracee(t))
+	return newWorldIn(t, openFolder(t), user)
+}
+
+func newWorldIn(t *testing.T, dir string, user bool) *world {
+	t.Helper()
+	w := &world{dir: dir}
+	program, err := os.ReadFile(compiled(t, "where"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +144,7 @@ type counts struct{ got, made, refused int }
 // says what it got; the world says what it changed.
 func (a nameAttack) run(t *testing.T, build string) (c counts, changed string) {
 	t.Helper()
-	w := newWorld(t, false)
+	w := newWorldIn(t, a.place(t, build), false)
 	tr := trial{policy: w.policy(), build: build, quiet: true, dir: w.dir}
 	argv := append([]string{tracee(t)}, a.wrap...)
 	got := tr.run(t, append(argv, "names", a.mode, a.call, itoa(a.tries))...)
@@ -147,6 +152,20 @@ func (a nameAttack) run(t *testing.T, build string) (c counts, changed string) {
 		t.Fatalf("%v: %v", err, got)
 	}
 	return c, w.changed(t)
+}
+
+// place is a folder for an attack's world: on disk once for each call and where programs
+// are run, which memory may not be for; elsewhere in memory if it keeps attributes.
+func (a nameAttack) place(t *testing.T, build string) string {
+	t.Helper()
+	if a.mode == "letters" && len(a.wrap) == 0 && build == "" || a.gain == "runs" {
+		return openFolder(t)
+	}
+	dir := fastFolder(t)
+	if unix.Setxattr(dir, "user.x", []byte("x"), 0) != nil { // tmpfs before Linux 6.6
+		return openFolder(t)
+	}
+	return dir
 }
 
 // checkOnly is a callgate that checks and lets the tracee's own call go on: an

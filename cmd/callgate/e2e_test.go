@@ -68,11 +68,11 @@ func (tr trial) run(t *testing.T, argv ...string) outcome {
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		t.Fatal(err)
 	}
-	if !tr.bare {
-		if left := r.left(); len(left) > 0 {
-			t.Errorf("%q left running: %q", argv, left)
-		}
+	left := r.left()
+	if len(left) > 0 && !tr.bare {
+		t.Errorf("%q left running: %q", argv, left)
 	}
+	r.gone = len(left) == 0
 	r.killLeft()
 	return outcome{stdout.String(), stderr.String(), statusOf(r.cmd.ProcessState), r.events(t)}
 }
@@ -82,6 +82,7 @@ type running struct {
 	cmd   *exec.Cmd
 	mark  string // a word in the environment of all that descends from it
 	audit string // its audit log
+	gone  bool   // it has ended, and nothing carries the mark any more
 }
 
 // prepare makes the command of a trial, with an audit log and a mark by which
@@ -157,6 +158,9 @@ func (r *running) pids() (found []string) {
 
 // killLeft kills what carries the mark until nothing does.
 func (r *running) killLeft() {
+	if r.gone {
+		return
+	}
 	for range 100 {
 		pids := r.pids()
 		if len(pids) == 0 {

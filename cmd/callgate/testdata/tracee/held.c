@@ -105,7 +105,7 @@ static int status_of(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static char *const where[] = {"prog", "where", NULL};
+static char *const where[] = {"prog", NULL};
 
 /* held-exec NAME TRIES: fexecve, or execve of the link, in a child with a thread that exchanges the program. */
 static int run_held_exec(int argc, char **argv)
@@ -198,7 +198,7 @@ static int run_files(int argc, char **argv)
 	answer("execve of ro/prog", execve("ro/prog", where, NULL));
 	int status = 0;
 	fd = open("wk/script", O_CREAT | O_WRONLY | O_TRUNC, 0755);
-	snprintf(full, sizeof full, "#!%s/ro/prog where\n", here);
+	snprintf(full, sizeof full, "#!%s/ro/prog\n", here);
 	if (write(fd, full, strlen(full)) < 0)
 		die("wk/script");
 	close(fd);
