@@ -62,7 +62,7 @@ var exactCases = []string{
 	"orphans",
 	"kill-forker 200",
 	"kill-execer 200",
-	"kill-many 60",
+	"kill-many 30", // as each of the two users that tests run as
 	"limits",
 	"exit 0", "exit 1", "exit 77", "exit 255",
 	"fault segv", "fault ill", "fault trap", "fault fpe", "fault abort",
