@@ -7,8 +7,9 @@
 // number become cubes of arguments (view.go, partition.go), the cubes become
 // sets of arguments with one kernel answer each (group.go), the sets become
 // rules in as few stacked filters as hold them (layer.go), libseccomp compiles
-// each filter (seccomp.go) behind a short prologue of ours (prologue.go), and
-// the programs are run against the reference (run.go, proof.go). A call whose
+// each filter (seccomp.go, lean.go) behind a short prologue of ours (prologue.go),
+// and the programs are followed along every way that a call can take through them,
+// or run, and held against the reference (ways.go, run.go, proof.go). A call whose
 // conditions are answered wrongly is traced, and all is proven again. Programs that
 // were made earlier skip all but the last step (ready.go).
 //
