@@ -105,9 +105,12 @@ func TestGoSuites(t *testing.T) {
 	}
 	for name, policy := range map[string]string{"os": pinAll, "os/exec": pinAll, "os/signal": traceAll} {
 		t.Run(name, func(t *testing.T) {
-			program := goSuite(t, name)
+			argv := []string{goSuite(t, name), "-test.v", "-test.short"}
+			if os.Getenv("CALLGATE_SUITES") != "" {
+				argv = append(argv, "-test.skip=^TestRootMulti") // five sixths of os: root, who runs this too, has them
+			}
 			suite{
-				argv:   []string{program, "-test.v", "-test.short"},
+				argv:   argv,
 				dir:    filepath.Join(strings.TrimSpace(string(root)), "src", name),
 				env:    []string{"GOFLAGS="},
 				ran:    regexp.MustCompile(`(?m)^(PASS|FAIL)$`),

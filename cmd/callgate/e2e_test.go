@@ -42,7 +42,7 @@ type outcome struct {
 }
 
 // hangAfter is far beyond what any trial takes: it ends a test that hangs.
-const hangAfter = 3 * time.Minute
+const hangAfter = 6 * time.Minute
 
 // nobody is the ordinary user that root becomes for tests.
 const nobody = 65534
