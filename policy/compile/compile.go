@@ -8,7 +8,7 @@
 // sets of arguments with one kernel answer each (group.go), the sets become
 // rules in as few stacked filters as hold them (layer.go), libseccomp compiles
 // each filter (seccomp.go, lean.go) behind a short prologue of ours (prologue.go),
-// and the programs are followed along every way that a call can take through them,
+// they become one again where that answers the same (weld.go), and the programs are followed along every way that a call can take through them,
 // or run, and held against the reference (ways.go, run.go, proof.go). A call whose
 // conditions are answered wrongly is traced, and all is proven again. Programs that
 // were made earlier skip all but the last step (ready.go).
@@ -91,6 +91,7 @@ type Plan struct {
 	// Filters are to be installed in this order; the kernel takes the most
 	// restrictive answer of all.
 	Filters []Program
+	one     Program // the same as one, if they can be (weld.go)
 
 	opts     Options
 	machines []machine // Filters, decoded
@@ -137,9 +138,12 @@ func Compile(set policy.Set, opts Options) (*Plan, error) {
 	return proven(plan, groups)
 }
 
-// proven is the plan, with calls traced whose conditions turn out to be compiled
-// wrongly.
+// proven is the plan, with one filter if that is as right, and with calls traced whose
+// conditions turn out to be compiled wrongly.
 func proven(plan *Plan, groups []*group) (*Plan, error) {
+	if one, ok := plan.welded(groups); ok {
+		return one, nil
+	}
 	err := prove(plan, groups, probesPerCall, nil)
 	for bad := new(Counterexample); err != nil; err = prove(plan, groups, probesPerCall, nil) {
 		if !errors.As(err, &bad) || !distrust(groups, &bad.Call) {
@@ -194,38 +198,40 @@ func assemble(set policy.Set, opts Options, groups []*group) (*Plan, error) {
 		return nil, err
 	}
 	defer e.close()
+	var all []*layer
 	for i, g := range groups {
-		if err := plan.addGroup(e, groups, i, g.stack()); err != nil {
-			return nil, err
+		layers := g.stack()
+		if i == 0 && layers == nil { // the prologue of the host's own group speaks of all archs
+			layers = []*layer{{group: g, program: Program(frontOf(groups, nil))}}
 		}
+		for _, l := range layers {
+			if l.program == nil {
+				if l.program, err = e.compile(groups, i, l); err != nil {
+					return nil, err
+				}
+			}
+			plan.Filters = append(plan.Filters, l.program)
+		}
+		all = append(all, layers...)
 		plan.mark(g)
 	}
+	plan.one = weld(weldable(all))
 	return plan, plan.decode()
 }
 
-// addGroup compiles the layers of one audit arch. The host's own group has a
-// program even where it needs no layer: its prologue speaks of all archs.
-func (p *Plan) addGroup(e *exporter, groups []*group, at int, layers []*layer) error {
-	if at == 0 && layers == nil {
-		p.Filters = append(p.Filters, Program(frontOf(groups, nil)))
+// compile is the program of a layer of the groups' at-th.
+func (e *exporter) compile(groups []*group, at int, l *layer) (Program, error) {
+	var front prologue
+	switch {
+	case l.first && at == 0:
+		front = frontOf(groups, l)
+	case l.first:
+		front = frontOfOther(l)
+	case l.selects():
+		front = selector(l)
 	}
-	for _, l := range layers {
-		var front prologue
-		switch {
-		case l.first && at == 0:
-			front = frontOf(groups, l)
-		case l.first:
-			front = frontOfOther(l)
-		case l.selects():
-			front = selector(l)
-		}
-		body, err := e.body(l)
-		if err != nil {
-			return err
-		}
-		p.Filters = append(p.Filters, append(Program(front), body...))
-	}
-	return nil
+	body, err := e.body(l)
+	return append(Program(front), body...), err
 }
 
 // mark notes the calls that are traced more than their verdicts need.

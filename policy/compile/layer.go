@@ -16,6 +16,8 @@ type layer struct {
 	direct []rule // answered by the prologue, without libseccomp
 	tests  int
 	behind []follower // of all rules
+
+	program Program // once it is compiled
 }
 
 // rule is one call's action in a layer: for the arguments in cubes, or for all
