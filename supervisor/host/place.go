@@ -57,8 +57,8 @@ func home() string {
 // linker follows symbolic links from this process's point of view. It looks at each
 // name once: a policy has hundreds, and most of a start can be looks.
 type linker struct {
-	once     sync.Once
-	resolver *resolve.Resolver // nil: names stay as they are
+	once     sync.Once         // at the first link
+	resolver *resolve.Resolver // nil: links stay as they are
 	self     resolve.Task
 	known    map[string]way           // where names lead
 	found    map[string]compile.Found // what is at those that no link is above
@@ -83,14 +83,7 @@ func (l *linker) close() {
 
 // follow follows the symbolic links in a path as far as it exists.
 func (l *linker) follow(name string) (to string, through []string) {
-	l.once.Do(func() {
-		l.resolver, _ = resolve.New()
-		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
-	})
-	if name = path.Clean(name); l.resolver == nil {
-		return name, nil
-	}
-	w := l.lead(name)
+	w := l.lead(path.Clean(name))
 	return w.to, w.through
 }
 
@@ -129,6 +122,13 @@ func (l *linker) ask(name string) way {
 // link follows a link in a folder: as the kernel does and, for the links on the way or
 // where it leads nowhere, by what it says.
 func (l *linker) link(folder, at string) way {
+	l.once.Do(func() {
+		l.resolver, _ = resolve.New()
+		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
+	})
+	if l.resolver == nil {
+		return way{to: at}
+	}
 	said := l.said(folder, at)
 	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, at, true)
 	switch {
