@@ -28,10 +28,14 @@ type valve struct {
 	err   error // what comes then
 	calls int
 	block chan struct{}
+	holds bool // it blocks, or did
 }
 
 func (v *valve) Write(p []byte) (int, error) {
 	if v.block != nil {
+		v.mu.Lock()
+		v.holds = true
+		v.mu.Unlock()
 		<-v.block
 	}
 	v.mu.Lock()
@@ -46,6 +50,13 @@ func (v *valve) Write(p []byte) (int, error) {
 	n, _ := v.out.Write(p[:v.room])
 	v.room = 0
 	return n, v.err
+}
+
+// held says whether a write has come that blocks.
+func (v *valve) held() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.holds
 }
 
 func (v *valve) set(room int) {
@@ -246,7 +257,7 @@ func TestFullQueueDropsAndMarks(t *testing.T) {
 	v := &valve{room: -1, block: make(chan struct{})}
 	s := NewJSON(v, JSONOptions{})
 	s.Put(exited(1))
-	for s.(*queue).progress() == 0 { // the writer holds the first
+	for !v.held() { // the first, and only that
 		time.Sleep(time.Millisecond)
 	}
 	for n := range queueMax + 10 {
