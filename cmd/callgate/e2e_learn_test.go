@@ -26,10 +26,11 @@ print(subprocess.run(["sh", "-c", "echo out; exit 4"], capture_output=True))
 t = threading.Thread(target=print, args=["thread"]); t.start(); t.join()
 with tempfile.TemporaryDirectory() as d: open(d + "/f", "w").write("text"); print(os.listdir(d))
 open("made", "w").write("x"); os.rename("made", "moved"); print(sorted(n for n in os.listdir(".") if n[0] != "."))'`, nil},
+	// "git add ." would touch objects again if a file is as old as the index.
 	"git": {"git", `
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='2024-01-01T00:00:00Z' GIT_COMMITTER_DATE='2024-01-01T00:00:00Z'
 git -c init.defaultBranch=main init -q one && cd one && git config user.name A && git config user.email a@example.org
-for i in 1 2 3; do seq $((i*100)) >f$i; git add . && git commit -q -m "commit $i"; done; git log --oneline --stat; git status --short`, nil},
+for i in 1 2 3; do seq $((i*100)) >f$i; git add f$i && git commit -q -m "commit $i"; done; git log --oneline --stat; git status --short`, nil},
 	"loopback": {"/usr/bin/python3", `exec /usr/bin/python3 -c '
 import socket, threading
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
