@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"callgate/policy"
 	"callgate/policy/abi"
 
 	"golang.org/x/sys/unix"
@@ -152,5 +153,51 @@ func TestBlanket(t *testing.T) {
 				t.Errorf("%s: number %#x of i386 is allowed, and that is not found", name, wrong)
 			}
 		}
+	}
+}
+
+// TestIs: an answer that is said to be that of a whole region is that of each call in it.
+func TestIs(t *testing.T) {
+	g := newGenerator(5)
+	said := 0
+	for range 150 {
+		set := g.set(t)
+		e := expectation{opts: Options{Report: g.IntN(2) == 0, Holders: g.holders()}}
+		for s := range abi.X86_64.All() {
+			e.take(set, abi.X86_64, s.Nr, s, false)
+			var b bounds
+			if !b.collect(e.number, &e.own) {
+				continue
+			}
+			for range 20 {
+				r, inside := policy.Region{}, [][6]uint64{}
+				for range 60 {
+					args := [6]uint64{}
+					for _, reg := range b.regs {
+						args[reg] = b.values[reg][g.IntN(len(b.values[reg]))]
+					}
+					inside = append(inside, args)
+				}
+				for range g.IntN(3) { // as the first of them has it
+					reg := b.regs[g.IntN(len(b.regs))]
+					mask := ^uint64(0) << g.IntN(40)
+					r.Keep(&policy.Comparison{Reg: reg, Mask: mask &^ r.Mask[reg], Value: inside[0][reg] & mask &^ r.Mask[reg]})
+				}
+				for _, answer := range []uint32{retAllow, retTrace, e.answer(&inside[0])} {
+					if divisions := mostDivisions; !e.is(answer, &r, &divisions) {
+						continue
+					}
+					said++
+					for _, args := range inside {
+						if c := (cube{r.Mask, r.Value}); c.contains(&args) && e.answer(&args) != answer {
+							t.Fatalf("%s %x gets %s, not %s as all of %x\n%s", s.Name, args, actionName(e.answer(&args)), actionName(answer), r, texts(set))
+						}
+					}
+				}
+			}
+		}
+	}
+	if said < 1000 {
+		t.Errorf("it was said of %d", said)
 	}
 }
