@@ -35,13 +35,16 @@ func askAtTerminal() (status int, err error) {
 	tty := os.NewFile(askFD, "terminal")
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
-	moved := make(chan os.Signal, 16)
-	signal.Notify(moved, unix.SIGTSTP, unix.SIGCONT)
+	// A stop is for the command to take part in. This goes on, to see who has the terminal.
+	signal.Ignore(unix.SIGTSTP)
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	yes := askWord()
 	for {
 		if !foreground(tty, &e, ended) {
 			return 1, nil
 		}
-		status, done, err := put(tty, &e, ended, moved)
+		status, done, err := put(tty, &e, yes, ended, continued)
 		if done || err != nil {
 			return status, err
 		}
@@ -50,19 +53,19 @@ func askAtTerminal() (status int, err error) {
 
 // put puts the question, and reads the answer; it is not done when a shell has taken the
 // terminal meanwhile.
-func put(tty *os.File, e *audit.Event, ended, moved <-chan os.Signal) (status int, done bool, err error) {
+func put(tty *os.File, e *audit.Event, yes string, ended, continued <-chan os.Signal) (status int, done bool, err error) {
 	giveBack, err := takeTerminal(int(tty.Fd()))
 	if err != nil {
 		return exitCallgate, true, err
 	}
 	defer giveBack()
-	for len(moved) > 0 {
-		<-moved
+	select {
+	case <-continued: // by what brought the terminal
+	default:
 	}
-	yes := askWord()
 	say(tty, audit.Question(e))
 	fmt.Fprintf(tty, "callgate: %s: yes, once; %s!: yes, whenever it is the same; n!: no, likewise; anything else: no, once\ncallgate> ", yes, yes)
-	line, done := answerLine(tty, ended, moved)
+	line, done := answerLine(tty, ended, continued)
 	switch line {
 	case yes:
 		return supervisor.AnswerYes, done, nil
@@ -76,20 +79,18 @@ func put(tty *os.File, e *audit.Event, ended, moved <-chan os.Signal) (status in
 
 // answerLine reads a line, "" where none comes. What is typed for a shell that has taken the
 // terminal it leaves there: the kernel reads nothing for the background, whose SIGTTIN is
-// ignored (EIO). A shell may have had it between two looks: then job control has stopped
-// this process group, and let it go on.
-func answerLine(tty *os.File, ended, moved <-chan os.Signal) (line string, done bool) {
+// ignored (EIO). A shell may have had it between two looks: then job control has let this
+// process group go on. That it was stopped before does not show: a SIGTSTP that waits is
+// gone with SIGCONT (prepare_signal in kernel/signal.c), and os/signal keeps no order.
+func answerLine(tty *os.File, ended, continued <-chan os.Signal) (line string, done bool) {
 	var read [4096]byte // a line has no more (termios(3))
-	for stopped := false; ; {
+	for {
 		select {
 		case <-ended:
 			_, _ = io.WriteString(tty, "\n")
 			return "", true
-		case sig := <-moved:
-			if stopped && sig == unix.SIGCONT {
-				return "", false
-			}
-			stopped = sig == unix.SIGTSTP
+		case <-continued:
+			return "", false
 		default:
 		}
 		typed := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -296,6 +297,33 @@ func TestAskTerminal(t *testing.T) {
 	s.expect("the key\r\n")
 	s.line("exit 5", "")
 	s.status(5)
+}
+
+// TestAskContinued: a process group that goes on is asked again, whether or not it was seen
+// to stop, and for the same word.
+func TestAskContinued(t *testing.T) {
+	s := newScreen(t)
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "the ke"+"y\n")
+	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
+	s.typed("cd " + dir + "\n")
+	s.expect("ready> ")
+	s.line(`sh -c 'echo $$ >pid; exec callgate run -q -p ask.yaml -- cat key'`, "asks for")
+	word := s.word()
+	text, err := os.ReadFile(filepath.Join(dir, "pid"))
+	must(t, err)
+	job, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	must(t, err)
+	s.typed("half an answer")
+	s.expect("answer")
+	must(t, unix.Kill(-job, unix.SIGCONT))
+	s.expect("asks for")
+	if again := s.word(); again != word {
+		t.Errorf("asked for %q, then for %q", word, again)
+	}
+	s.typed(word + "\n")
+	s.expect("the key\r\n")
+	s.status(0)
 }
 
 // TestAskKilled: with callgate its question is gone from the terminal, which is the shell's.
