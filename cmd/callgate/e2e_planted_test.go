@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -52,6 +53,37 @@ func TestPlantedLink(t *testing.T) {
 		if strings.HasPrefix(link, "ln") && !strings.Contains(got.stderr, "policy.yaml:4:13: a symbolic link leads \""+dir+"/build\" to \""+dir+"/secret\", and is not followed") {
 			t.Error(got)
 		}
+	}
+}
+
+// TestPlantedFilter: a filter in the user's cache that allows what the policy does not is
+// not used, and does not stay.
+func TestPlantedFilter(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	cache := filepath.Join(dir, "cache")
+	must(t, os.Mkdir(cache, 0o777))
+	denied := func() string {
+		t.Helper()
+		got := trial{policy: "callgate: 1\ndefault: allow\nsyscalls:\n  - deny: [mkdir, mkdirat]\n    args: {mode: 0o701}\n", quiet: true, dir: dir, env: []string{"XDG_CACHE_HOME=" + cache}}.
+			run(t, "sh", "-c", "umask 0; mkdir -m 701 no; mkdir yes; rmdir yes")
+		if got.status != 0 || !strings.Contains(got.stderr, "Operation not permitted") || fileExists(filepath.Join(dir, "no")) {
+			t.Errorf("got %v", got)
+		}
+		files, err := filepath.Glob(filepath.Join(cache, "callgate/*.bpf"))
+		must(t, err)
+		if len(files) != 1 {
+			t.Fatalf("kept are %q", files)
+		}
+		return files[0]
+	}
+	kept := denied()
+	good, err := os.ReadFile(kept)
+	must(t, err)
+	writeFile(t, kept, "\x01\x00\x06\x00\x00\x00\x00\x00\xff\x7f") // one instruction: allow
+	denied()
+	if now, err := os.ReadFile(kept); err != nil || !bytes.Equal(now, good) {
+		t.Errorf("%v: what was planted stayed", err)
 	}
 }
 

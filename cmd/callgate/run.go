@@ -194,8 +194,7 @@ func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.P
 	}
 	opts.Report = f.reports()
 	supervisor.HoldMetadata(set, &opts, command)
-	opts.Ready = filters.For(set, opts.Holders, opts.Report)
-	return compile.Compile(set, opts)
+	return filters.UserCache(commit).Compile(set, opts)
 }
 
 // execute runs the command to its end.

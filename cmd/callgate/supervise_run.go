@@ -261,7 +261,7 @@ func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.P
 		return nil, err
 	}
 	opts.Report = true
-	opts.Ready = filters.For(slices.DeleteFunc(slices.Clone(set), isDaemons), opts.Holders, opts.Report)
+	opts.Ready = filters.For(slices.DeleteFunc(slices.Clone(set), isDaemons), &opts)
 	opts.Before = s.known.plan
 	plan, err := compile.Compile(set, opts)
 	if err == nil {

@@ -1,6 +1,6 @@
-// Package filters holds the compiled filters of the policies that come with
-// callgate, which spare most starts the time of compiling. Nothing trusts them:
-// package compile proves them at every start as it proves what it compiles.
+// Package filters has filters that were compiled before, which spare most starts the time of
+// compiling: those of the policies that come with callgate, and a cache of others. Nothing
+// trusts them: package compile proves them at every start as it proves what it compiles.
 //
 // ARCH/NAMES[.room][.HOLDERS].bpf is what the filter of a policy answers whose rules on
 // calls are those of NAMES (policy.Policy.CallsFrom; "none" where there are none),
@@ -26,10 +26,12 @@ import (
 var files embed.FS
 
 // For is the compiled filter for one policy and its guards (policy.Loader.Guard), whose
-// rules on calls are from shipped policies alone, and whose sections these hold; nil if
-// there is none for the machine that this was built for, or for such a set, or the
-// sections are seldom held so.
-func For(set policy.Set, holders compile.Holders, report bool) []compile.Program {
+// rules on calls are from shipped policies alone; nil if there is none for the machine that
+// this was built for, or for such a set, or its sections are seldom held so.
+func For(set policy.Set, opts *compile.Options) []compile.Program {
+	if opts.Births {
+		return nil
+	}
 	for _, p := range set[1:] {
 		if !policy.IsGuard(p.Name) {
 			return nil
@@ -40,7 +42,7 @@ func For(set policy.Set, holders compile.Holders, report bool) []compile.Program
 			return nil
 		}
 	}
-	data, err := files.ReadFile(file(set, holders, report))
+	data, err := files.ReadFile(file(set, opts.Holders, opts.Report))
 	if err != nil {
 		return nil
 	}

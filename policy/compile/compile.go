@@ -96,6 +96,7 @@ type Plan struct {
 	opts     Options
 	machines []machine // Filters, decoded
 	inexact  []inexact
+	hinges   bool // the proof took what is known of how Filters were compiled
 }
 
 // Sections decides by what arguments point to; nil where no policy has such a

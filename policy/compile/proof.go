@@ -82,7 +82,9 @@ func newProver(plan *Plan, depth int, seen [][]bool) *prover {
 // one with conditions the programs are followed along every way that its calls can take
 // (ways.go), and each is held against the reference as a whole. A number for which that
 // shows nothing is probed instead: with the boundary values of all conditions, at most
-// depth combinations of them, and around what the rules were compiled to.
+// depth combinations of them, and around what the rules were compiled to. With a depth of
+// 0, for programs that are not known to be compiled from the rules, it is refused, and calls
+// with conditions may be traced without need.
 //
 // Numbers that the table lacks are followed at once, and so are all of an ABI's where
 // compat answers them alike.
@@ -164,15 +166,21 @@ func (p *prover) alike(audit uint32, s span, want uint32) bool {
 
 // number proves the number at hand, compiled being what it was compiled to if that is known.
 func (p *prover) number(compiled *call) error {
+	divided := p.wanted.divides()
+	p.loose = p.loose || divided && p.depth == 0
 	if err := p.probe(&[6]uint64{}); err != nil {
 		return err
 	}
 	switch {
-	case !p.wanted.divides():
+	case !divided:
+		p.plan.hinges = p.plan.hinges || p.loose
 		return p.blind()
 	case p.everywhere():
 		return nil
+	case p.depth == 0:
+		return fmt.Errorf("the programs are not shown to be right for all arguments of number %d of audit arch %#x", p.nr, p.runs.data[wordArch])
 	}
+	p.plan.hinges = true
 	if err := p.probe(&p.wanted.doubt); err != nil {
 		return err
 	}
@@ -182,13 +190,10 @@ func (p *prover) number(compiled *call) error {
 		failed = p.probe(args)
 		return failed == nil
 	})
-	switch {
-	case failed != nil:
+	if failed != nil || compiled == nil {
 		return failed
-	case compiled != nil:
-		return p.cubes(compiled.cubes(), p.depth)
 	}
-	return p.cubes(p.told(), 4*p.depth) // meetings and all
+	return p.cubes(compiled.cubes(), p.depth)
 }
 
 // everywhere says whether the programs are shown to be right for all arguments.
@@ -213,28 +218,6 @@ func (p *prover) cubes(list []cube, depth int) error {
 		}
 	}
 	return failed
-}
-
-// told is the cubes of the rules on the number at hand, and those in which two of
-// them meet: the bounds of whatever the rules divide the arguments into.
-func (p *prover) told() []cube {
-	list := append(slices.Clone(p.wanted.own.traced), p.wanted.own.unless...)
-	for i := range p.wanted.number {
-		clauses := p.wanted.number[i].Clauses
-		for j := range clauses {
-			if len(clauses[j].Conds) > 0 {
-				list = append(list, areaOf(&clauses[j])...)
-			}
-		}
-	}
-	for i, single := 0, len(list); i < single; i++ {
-		for j := range i {
-			if both, meet := list[i].intersect(&list[j]); meet && len(list) < 4*maxCubes {
-				list = append(list, both)
-			}
-		}
-	}
-	return list
 }
 
 // probe compares one call of the number.

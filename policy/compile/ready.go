@@ -53,17 +53,23 @@ func ReadPrograms(data []byte) ([]Program, error) {
 }
 
 // fromReady is the plan with the programs of opts.Ready, if they pass the same
-// proof as compiled ones. It is a stricter one: programs that trace more than
-// they need are refused too, since which calls that may be is known only when
-// they are compiled. And as the calls are not worked out, the cubes that are probed
-// are the rules' own and where two of them meet (prover.told).
+// proof as compiled ones, and for all arguments of every number, since anybody may have made
+// them.
 func fromReady(set policy.Set, opts Options) (*Plan, error) {
 	plan := &Plan{Set: set, Filters: opts.Ready, opts: opts}
 	if err := plan.decode(); err != nil {
 		return nil, err
 	}
-	if err := prove(plan, hostGroups(), probesPerCall, nil); err != nil {
+	if err := prove(plan, hostGroups(), 0, nil); err != nil {
 		return nil, err
 	}
 	return plan, nil
 }
+
+// Took says whether the plan's programs are these very ones, which Options.Ready had.
+func (p *Plan) Took(ready []Program) bool {
+	return len(ready) > 0 && len(p.Filters) == len(ready) && &p.Filters[0] == &ready[0]
+}
+
+// Reusable says whether Compile takes the plan's programs as Options.Ready.
+func (p *Plan) Reusable() bool { return !p.hinges }

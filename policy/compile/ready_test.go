@@ -27,11 +27,6 @@ func readyOf(t *testing.T, set policy.Set, opts Options) []Program {
 	return ready
 }
 
-// used says whether a plan's programs are the very ones that were ready.
-func used(plan *Plan, ready []Program) bool {
-	return len(plan.Filters) == len(ready) && &plan.Filters[0] == &ready[0]
-}
-
 func TestReadyProgramsAreUsed(t *testing.T) {
 	for _, name := range shipped {
 		for _, report := range []bool{true, false} {
@@ -42,7 +37,7 @@ func TestReadyProgramsAreUsed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !used(plan, opts.Ready) {
+			if !plan.Took(opts.Ready) {
 				t.Errorf("%s, report=%v: they are not used", name, report)
 			}
 		}
@@ -51,30 +46,43 @@ func TestReadyProgramsAreUsed(t *testing.T) {
 
 // TestWrongReadyProgramsAreNotUsed changes one return of the first program
 // after the other: the plan must be right all the same. In the other programs
-// some returns do not matter, those for archs that the first one kills.
+// some returns do not matter, those for archs that the first one kills. A stop more is right
+// where rules have conditions.
 func TestWrongReadyProgramsAreNotUsed(t *testing.T) {
-	set := builtin(t, "default")
-	good := readyOf(t, set, Options{})
-	for at, in := range good[0] {
-		if in.Code != unix.BPF_RET|unix.BPF_K {
-			continue
-		}
-		for _, answer := range [...]uint32{retAllow, retKill, retTrace} {
-			if answer == in.K {
+	var l policy.Loader
+	plain, err := l.Parse("plain", []byte("callgate: 1\ndefault: deny\nsyscalls: [{allow: [read, write]}, {deny: ioctl, errno: EACCES}, {kill: swapon}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		set     policy.Set
+		answers []uint32
+	}{
+		{builtin(t, "default"), []uint32{retAllow, retKill}},
+		{policy.Set{plain}, []uint32{retAllow, retKill, retTrace}},
+	} {
+		good := readyOf(t, c.set, Options{})
+		for at, in := range good[0] {
+			if in.Code != unix.BPF_RET|unix.BPF_K {
 				continue
 			}
-			bad := slices.Clone(good)
-			bad[0] = slices.Clone(good[0])
-			bad[0][at].K = answer
-			plan, err := Compile(set, Options{Ready: bad})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if used(plan, bad) {
-				t.Errorf("used though instruction %d returns %s, not %s", at, actionName(answer), actionName(in.K))
-			}
-			if !slices.EqualFunc(plan.Filters, good, slices.Equal[Program]) {
-				t.Errorf("instruction %d: the plan is not the one compiled anew", at)
+			for _, answer := range c.answers {
+				if answer == in.K {
+					continue
+				}
+				bad := slices.Clone(good)
+				bad[0] = slices.Clone(good[0])
+				bad[0][at].K = answer
+				plan, err := Compile(c.set, Options{Ready: bad})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if plan.Took(bad) {
+					t.Errorf("used though instruction %d returns %s, not %s", at, actionName(answer), actionName(in.K))
+				}
+				if !slices.EqualFunc(plan.Filters, good, slices.Equal[Program]) {
+					t.Errorf("instruction %d: the plan is not the one compiled anew", at)
+				}
 			}
 		}
 	}
@@ -98,7 +106,7 @@ func TestReadyProgramsOfOthersAreNotUsed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(ready) > 0 && used(plan, ready) {
+		if plan.Took(ready) {
 			t.Errorf("%s is used", what)
 		}
 	}
@@ -161,11 +169,39 @@ func TestProvenPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if used(plan, before.Filters) != c.used {
+		if plan.Took(before.Filters) != c.used {
 			t.Errorf("%s: the programs before are used: %t", name, !c.used)
 		}
 		if !slices.EqualFunc(plan.Filters, want.Filters, slices.Equal[Program]) || !slices.Equal(plan.inexact, want.inexact) {
 			t.Errorf("%s: the plan is another than without the one before", name)
 		}
+	}
+}
+
+// TestReusable: what is said to be taken again is taken, and most is.
+func TestReusable(t *testing.T) {
+	const sets = 60
+	g := newGenerator(12)
+	reusable := 0
+	for range sets {
+		set, opts := g.set(t), Options{Report: g.IntN(2) == 0, Births: g.IntN(2) == 0, Holders: g.holders()}
+		plan, err := Compile(set, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts.Ready = plan.Filters
+		again, err := Compile(set, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch taken := again.Took(opts.Ready); {
+		case plan.Reusable() && !taken:
+			t.Errorf("is not taken again:\n%s", texts(set))
+		case taken:
+			reusable++
+		}
+	}
+	if reusable < sets*9/10 {
+		t.Errorf("%d of %d are taken again", reusable, sets)
 	}
 }

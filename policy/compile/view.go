@@ -43,35 +43,6 @@ func clauseCubes(c *policy.Clause, limit int) ([]cube, bool) {
 	return out, true
 }
 
-// areaOf is the arguments that a clause's conditions, one at least, speak of: of a
-// negated one those for which it holds or those for which it does not, whichever
-// takes fewer cubes. What takes too many is left out.
-func areaOf(c *policy.Clause) []cube {
-	out := shorterSide(c.Conds[0])
-	for _, cond := range c.Conds[1:] {
-		if both, ok := intersectAll(out, shorterSide(cond), maxCubes); ok {
-			out = both
-		}
-	}
-	return out
-}
-
-func shorterSide(c policy.Cond) []cube {
-	negated := c.Negate
-	c.Negate = false
-	named, ok := condCubes(&c, maxCubes)
-	if !ok {
-		named = everything()
-	}
-	if negated && len(named) > 1 {
-		c.Negate = true
-		if others, ok := condCubes(&c, maxCubes); ok && len(others) < len(named) {
-			return others
-		}
-	}
-	return named
-}
-
 // testSets is the values that pass a test.
 func testSets(p *abi.Param, t *policy.Test) []bitSet {
 	if t.Op == policy.Masked {
