@@ -223,14 +223,21 @@ func TestAskLimit(t *testing.T) {
 	}
 }
 
-// TestAskTerminal: a yes is the word that is shown with the question, and nothing else.
-func TestAskTerminal(t *testing.T) {
-	s := newScreen(t)
-	dir := openFolder(t)
-	writeFile(t, filepath.Join(dir, "key"), "the ke"+"y\n")
+// askScreen is a terminal whose shell is in a folder with a key and a policy that asks about
+// it.
+func askScreen(t *testing.T) (s *screen, dir string) {
+	t.Helper()
+	s, dir = newScreen(t), openFolder(t)
+	writeFile(t, filepath.Join(dir, "key"), "the key\n")
 	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
 	s.typed("cd " + dir + "\n")
 	s.expect("ready> ")
+	return s, dir
+}
+
+// TestAskTerminal: a yes is the word that is shown with the question, and nothing else.
+func TestAskTerminal(t *testing.T) {
+	s, dir := askScreen(t)
 
 	s.line("callgate run -q -p ask.yaml -- cat key", "asks for openat(AT_FDCWD, \"key\", O_RDONLY) on "+dir+"/key by ask.yaml:4")
 	s.typed(s.word() + "\n")
@@ -302,12 +309,7 @@ func TestAskTerminal(t *testing.T) {
 // TestAskContinued: a process group that goes on is asked again, whether or not it was seen
 // to stop, and for the same word.
 func TestAskContinued(t *testing.T) {
-	s := newScreen(t)
-	dir := openFolder(t)
-	writeFile(t, filepath.Join(dir, "key"), "the ke"+"y\n")
-	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
-	s.typed("cd " + dir + "\n")
-	s.expect("ready> ")
+	s, dir := askScreen(t)
 	s.line(`sh -c 'echo $$ >pid; exec callgate run -q -p ask.yaml -- cat key'`, "asks for")
 	word := s.word()
 	text, err := os.ReadFile(filepath.Join(dir, "pid"))
@@ -328,12 +330,7 @@ func TestAskContinued(t *testing.T) {
 
 // TestAskKilled: with callgate its question is gone from the terminal, which is the shell's.
 func TestAskKilled(t *testing.T) {
-	s := newScreen(t)
-	dir := openFolder(t)
-	writeFile(t, filepath.Join(dir, "key"), "")
-	writeFile(t, filepath.Join(dir, "ask.yaml"), askKey)
-	s.typed("cd " + dir + "\n")
-	s.expect("ready> ")
+	s, dir := askScreen(t)
 	s.line(`sh -c 'echo $$ >pid; exec callgate run -q -p ask.yaml -- sh -c "stty -echo; exec cat key"'`, "asks for")
 	s.word()
 	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
