@@ -3,6 +3,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -82,12 +83,14 @@ func newProver(plan *Plan, depth int, seen [][]bool) *prover {
 // one with conditions the programs are followed along every way that its calls can take
 // (ways.go), and each is held against the reference as a whole. A number for which that
 // shows nothing is probed instead: with the boundary values of all conditions, at most
-// depth combinations of them, and around what the rules were compiled to. With a depth of
-// 0, for programs that are not known to be compiled from the rules, it is refused, and calls
-// with conditions may be traced without need.
+// depth combinations of them, and around what the rules were compiled to.
 //
 // Numbers that the table lacks are followed at once, and so are all of an ABI's where
-// compat answers them alike.
+// compat answers them alike, and those of an arch that the host has not. Of those for which
+// that shows nothing, some are probed.
+//
+// With a depth of 0, for programs that are not known to be compiled from the rules, what
+// following does not show is refused, and calls with conditions may be traced without need.
 func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
 	if slices.ContainsFunc(plan.machines, machine.asksWhence) {
 		return errors.New("the compiled filter is wrong (a bug in callgate or libseccomp): it looks at the instruction pointer")
@@ -178,7 +181,7 @@ func (p *prover) number(compiled *call) error {
 	case p.everywhere():
 		return nil
 	case p.depth == 0:
-		return fmt.Errorf("the programs are not shown to be right for all arguments of number %d of audit arch %#x", p.nr, p.runs.data[wordArch])
+		return notShown(p.runs.data[wordArch], span{p.nr, p.nr})
 	}
 	p.plan.hinges = true
 	if err := p.probe(&p.wanted.doubt); err != nil {
@@ -194,6 +197,11 @@ func (p *prover) number(compiled *call) error {
 		return failed
 	}
 	return p.cubes(compiled.cubes(), p.depth)
+}
+
+// notShown is why programs that may be anybody's are refused.
+func notShown(audit uint32, s span) error {
+	return fmt.Errorf("the programs are not shown to be right for all calls with numbers from %d to %d of audit arch %#x", s.first, s.last, audit)
 }
 
 // everywhere says whether the programs are shown to be right for all arguments.
@@ -266,6 +274,10 @@ func (p *prover) unlisted(audit uint32, part *part) error {
 		if p.alike(audit, s, want) {
 			continue
 		}
+		if p.depth == 0 {
+			return notShown(audit, s)
+		}
+		p.plan.hinges = true
 		for _, nr := range p.within(s) {
 			p.take(audit, nr, part.arch, nil, compatDecides(p.plan.Set, part.arch))
 			if err := p.anyArgs(); err != nil {
@@ -309,9 +321,17 @@ func (p *prover) blind() error {
 		"it looks at the arguments of number %d of audit arch %#x, on which no policy has conditions", p.nr, p.runs.data[wordArch])
 }
 
-// foreign probes audit archs that the host has not.
+// foreign proves audit archs that the host has not.
 func (p *prover) foreign(groups []*group) error {
+	every := span{0, math.MaxUint32}
 	for _, audit := range foreignArchs(groups) {
+		if p.alike(audit, every, retKill) {
+			continue
+		}
+		if p.depth == 0 {
+			return notShown(audit, every)
+		}
+		p.plan.hinges = true
 		for _, nr := range [...]uint32{0, 1, 59, 221, KillNr, abi.X32Bit, 1<<32 - 1} {
 			p.take(audit, nr, 0, nil, false)
 			if err := p.anyArgs(); err != nil {

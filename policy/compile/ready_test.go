@@ -112,6 +112,40 @@ func TestReadyProgramsOfOthersAreNotUsed(t *testing.T) {
 	}
 }
 
+// TestReadyProgramsBesideTheTables: one that picks a number that no table has, in a way that
+// its comparisons do not show, is not used.
+func TestReadyProgramsBesideTheTables(t *testing.T) {
+	for _, text := range []string{
+		"default: deny\nsyscalls: [{allow: [read, write]}]",
+		"default: deny\ncompat: {i386: same, x32: same}\nsyscalls: [{allow: [read, write]}]",
+		"default: deny\ncompat: {i386: kill, x32: kill}\nsyscalls: [{allow: ioctl, args: {request: 7}}]",
+	} {
+		var l policy.Loader
+		p, err := l.Parse("own", []byte("callgate: 1\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := readyOf(t, policy.Set{p}, Options{})
+		for _, c := range []struct{ audit, nr uint32 }{
+			{abi.AuditX86_64, 1000}, {abi.AuditX86_64, abi.X32Bit + 7000}, {abi.AuditX86_64, 1<<31 + 1}, {abi.AuditI386, 9000}, {unix.AUDIT_ARCH_ARM, 5},
+		} {
+			const other = 0x55aa55aa
+			bad := slices.Clone(good)
+			bad[0] = slices.Concat(Program{
+				load(wordArch), unless(unix.BPF_JEQ, c.audit, 4), load(wordNr), {Code: unix.BPF_ALU | unix.BPF_XOR | unix.BPF_K, K: other},
+				unless(unix.BPF_JEQ, c.nr^other, 1), ret(retAllow),
+			}, good[0])
+			plan, err := Compile(policy.Set{p}, Options{Ready: bad})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := seccompData(c.audit, c.nr, &[6]uint64{}); plan.Took(bad) || strongest(plan.machines, &d) == retAllow {
+				t.Errorf("%q: number %#x of audit arch %#x is allowed", text, c.nr, c.audit)
+			}
+		}
+	}
+}
+
 func TestReadPrograms(t *testing.T) {
 	whole := AppendPrograms(nil, []Program{{load(wordNr), ret(retAllow)}, {ret(retKill)}})
 	for n := range whole {
