@@ -52,10 +52,15 @@ func ReadPrograms(data []byte) ([]Program, error) {
 	return out, nil
 }
 
-// fromReady is the plan with the programs of opts.Ready, if they pass the same
+// fromReady is the plan with the program of opts.Ready, if it passes the same
 // proof as compiled ones, and for all arguments of every number, since anybody may have made
-// them.
+// it. Of several, which are as right together, one could forbid to install the next, or there
+// could be too many for the kernel, which counts instructions as it translates them: what is
+// compiled is seldom more than one (weld.go).
 func fromReady(set policy.Set, opts Options) (*Plan, error) {
+	if len(opts.Ready) != 1 {
+		return nil, fmt.Errorf("%d programs, not one", len(opts.Ready))
+	}
 	plan := &Plan{Set: set, Filters: opts.Ready, opts: opts}
 	if err := plan.decode(); err != nil {
 		return nil, err
@@ -72,4 +77,4 @@ func (p *Plan) Took(ready []Program) bool {
 }
 
 // Reusable says whether Compile takes the plan's programs as Options.Ready.
-func (p *Plan) Reusable() bool { return !p.hinges }
+func (p *Plan) Reusable() bool { return !p.hinges && len(p.Filters) == 1 }

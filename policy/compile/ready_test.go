@@ -99,8 +99,10 @@ func TestReadyProgramsOfOthersAreNotUsed(t *testing.T) {
 			load(wordArch), unless(unix.BPF_JEQ, abi.AuditX86_64, 5), load(wordNr), unless(unix.BPF_JEQ, unix.SYS_IOCTL, 3),
 			load(wordArch + 1), unless(unix.BPF_JEQ, 1, 1), ret(retKill), ret(retAllow),
 		}}, readyOf(t, set, Options{})...),
-		"one that ends nowhere": {{load(wordArch)}},
-		"all but the last":      readyOf(t, set, Options{})[1:],
+		"one that ends nowhere":                           {{load(wordArch)}},
+		"all but the last":                                readyOf(t, set, Options{})[1:],
+		"two of them, of which each may forbid the other": slices.Repeat(readyOf(t, set, Options{}), 2),
+		"more than the kernel takes, with what it adds":   slices.Concat(readyOf(t, set, Options{}), slices.Repeat([]Program{{ret(retAllow)}}, 6000)),
 	} {
 		plan, err := Compile(set, Options{Ready: ready})
 		if err != nil {
