@@ -82,6 +82,26 @@ func (n Number) Divides() bool {
 	})
 }
 
+// Comparisons is about as many of masked bits as Over makes for a region where nothing is
+// known, a range being some aligned blocks.
+func (n Number) Comparisons() (all int) {
+	const ofRange = 16
+	for i := range n {
+		for _, c := range n[i].Clauses {
+			for j := range c.Conds {
+				for k := range c.Conds[j].Tests {
+					if c.Conds[j].Tests[k].Op == Masked {
+						all++
+					} else {
+						all += ofRange
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
 // take makes it p's on that number, field by field: a verdict that is copied
 // right after it was made costs more than all else here, since the copy's wide
 // loads wait for its narrow stores.

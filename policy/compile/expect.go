@@ -54,6 +54,7 @@ type expectation struct {
 
 	verdicts []policy.Verdict // room
 	doubt    [6]uint64        // arguments for which the answer may be another than was asked for
+	effort   *int             // that is left for is: see mostEffort
 }
 
 // take makes it that of a number, given its entry in the table, nil if it has
@@ -81,6 +82,9 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 // divides the region further so many times to see that. Where it is not, or that cannot be
 // seen, doubt is arguments to try.
 func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
+	if *e.effort -= e.number.Comparisons() * (1 + len(r.Not)); *e.effort < 0 {
+		return false
+	}
 	verdicts, hinge := e.number.Over(r, e.verdicts)
 	e.verdicts = verdicts
 	given := kernelAnswer(verdicts[0], e.opts)
@@ -109,8 +113,11 @@ func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
 
 // empty says whether nothing is in a region, and else what may be.
 func (e *expectation) empty(r *policy.Region) bool {
-	budget := mostTried
+	each := 1 + len(r.Not)
+	most := min(mostTried, max(0, *e.effort)/each)
+	budget := most
 	args, some := r.Some(&budget)
+	*e.effort -= (most - budget) * each
 	if some {
 		e.doubt = args
 	}

@@ -59,11 +59,13 @@ type prover struct {
 	whole  ways // of any number
 	wanted expectation
 
+	effort int // that is left: see mostEffort
 	bounds bounds
 }
 
 func newProver(plan *Plan, depth int, seen [][]bool) *prover {
-	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}}
+	p := &prover{plan: plan, depth: depth, runs: newRuns(plan.machines, seen), wanted: expectation{opts: plan.opts}, effort: mostEffort}
+	p.wanted.effort, p.ways.effort, p.whole.effort = &p.effort, &p.effort, &p.effort
 	p.whole.programs = newRuns(plan.machines, seen).programs
 	p.ways.programs = p.runs.programs
 	p.ways.Not = make([]policy.Comparison, 0, 64)
@@ -120,6 +122,9 @@ func prove(plan *Plan, groups []*group, depth int, seen [][]bool) error {
 func (p *prover) take(audit, nr uint32, arch abi.Arch, entry *abi.Syscall, ruled bool) {
 	p.arch, p.nr, p.entry, p.loose = arch, nr, entry, false
 	p.killed = arch == 0 || nr == KillNr
+	if p.depth > 0 {
+		p.effort = mostEffort
+	}
 	if !p.killed {
 		p.wanted.take(p.plan.Set, arch, nr, entry, ruled)
 	}

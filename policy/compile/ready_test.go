@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+	"time"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -144,6 +145,67 @@ func TestReadyProgramsBesideTheTables(t *testing.T) {
 			if d := seccompData(c.audit, c.nr, &[6]uint64{}); plan.Took(bad) || strongest(plan.machines, &d) == retAllow {
 				t.Errorf("%q: number %#x of audit arch %#x is allowed", text, c.nr, c.audit)
 			}
+		}
+	}
+}
+
+// TestReadyProgramsAreProvenSoon: one that is right, but made to take long to prove, is left
+// for one that is compiled.
+func TestReadyProgramsAreProvenSoon(t *testing.T) {
+	var l policy.Loader
+	p, err := l.Parse("own", []byte("callgate: 1\ndefault: allow\nsyscalls: [{deny: [ioctl, fcntl, tgkill, lseek, dup3, setsockopt, getsockopt, clone], args: {arg1: [7, 9, 11], arg2: {min: 100, max: 10000}}}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := slices.Concat(policy.Set{p}, builtin(t, "guard-names"), builtin(t, "guard"))
+	opts := Options{Report: true, Holders: Holders{Files: Supervisor, Network: Supervisor, Exec: true}}
+	good := readyOf(t, set, opts)[0]
+	const word, other = wordLast, wordLast - 1
+	and := func(k uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: k}
+	}
+	traced := func(k uint32) Program { return Program{unless(unix.BPF_JEQ, k, 1), ret(retTrace)} }
+	var values, all, pairs, forks Program
+	for v := range uint32(1500) {
+		values = append(values, traced(v)...)
+	}
+	for v := range uint32(1 << 8) { // all values of 8 bits: nothing is left, which is not seen at once
+		all = append(all, traced(v)...)
+	}
+	for bit := 30; bit >= 0; bit-- { // each bit tells the next
+		pairs = append(append(pairs, load(word), and(3<<bit)), traced(1<<bit)...)
+	}
+	for bit := range 13 { // twice as many ways
+		forks = append(forks, load(other), and(1<<bit), unless(unix.BPF_JEQ, 0, 0))
+	}
+	for name, slow := range map[string]Program{
+		"many values":     slices.Concat(Program{load(word)}, values, forks, Program{ret(retTrace)}),
+		"nothing is left": slices.Concat(Program{load(word), and(1<<8 - 1)}, all, forks, Program{ret(retKill)}),
+		"bits in a row":   slices.Concat(pairs, Program{load(word)}, values[:2000], forks, Program{load(word), and(1)}, traced(1), Program{ret(retTrace)}),
+	} {
+		ready := Program{load(wordArch), when(unix.BPF_JEQ, abi.AuditX86_64, 1), jump(0), load(wordNr)}
+		e := expectation{opts: opts}
+		for s := range abi.X86_64.All() {
+			if e.take(set, abi.X86_64, s.Nr, s, false); e.divides() {
+				ready = append(ready, unless(unix.BPF_JEQ, s.Nr, 1), jump(0))
+			}
+		}
+		slowly := len(ready) + 1
+		for at, in := range ready { // the numbers with conditions there
+			if in == jump(0) {
+				ready[at] = jump(slowly - at - 1)
+			}
+		}
+		ready[2] = jump(slowly + len(slow) - 3)
+		ready = slices.Concat(ready, Program{jump(len(slow))}, slow, good)
+		opts.Ready = []Program{ready}
+		start := time.Now()
+		plan, err := Compile(set, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second || plan.Took(opts.Ready) {
+			t.Errorf("%s: proven in %v, used: %t", name, took, plan.Took(opts.Ready))
 		}
 	}
 }

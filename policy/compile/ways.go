@@ -19,7 +19,7 @@ type ways struct {
 	end      func(*way, uint32) bool // gets each way's answer; false: no more of them
 
 	way
-	steps int // that are left
+	effort *int // that is left: see mostEffort
 }
 
 // way is the calls that take the same way, and perhaps some that do not.
@@ -28,15 +28,16 @@ type way struct {
 	policy.Region
 }
 
-// mostSteps are more than programs with hundreds of comparisons take, and half a
-// millisecond.
-const mostSteps = 1 << 17
+// mostEffort bounds the time that is taken for one number of compiled programs, and for all
+// numbers of programs that are not known to be compiled, in comparisons of an instruction
+// or a condition with what is known. It is several times what a number with as many
+// conditions as are compiled takes, and some milliseconds.
+const mostEffort = 1 << 22
 
 // all follows every way. False: end said so, there are too many, or a program does what is
 // not followed.
 func (w *ways) all(numbers span) bool {
 	w.way = way{numbers, policy.Region{Not: w.Not[:0]}}
-	w.steps = mostSteps
 	return w.before(len(w.programs), retAllow)
 }
 
@@ -63,8 +64,8 @@ type accumulator struct {
 // follow goes on with the i-th program.
 func (w *ways) follow(i, pc int, a accumulator, answer uint32) bool {
 	p := &w.programs[i]
-	for ; w.steps > 0; pc++ {
-		w.steps--
+	for ; *w.effort > 0; pc++ {
+		*w.effort--
 		in := &p.machine[pc]
 		if p.seen != nil {
 			p.seen[pc] = true
@@ -162,6 +163,7 @@ func (w *ways) possible(t *test) (holds, fails bool) {
 		in, out := w.numbers.divide(t)
 		return !in.empty(), !out.empty()
 	}
+	*w.effort -= len(w.Not)
 	all, none := w.Where(t.comparison())
 	return !none, !all
 }
@@ -169,6 +171,7 @@ func (w *ways) possible(t *test) (holds, fails bool) {
 // take leaves only the calls for which a test holds, or only those for which it fails;
 // false if it sees that there are none.
 func (w *ways) take(t *test, holds bool) bool {
+	*w.effort -= len(w.Not)
 	switch {
 	case t.word == wordNr && holds:
 		w.numbers, _ = w.numbers.divide(t)

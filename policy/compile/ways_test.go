@@ -76,7 +76,8 @@ func TestShippedAreProvenWhole(t *testing.T) {
 // to be the same.
 func alike(machines []machine, audit uint32, s span) (answer uint32, ok bool) {
 	some := false
-	w := ways{programs: newRuns(machines, nil).programs, audit: audit}
+	effort := mostEffort
+	w := ways{programs: newRuns(machines, nil).programs, audit: audit, effort: &effort}
 	w.end = func(_ *way, got uint32) bool {
 		same := !some || got == answer
 		answer, some = got, true
@@ -162,7 +163,7 @@ func TestIs(t *testing.T) {
 	said := 0
 	for range 150 {
 		set := g.set(t)
-		e := expectation{opts: Options{Report: g.IntN(2) == 0, Holders: g.holders()}}
+		e := expectation{opts: Options{Report: g.IntN(2) == 0, Holders: g.holders()}, effort: new(int)}
 		for s := range abi.X86_64.All() {
 			e.take(set, abi.X86_64, s.Nr, s, false)
 			var b bounds
@@ -184,6 +185,7 @@ func TestIs(t *testing.T) {
 					r.Keep(&policy.Comparison{Reg: reg, Mask: mask &^ r.Mask[reg], Value: inside[0][reg] & mask &^ r.Mask[reg]})
 				}
 				for _, answer := range []uint32{retAllow, retTrace, e.answer(&inside[0])} {
+					*e.effort = mostEffort
 					if divisions := mostDivisions; !e.is(answer, &r, &divisions) {
 						continue
 					}
