@@ -1,11 +1,14 @@
 package filters
 
 import (
+	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,7 +23,8 @@ import (
 
 // Cache is a folder of filters that were compiled before. As those that come with callgate
 // they are proven at each start: who can write there can make a start compile again, and no
-// more. So it has no lock, and where it fails nobody is told.
+// more. So it has no lock, and where it fails nobody is told. No link there is followed, nor
+// one in the folder's place: what is removed is the folder's own.
 type Cache struct {
 	dir     string // "" for none
 	version string
@@ -37,9 +41,11 @@ func UserCache(version string) *Cache {
 	if err != nil {
 		return &Cache{}
 	}
-	st, err := os.Stat(base)
-	if err != nil || int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
-		return &Cache{}
+	for _, stat := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} { // a link too
+		st, err := stat(base)
+		if err != nil || int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
+			return &Cache{}
+		}
 	}
 	return &Cache{dir: filepath.Join(base, "callgate"), version: version}
 }
@@ -50,8 +56,8 @@ func (c *Cache) Compile(set policy.Set, opts compile.Options) (*compile.Plan, er
 	if opts.Ready = For(set, &opts); opts.Ready != nil || c.dir == "" {
 		return compile.Compile(set, opts)
 	}
-	file := filepath.Join(c.dir, c.name(set, &opts))
-	opts.Ready = read(file)
+	file := c.name(set, &opts)
+	opts.Ready = c.read(file)
 	plan, err := compile.Compile(set, opts)
 	if err == nil && !plan.Took(opts.Ready) && plan.Reusable() {
 		_ = c.keep(file, compile.AppendPrograms(nil, plan.Filters))
@@ -77,8 +83,13 @@ func (c *Cache) name(set policy.Set, opts *compile.Options) string {
 const mostRead = 1 << 18
 
 // read reads a filter, nil if there is none. A file that is no regular one is not waited for.
-func read(file string) []compile.Program {
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+func (c *Cache) read(file string) []compile.Program {
+	dir, err := c.open()
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat(dir, file, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
@@ -98,39 +109,65 @@ func read(file string) []compile.Program {
 	return programs
 }
 
+// open opens the cache's folder.
+func (c *Cache) open() (fd int, err error) {
+	return unix.Open(c.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
 // keep puts a filter in the cache, where the oldest ones make room for it.
 func (c *Cache) keep(file string, data []byte) error {
 	if err := os.Mkdir(c.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.CreateTemp(c.dir, "new-*")
+	fd, err := c.open()
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
+	dir := os.NewFile(uintptr(fd), c.dir)
+	defer dir.Close()
+	if err := put(fd, file, data); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return c.makeRoom()
+	return makeRoom(dir)
 }
 
-func (c *Cache) makeRoom() error {
-	entries, err := os.ReadDir(c.dir)
-	if err != nil || len(entries) <= mostKept {
+// put puts a file in a folder, whole.
+func put(dir int, file string, data []byte) error {
+	name := "new-" + rand.Text()
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+	if err != nil {
 		return err
 	}
-	var kept []fs.FileInfo
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil { // else another process has removed it
-			kept = append(kept, info)
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = unix.Renameat(dir, name, dir, file)
+	}
+	if err != nil {
+		return errors.Join(err, unix.Unlinkat(dir, name, 0))
+	}
+	return nil
+}
+
+// mostSeen is how many files are looked at to make room: there may be any number.
+const mostSeen = 4 * mostKept
+
+func makeRoom(dir *os.File) error {
+	names, err := dir.Readdirnames(mostSeen)
+	if err != nil || len(names) <= mostKept {
+		return err
+	}
+	fd := int(dir.Fd())
+	changed := map[string]int64{}
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil { // else another process has removed it
+			changed[name] = st.Mtim.Nano()
 		}
 	}
-	slices.SortFunc(kept, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	kept := slices.SortedFunc(maps.Keys(changed), func(a, b string) int { return cmp.Compare(changed[b], changed[a]) })
 	for _, old := range kept[min(mostKept, len(kept)):] {
-		err = errors.Join(err, os.Remove(filepath.Join(c.dir, old.Name())))
+		err = errors.Join(err, unix.Unlinkat(fd, old, 0))
 	}
 	return err
 }

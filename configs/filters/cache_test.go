@@ -2,11 +2,14 @@ package filters
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -136,9 +139,13 @@ func TestCachePlanted(t *testing.T) {
 		"an empty program":          file(nil),
 		"cut off":                   func(path string) error { return os.WriteFile(path, compile.AppendPrograms(nil, good)[:20], 0o600) },
 		"without end":               func(path string) error { return os.Symlink("/dev/zero", path) },
-		"a link to itself":          func(path string) error { return os.Symlink(path, path) },
-		"nobody writes":             func(path string) error { return unix.Mkfifo(path, 0o600) },
-		"a folder":                  func(path string) error { return os.MkdirAll(filepath.Join(path, "sub"), 0o700) },
+		"a link to one that is right": func(path string) error {
+			elsewhere := path + ".elsewhere"
+			return errors.Join(file(stops(unix.SYS_IOCTL, good[0]))(elsewhere), os.Symlink(elsewhere, path))
+		},
+		"a link to itself": func(path string) error { return os.Symlink(path, path) },
+		"nobody writes":    func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a folder":         func(path string) error { return os.MkdirAll(filepath.Join(path, "sub"), 0o700) },
 		"too large": func(path string) error {
 			return os.WriteFile(path, append(compile.AppendPrograms(nil, good), make([]byte, mostRead)...), 0o600)
 		},
@@ -163,12 +170,15 @@ func TestCachePlanted(t *testing.T) {
 // nothing there, nor does one where there is none.
 func TestCacheOfOthers(t *testing.T) {
 	theirs := "/usr"
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(theirs, link))
 	if os.Geteuid() == 0 {
 		theirs = t.TempDir()
 		must(t, os.Chown(theirs, 1, 1))
+		must(t, os.Lchown(link, 1, 1)) // of theirs to what is ours
 	}
 	t.Setenv("HOME", "")
-	for _, dir := range []string{theirs, "cache", "", filepath.Join(t.TempDir(), "missing")} {
+	for _, dir := range []string{theirs, link, "cache", "", filepath.Join(t.TempDir(), "missing")} {
 		t.Setenv("XDG_CACHE_HOME", dir)
 		c := UserCache("test")
 		if c.dir != "" {
@@ -180,14 +190,44 @@ func TestCacheOfOthers(t *testing.T) {
 	}
 }
 
+// TestCacheLinked: with a link in the cache's place nothing is put where that leads, nor
+// removed there.
+func TestCacheLinked(t *testing.T) {
+	c := newCache(t)
+	theirs := t.TempDir()
+	for i := range mostKept + 20 {
+		must(t, os.WriteFile(filepath.Join(theirs, fmt.Sprintf("letter%d", i)), nil, 0o600))
+	}
+	must(t, os.Symlink(theirs, c.dir))
+	_, err := c.Compile(parsed(t, rules), compile.Options{})
+	must(t, err)
+	if n := len(kept(t, c)); n != mostKept+20 {
+		t.Errorf("%d files, not %d", n, mostKept+20)
+	}
+}
+
 // TestCacheIsBounded: the oldest filters make room.
 func TestCacheIsBounded(t *testing.T) {
 	c := newCache(t)
 	for i := range mostKept + 20 {
-		must(t, c.keep(filepath.Join(c.dir, fmt.Sprintf("%03d.bpf", i)), nil))
+		name := fmt.Sprintf("%03d.bpf", i)
+		must(t, c.keep(name, nil))
+		at := time.Unix(int64(i-mostKept), 0) // as clocks tick too slowly for the order
+		if err := os.Chtimes(filepath.Join(c.dir, name), at, at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 	files := kept(t, c)
 	if first := filepath.Base(files[0]); len(files) != mostKept || first < "010" {
 		t.Errorf("%d files, the first %s", len(files), first)
+	}
+	// Somebody may have put more there than it takes moments to look at.
+	const more = 2 * mostSeen
+	for i := range more {
+		must(t, os.WriteFile(filepath.Join(c.dir, fmt.Sprint("other", i)), nil, 0o600))
+	}
+	must(t, c.keep("last.bpf", nil))
+	if n := len(kept(t, c)); n < more-mostSeen {
+		t.Errorf("%d files are left of %d", n, more)
 	}
 }
