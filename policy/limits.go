@@ -182,16 +182,16 @@ func parseLimit(r Resource, text string) (most int64, wrong, hint string) {
 	switch {
 	case wrong != "":
 		return 0, "expected " + amountOf(r) + ", found " + strings.TrimSuffix(quote(text)+wrong, notAnAmount), limitHint(r)
-	case most < leastLimit(r):
-		return 0, quote(text) + " is too little: the least " + r.String() + " is " + r.Text(leastLimit(r)), "leave it out for no limit"
+	case most < r.Least():
+		return 0, quote(text) + " is too little: the least " + r.String() + " is " + r.Text(r.Least()), "leave it out for no limit"
 	case most > mostLimit(r):
 		return 0, quote(text) + " is too much: the greatest " + r.String() + " is " + r.Text(mostLimit(r)), "leave it out for no limit"
 	}
 	return most, "", ""
 }
 
-// leastLimit is what a command can be started with.
-func leastLimit(r Resource) int64 {
+// Least is the least limit that a command can be started with.
+func (r Resource) Least() int64 {
 	switch {
 	case r <= CPUTime:
 		return int64(time.Millisecond)

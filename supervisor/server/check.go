@@ -168,6 +168,14 @@ func checkLimits(l *client.Limits) error {
 			return invalid("/limits/"+name, "not less than 0, nor that much")
 		}
 	}
+	for name, few := range map[string]struct {
+		n int64
+		r policy.Resource
+	}{"memory_bytes": {l.MemoryBytes, policy.Memory}, "open_files": {int64(l.OpenFiles), policy.OpenFiles}} {
+		if few.n > 0 && few.n < few.r.Least() {
+			return invalid("/limits/"+name, fmt.Sprintf("not less than %d", few.r.Least()))
+		}
+	}
 	return nil
 }
 

@@ -56,6 +56,19 @@ func TestStdin(t *testing.T) {
 	}
 }
 
+// TestLeastLimits: a limit with which no command starts is refused when it is asked for.
+func TestLeastLimits(t *testing.T) {
+	for field, l := range map[string]client.Limits{
+		"/limits/memory_bytes": {MemoryBytes: 1<<20 - 1}, "/limits/open_files": {OpenFiles: 3}, "": {MemoryBytes: 1 << 20, OpenFiles: 4, FileBytes: 1},
+	} {
+		err := check(&client.Request{Argv: []string{"true"}, Limits: &l})
+		var p *client.Problem
+		if (field == "") != (err == nil) || err != nil && (!errors.As(err, &p) || p.Field != field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
 // TestHead: what is kept in memory of a command is little, and shows that it is.
 func TestHead(t *testing.T) {
 	for _, tt := range []struct {

@@ -56,6 +56,7 @@ func (c *Config) check(r *reader) {
 		r.fail("keep-size", "", "less than one job may have: %d bytes of output, audit and files, by the limits", one)
 	}
 	c.checkCounts(r)
+	c.checkLimits(r)
 	c.checkNames(r)
 	c.checkAddresses(r)
 }
@@ -84,6 +85,18 @@ func (c *Config) checkCounts(r *reader) {
 		count(path+".queued", q.Queued, 0, math.MaxInt)
 		count(path+".running", q.Running, 0, math.MaxInt)
 		count(path+".stored", q.Stored, 0, math.MaxInt)
+	}
+}
+
+// checkLimits notes limits with which no job could be started.
+func (c *Config) checkLimits(r *reader) {
+	for res, most := range map[policy.Resource]int64{
+		policy.WallTime: int64(c.Limits.WallTime), policy.CPUTime: int64(c.Limits.CPUTime),
+		policy.Memory: int64(c.Limits.Memory), policy.OpenFiles: int64(c.Limits.OpenFiles),
+	} {
+		if most > 0 && most < res.Least() {
+			r.fail("limits."+res.String(), "write 0 for no limit", "%s is too little: the least %s is %s", res.Text(most), res, res.Text(res.Least()))
+		}
 	}
 }
 
