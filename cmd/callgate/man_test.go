@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,9 @@ func manFlag(f *pflag.Flag) string {
 	arg, text := pflag.UnquoteUsage(f)
 	if arg != "" {
 		name += " " + arg
+	}
+	if !slices.Contains([]string{"", "0", "false", "[]"}, f.DefValue) { // what pflag takes for no default
+		text += " (default " + f.DefValue + ")"
 	}
 	return fmt.Sprintf(".TP\n.B %s\n%s\n", roff(name), roff(text))
 }
