@@ -401,11 +401,27 @@ func TestSubmit(t *testing.T) {
 		"-C none true":              "--workdir none: no such file or directory",
 		"--file more true":          "--file more: not a regular file",
 		"--empty $(printf '\\377')": "argv[0] is not UTF-8",
+		"--empty --copy true":       "--copy does not go with --empty",
 		"":                          "no command to run",
 	} {
 		if got := submit(words); got.status != 2 || !strings.Contains(got.stdout, want) || s.changes() != nil {
 			t.Errorf("submit %s: %+v", words, got)
 		}
+	}
+}
+
+// TestFlagOf: what the daemon says of a request is told of the flags that made it.
+func TestFlagOf(t *testing.T) {
+	for field, want := range map[string]string{
+		"": "", "/retries": "--retries", "/files/0/path": "--file", "/policies/1/name": "--policy", "/labels/a~1b": "--label a/b", "/labels": "--label",
+		"/requires/\x1b": `--require \x1b`, "/collect/3": "--collect", "/folder": "--workdir", "/argv/0": "the command", "/env/A": "the environment", "state": "--state",
+	} {
+		if got := flagOf(field); got != want {
+			t.Errorf("%q is %q, want %q", field, got, want)
+		}
+	}
+	if err := remoteFailure(client.ProblemAt(client.Invalid, "/retries", "from 0 to 100")); err.Error() != "--retries: from 0 to 100" {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,13 +61,36 @@ func remoteFailure(err error) error {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &p):
-		return &failure{status: exitUsage, err: eachLine(p.Error()), hint: p.Hint}
+		told := *p
+		told.Field = flagOf(p.Field)
+		return &failure{status: exitUsage, err: eachLine(told.Error()), hint: p.Hint}
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return &failure{status: exitUsage, err: err, hint: "is callgated running? --socket or " + client.SocketVariable + " names another socket"}
 	case errors.Is(err, fs.ErrPermission):
 		return &failure{status: exitUsage, err: err, hint: "callgated's config says who may connect"}
 	}
 	return &failure{status: exitUsage, err: err}
+}
+
+// fieldFlags are the flags whose names are not those of the request's fields that they make.
+var fieldFlags = map[string]string{"files": "file", "folder": "workdir", "labels": "label", "policies": "policy", "requires": "require"}
+
+// flagOf is how a field of a request, or a query parameter, was named on the command line.
+func flagOf(field string) string {
+	name, rest, _ := strings.Cut(strings.TrimPrefix(field, "/"), "/")
+	switch name {
+	case "":
+		return ""
+	case "argv":
+		return "the command"
+	case "env":
+		return "the environment"
+	case "labels", "requires":
+		rest = " " + printable(strings.NewReplacer("~1", "/", "~0", "~").Replace(rest))
+	default:
+		rest = "" // which one of several, and what of it, the message says
+	}
+	return strings.TrimRight("--"+cmp.Or(fieldFlags[name], name)+rest, " ")
 }
 
 // eachLine is an error for each line of a text.

@@ -90,6 +90,9 @@ func (f *submitFlags) submit(cmd *cobra.Command, args []string) error {
 
 // request is the job to be.
 func (f *submitFlags) request(args []string) (req *client.Request, err error) {
+	if f.empty && f.copies {
+		return nil, usagef("--copy does not go with --empty")
+	}
 	req = &client.Request{Argv: args, Collect: f.collect, Copy: f.copies, Retries: f.retries, User: f.user}
 	if !f.empty {
 		if req.Folder, err = jobFolder(f.dir); err != nil {
