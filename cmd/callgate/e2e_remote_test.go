@@ -128,6 +128,21 @@ func remote(t *testing.T, socket, script string) (*exec.Cmd, io.Reader) {
 	return cmd, out
 }
 
+// TestRemoteLimits: a limit that is reached is told by the flag that set it.
+func TestRemoteLimits(t *testing.T) {
+	t.Parallel()
+	socket := startDaemon(t)
+	for flag, want := range map[string]string{
+		"--wall-time=100ms": "limit: wall-time 100ms, used ", "--output=10B": "limit: output 10B, used ",
+	} {
+		name, _, _ := strings.Cut(flag, "=")
+		got := callgate(t, socket, "run", "--remote", flag, "sh", "-c", "yes | head -c 100; sleep 60")
+		if !strings.Contains(got.stderr, want) || !strings.Contains(got.stderr, ", by "+name+": SIG") {
+			t.Errorf("%s: %s", flag, got.stderr)
+		}
+	}
+}
+
 func TestRemotePassesSignalsOn(t *testing.T) {
 	t.Parallel()
 	socket := startDaemon(t)

@@ -12,9 +12,11 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"callgate/policy"
 	"callgate/supervisor/audit"
 	"callgate/supervisor/client"
 
@@ -29,6 +31,7 @@ type remoteRun struct {
 	terminal audit.Sink       // nil: nothing is told
 	logs     []io.WriteCloser // of --audit: they get the daemon's lines as they are
 	broken   bool             // nobody reads standard output any more, and the command knows
+	asked    policy.Limits    // by flags
 	grace    time.Duration    // how long the command may take to end when it is told to
 	told     bool             // it was
 }
@@ -41,6 +44,9 @@ func (f *runFlags) runRemote(args []string) error {
 		return ownFailure(err)
 	}
 	r := &remoteRun{client: client.New(f.socket), grace: f.limits.grace}
+	if r.asked, err = f.limits.asked(); err != nil {
+		return ownFailure(err)
+	}
 	if err := r.open(f); err != nil {
 		return ownFailure(err)
 	}
@@ -196,7 +202,23 @@ func (r *remoteRun) record(line json.RawMessage) {
 		say(os.Stderr, "an event of callgated's is not understood: "+printable(err.Error()))
 		return
 	}
+	if e.LimitInfo != nil {
+		r.name(e.LimitInfo)
+	}
 	r.terminal.Put(e)
+}
+
+// name has a limit be the flag's that asked for it, which the job's supervisor does not
+// know. Where the host's is tighter it stays callgated's.
+func (r *remoteRun) name(l *audit.LimitInfo) {
+	res, _ := policy.ParseResource(l.Limit)
+	most := l.Most
+	if res <= policy.CPUTime {
+		most *= float64(time.Second)
+	}
+	if flag := "--" + l.Limit; r.asked.Has(res) && float64(r.asked[res].Most) <= most && (l.By == limitsName || strings.HasPrefix(l.By, flag)) {
+		l.By = flag
+	}
 }
 
 func (r *remoteRun) ended(job *client.Job) error {
