@@ -50,12 +50,20 @@ func missingInterpreter(path string) string {
 	return hint
 }
 
+// elfMachine is what an ELF file begins with up to the machine that it is for, e_machine in
+// elf(5), in its last two bytes.
+const elfMachine = 20
+
 // wrongFormat is the hint for ENOEXEC.
 func wrongFormat(path string) string {
-	if bytes.HasPrefix(beginning(path), []byte("\x7fELF")) {
+	head, own := beginning(path), beginning("/proc/self/exe")
+	switch {
+	case !bytes.HasPrefix(head, []byte("\x7fELF")):
+		return "a script needs a first line such as #!/bin/sh; or: callgate run -- sh " + shellWord(path)
+	case min(len(head), len(own)) >= elfMachine && !bytes.Equal(head[elfMachine-2:elfMachine], own[elfMachine-2:elfMachine]):
 		return "it is a program for another kind of machine"
 	}
-	return "a script needs a first line such as #!/bin/sh; or: callgate run -- sh " + shellWord(path)
+	return "it is cut off, or an object file, a core file or the like; file " + shellWord(path) + " tells which"
 }
 
 // notExecutable is the hint for EACCES.
