@@ -31,7 +31,7 @@ func ParseIsolation(word string) (Isolation, error) {
 	}
 	i := slices.Index(isolations, word)
 	if i < 0 {
-		return 0, fmt.Errorf("unknown isolation %s; expected all or of %s", quote(word), strings.Join(isolations, ", "))
+		return 0, fmt.Errorf("unknown isolation %s; expected all, or some of %s", quote(word), strings.Join(isolations, ", "))
 	}
 	return 1 << i, nil
 }

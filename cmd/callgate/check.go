@@ -32,7 +32,7 @@ warning.`,
 		Example: `  callgate check --strict .callgate.yaml`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("no policy named")
+				return &failure{status: exitUsage, err: errors.New("no policy named"), hint: "callgate check POLICY"}
 			}
 			return nil
 		},

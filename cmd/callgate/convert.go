@@ -66,7 +66,7 @@ func completeFormats(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 func oneFile(_ *cobra.Command, args []string) error {
 	switch len(args) {
 	case 0:
-		return usagef("no file named")
+		return &failure{status: exitUsage, err: errors.New("no file named"), hint: "callgate convert FILE"}
 	case 1:
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +31,7 @@ func newSubmit() *cobra.Command {
 		Short: "Have callgated run a command, and print the job's id",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("no command to run")
+				return &failure{status: exitUsage, err: errors.New("no command to run"), hint: "callgate submit -- COMMAND"}
 			}
 			return nil
 		},
