@@ -56,6 +56,38 @@ func TestPlantedLink(t *testing.T) {
 	}
 }
 
+// TestPlantedLog: a link that a command has made in the place of a log leads callgate
+// nowhere when it runs again; one from elsewhere does, and so does one to what the command may
+// write anyway.
+func TestPlantedLog(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	must(t, os.MkdirAll(filepath.Join(dir, "work"), 0o777))
+	must(t, os.Chmod(filepath.Join(dir, "work"), 0o777))
+	must(t, os.Mkdir(filepath.Join(dir, "home"), 0o777))
+	must(t, os.Symlink("home/log", filepath.Join(dir, "log")))
+	policy := "callgate: 1\ndefault: allow\nfiles:\n  - write: [DIR/work, /dev]\n  - read: /\n  - deny: \"**\"\n"
+	run := func(log string) outcome {
+		return trial{policy: strings.ReplaceAll(policy, "DIR", dir), dir: filepath.Join(dir, "work"), quiet: true, flags: []string{"--audit", log}}.run(t, "true")
+	}
+	must(t, os.Symlink("../home/profile", filepath.Join(dir, "work/file")))
+	must(t, os.Symlink("../home", filepath.Join(dir, "work/folder")))
+	for _, log := range []string{"file", "folder/profile"} {
+		target := filepath.Join(dir, "home/profile")
+		run(log).fails(t, "audit: a symbolic link leads "+log+" to "+target+", and is not followed")
+		if fileExists(target) {
+			t.Errorf("%s: %s was made", log, target)
+		}
+	}
+	must(t, os.Symlink("inside", filepath.Join(dir, "work/own")))
+	for log, file := range map[string]string{"own": "work/inside", "../log": "home/log", "plain": "work/plain"} {
+		run(log).want(t, 0, "")
+		if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || len(text) == 0 {
+			t.Errorf("%s: %q, %v", log, text, err)
+		}
+	}
+}
+
 // TestPlantedFilter: a filter in the user's cache that allows what the policy does not is
 // not used, and does not stay.
 func TestPlantedFilter(t *testing.T) {

@@ -199,9 +199,9 @@ func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.P
 
 // execute runs the command to its end.
 func (f *runFlags) execute(j *prepared) error {
-	sinks, err := openSinks(f)
+	sinks, err := openSinks(f, j.plan.Sections())
 	if err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	ask, err := f.asker(j.set, j.plan.Sections())
 	if err != nil {
