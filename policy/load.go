@@ -55,7 +55,7 @@ type Loader struct {
 // it extends. The error is Mistakes, with every mistake of every file.
 func (l *Loader) Load(name string) (*Policy, error) {
 	var led ledger
-	p := l.load(reference{name: name, pos: Position{File: name}}, &led)
+	p := l.load(reference{name: name, pos: Position{File: name}}, nil, &led)
 	if err := led.err(); err != nil {
 		return nil, err
 	}
@@ -65,20 +65,7 @@ func (l *Loader) Load(name string) (*Policy, error) {
 // LoadAll loads several policies, and reports the mistakes of all of them.
 // No names at all are a mistake: nothing may run under a set that says
 // nothing.
-func (l *Loader) LoadAll(names ...string) (Set, error) {
-	if len(names) == 0 {
-		return nil, errors.New("no policy was named")
-	}
-	var led ledger
-	set := make(Set, len(names))
-	for i, name := range names {
-		set[i] = l.load(reference{name: name, pos: Position{File: name}}, &led)
-	}
-	if err := led.err(); err != nil {
-		return nil, err
-	}
-	return set, nil
-}
+func (l *Loader) LoadAll(names ...string) (Set, error) { return l.LoadAdded(nil, names...) }
 
 // Guard gives the set to run a command under: with the policy of GuardName at
 // its end, unless the set restricts nothing and there is nothing to go around,
@@ -118,8 +105,11 @@ func (l *Loader) Parse(name string, text []byte) (*Policy, error) {
 	return p, nil
 }
 
-func (l *Loader) load(ref reference, led *ledger) *Policy {
+func (l *Loader) load(ref reference, added []Added, led *ledger) *Policy {
 	j := &joiner{loader: l, led: led}
+	for i := range added {
+		j.add(&added[i])
+	}
 	j.visit(ref)
 	return j.merge(ref.name)
 }
@@ -177,8 +167,9 @@ func (j *joiner) take(name string, text []byte) { j.join(name, readPart(name, te
 
 // join adds a file's part, and those of the files that it extends.
 func (j *joiner) join(name string, p *part) {
-	j.seen = append(j.seen, identity(name))
-	j.path = append(j.path, identity(name))
+	p.from = identity(name)
+	j.seen = append(j.seen, p.from)
+	j.path = append(j.path, p.from)
 	j.parts = append(j.parts, p)
 	if j.loader.Tests {
 		p.readCalls(j.led)
@@ -280,12 +271,13 @@ func (l *Loader) Builtins() []string {
 
 func (j *joiner) merge(name string) *Policy {
 	p := merge(name, j.parts, j.led)
-	for i, part := range j.parts {
-		if i == 0 && j.loader.Tests {
-			p.Tests = part.tests
-		}
+	own := slices.IndexFunc(j.parts, func(p *part) bool { return p.added == nil })
+	if own >= 0 && j.loader.Tests {
+		p.Tests = j.parts[own].tests
+	}
+	for _, part := range j.parts {
 		if part.ofCalls() {
-			p.CallsFrom = append(p.CallsFrom, j.seen[i])
+			p.CallsFrom = append(p.CallsFrom, part.from)
 		}
 	}
 	return p
@@ -298,6 +290,7 @@ func merge(name string, parts []*part, led *ledger) *Policy {
 	for _, part := range slices.Backward(parts) {
 		overlay(p, part)
 	}
+	fitAdded(p, parts, led)
 	var speaks *part
 	for _, part := range parts {
 		p.Rules = append(p.Rules, part.rules...)

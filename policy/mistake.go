@@ -54,14 +54,19 @@ func (m *Mistake) String() string {
 // String is "file:line:column", or less where less is known. Of the file's name only
 // what is printable is shown as it is.
 func (p Position) String() string {
-	s := Printable(p.File)
-	if p.Line > 0 {
-		s += ":" + strconv.Itoa(p.Line)
-	}
+	s := Printable(p.Place())
 	if p.Line > 0 && p.Col > 0 {
 		s += ":" + strconv.Itoa(p.Col)
 	}
 	return s
+}
+
+// Place is FILE:LINE, or FILE where it has no line.
+func (p Position) Place() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return p.File + ":" + strconv.Itoa(p.Line)
 }
 
 // maxMistakes bounds what one load reports, and with it what a hostile file

@@ -22,6 +22,7 @@ var (
 // part is what one file says, before it is joined with what it extends. A
 // zero field is a line that the file does not have.
 type part struct {
+	from        string // which file
 	description string
 	extends     []reference
 	action      Action // of `default`
@@ -37,6 +38,7 @@ type part struct {
 	privateTmp  bool // has the line
 	isolate     Isolation
 	tests       []CallTest
+	added       *Added // nil: a file's
 }
 
 // ofCalls says whether the file says anything of calls by their numbers.

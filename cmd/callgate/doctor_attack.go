@@ -126,7 +126,7 @@ func (f *attackFlags) prepare() (*prepared, error) {
 		}
 		s.policies = []string{name}
 	}
-	set, err := loadOrFind(loader(), s.policies, "", s.room.isolate, s.quiet)
+	set, err := loadOrFind(loader(), s.policies, nil, "", s.room.isolate, s.quiet)
 	if err != nil {
 		return nil, ownFailure(err)
 	}

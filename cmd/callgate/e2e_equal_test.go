@@ -247,7 +247,7 @@ func (b *batch) literal() node {
 func (b *batch) bind(dir string) {
 	name := filepath.Join(dir, "policy.yaml")
 	writeFile(b.t, name, b.policy)
-	set, err := loadOrFind(loader(), []string{name}, "", 0, true)
+	set, err := loadOrFind(loader(), []string{name}, nil, "", 0, true)
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, shorten(b.policy))
 	}

@@ -19,6 +19,7 @@ import (
 // explainFlags are what `callgate explain` is told.
 type explainFlags struct {
 	policies []string
+	rules    ruleFlags
 	arch     string
 	quiet    bool
 }
@@ -50,11 +51,12 @@ each rule. Policies are found as for run.`,
 	cmd.Flags().StringVar(&f.arch, "abi", "", "the call's `ABI`: x86_64, i386, x32 or aarch64")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "as for run --quiet, where nobody is told of denials")
 	completeArches(cmd)
+	f.rules.flags(cmd)
 	return cmd
 }
 
 func (f *explainFlags) run(out io.Writer, args []string) error {
-	set, err := loadOrFind(loader(), f.policies, "", 0, f.quiet)
+	set, err := loadOrFind(loader(), f.policies, f.rules, "", 0, f.quiet)
 	if err != nil {
 		return err
 	}

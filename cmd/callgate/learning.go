@@ -96,7 +96,7 @@ func (f *learnFlags) surround(l *learning, base *policy.Policy) error {
 		return err
 	}
 	l.secrets = standard.Denials(policy.Files, func(*policy.Rule) bool { return false })
-	l.hides = standard.Denials(policy.Files, func(r *policy.Rule) bool { return slices.Contains(f.lift, learn.Spot(r)) })
+	l.hides = standard.Denials(policy.Files, func(r *policy.Rule) bool { return slices.Contains(f.lift, r.Pos.Place()) })
 	l.set = policy.Set{base, l.hides}
 	if len(f.under) > 0 {
 		under, err := loader().LoadAll(f.under...)
@@ -139,7 +139,7 @@ func (f *learnFlags) base(bare, start string) (*policy.Policy, error) {
 func (l *learning) liftRules(places []string, base, standard *policy.Policy) error {
 	left := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return place == liftCompat })
 	named := func(r *policy.Rule) bool {
-		spot := learn.Spot(r)
+		spot := r.Pos.Place()
 		if !slices.Contains(places, spot) {
 			return false
 		}

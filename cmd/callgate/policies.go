@@ -22,7 +22,7 @@ func loader() *policy.Loader { return &policy.Loader{Builtin: configs.Builtin, T
 // a folder ("" is this one) falls under, and says so: a policy that was found
 // comes from whoever wrote the folder. isolate is what the command line asks for
 // beside what policies do. narrow changes the set before it is guarded.
-func loadOrFind(l *policy.Loader, names []string, dir string, isolate policy.Isolation, quiet bool, narrow ...func(policy.Set) error) (policy.Set, error) {
+func loadOrFind(l *policy.Loader, names []string, added []policy.Added, dir string, isolate policy.Isolation, quiet bool, narrow ...func(policy.Set) error) (policy.Set, error) {
 	if len(names) == 0 {
 		name, err := found(dir, quiet)
 		if err != nil {
@@ -30,7 +30,7 @@ func loadOrFind(l *policy.Loader, names []string, dir string, isolate policy.Iso
 		}
 		names = []string{name}
 	}
-	set, err := l.LoadAll(names...)
+	set, err := l.LoadAdded(added, names...)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 // runFlags are what `callgate run` is told.
 type runFlags struct {
 	policies   []string
+	rules      ruleFlags
 	audit      []string
 	keep       []int
 	quiet      bool
@@ -45,9 +46,8 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] [--] COMMAND [ARG]...",
 		Short: "Run a command under a policy",
-		Long: `Run a command, and all that it starts, under a policy. Several policies may be
-given: the strictest verdict wins. Without -p it is .callgate.yaml of this
-folder or the nearest above it in the repository, else builtin:default.
+		Long: `Run a command under a policy (of several, the strictest verdict wins): -p, or
+.callgate.yaml found here or up to the repository's root, or builtin:default.
 
 The exit status is the command's own; 128+N if signal N ended it (159: killed
 by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
@@ -86,6 +86,7 @@ by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 		f.room.flags(flags)
 		flags.StringVar(&f.ask, "ask", "", "ask `WHOM` where policies say so: tty, nobody, a terminal or a program")
 	})
+	f.rules.flags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("isolate", completeIsolation) // it fails only for a flag that is not there
 	return cmd
 }
@@ -141,7 +142,7 @@ func (f *runFlags) prepare(args []string) (*prepared, error) {
 		f.sources = watchSources(f.room.dir)
 		l.ReadFile = f.sources.read
 	}
-	set, err := loadOrFind(l, f.policies, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
+	set, err := loadOrFind(l, f.policies, f.rules, f.room.dir, f.room.isolate, f.quiet, f.limits.narrow)
 	if err != nil {
 		return nil, ownFailure(err)
 	}

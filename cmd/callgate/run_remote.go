@@ -76,6 +76,9 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 			return nil, fmt.Errorf("--%s does not go with --remote", flag)
 		}
 	}
+	if len(f.rules) > 0 {
+		return nil, fmt.Errorf("%s does not go with --remote", f.rules[0].From)
+	}
 	folder, err := jobFolder(cmp.Or(f.room.dir, "."))
 	if err != nil {
 		return nil, err

@@ -254,7 +254,7 @@ func (p *prover) probe(args *[6]uint64) error {
 func (p *prover) decidedBy(c abi.Call) string {
 	v := p.plan.Set.Decide(c)
 	if v.Rule != nil {
-		return fmt.Sprintf("%s:%d", v.Rule.Pos.File, v.Rule.Pos.Line)
+		return v.Rule.Pos.Place()
 	}
 	name := "the policy"
 	if v.Policy != nil {

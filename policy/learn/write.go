@@ -64,7 +64,7 @@ type denied struct {
 
 // Denied notes what a rule did not permit, so that it is not learned.
 func (l *Log) Denied(program string, r *policy.Rule, c abi.Call, o *policy.Object) {
-	place := Spot(r)
+	place := r.Pos.Place()
 	d := l.denials[place]
 	if d == nil {
 		if len(l.denials) >= mostRefusers {
@@ -115,9 +115,6 @@ func (d *denied) text(at *Place) string {
 		return rule
 	}
 }
-
-// Spot is a rule's place as it is told: FILE:LINE.
-func Spot(r *policy.Rule) string { return r.Pos.File + ":" + strconv.Itoa(r.Pos.Line) }
 
 // Refusal tells of a rule that denied something.
 type Refusal struct {
@@ -183,7 +180,7 @@ func (l *Log) kept(d *Draft, files []rule) (rules []rule) {
 		return nil
 	}
 	for _, r := range d.Kept {
-		rules = append(rules, rule{text: "{" + r.String() + "}", comment: "as " + policy.Printable(Spot(r))})
+		rules = append(rules, rule{text: "{" + r.String() + "}", comment: "as " + policy.Printable(r.Pos.Place())})
 	}
 	return rules
 }

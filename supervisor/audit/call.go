@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"strconv"
 
 	"callgate/policy"
 	"callgate/policy/abi"
@@ -108,7 +107,7 @@ func misread(c abi.Call, code string) string {
 // ruleName is where the deciding rule stands, or what decided without one.
 func ruleName(v *policy.Verdict) string {
 	if v.Rule != nil {
-		return v.Rule.Pos.File + ":" + strconv.Itoa(v.Rule.Pos.Line)
+		return v.Rule.Pos.Place()
 	}
 	switch v.Cause {
 	case policy.ByUnknown:

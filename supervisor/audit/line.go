@@ -176,9 +176,11 @@ func appendRule(dst []byte, c *CallInfo) []byte {
 	return append(append(dst, c.Rule...), ')')
 }
 
-// byRule says whether a rule of a policy decided, and not what stands where no
-// rule does.
-func byRule(c *CallInfo) bool { return strings.ContainsRune(c.Rule, ':') }
+// byRule says whether a rule decided, of a policy (FILE:LINE) or of a flag, and not what
+// stands where no rule does.
+func byRule(c *CallInfo) bool {
+	return strings.ContainsRune(c.Rule, ':') || strings.HasPrefix(c.Rule, "--")
+}
 
 func appendPermit(dst []byte, c *CallInfo) []byte {
 	if c.Permit == "" {
