@@ -155,6 +155,7 @@ func startup(t *tools) comparison {
 			{"callgate, builtin:default", t.spawns(t.run("builtin:default", program))},
 			{"callgate, bubblewrap's rules", t.spawns(t.run(t.file("jail.yaml"), program))},
 			{"callgate, builtin:trace-all", t.spawns(t.run("builtin:trace-all", program))},
+			{"callgate, rules on calls of one's own", t.spawns(t.run(t.file("numbers.yaml"), program))},
 			{"bubblewrap --unshare-all", t.spawns(t.bubblewrap(program))},
 			{"minijail0", t.spawns(join(minijail, program))},
 		},

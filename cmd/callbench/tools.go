@@ -42,7 +42,8 @@ func newTools(callgate string) (*tools, error) {
 		return nil, err
 	}
 	t := &tools{dir: dir, callgate: path, daemons: map[string]started{}}
-	if err := t.unpack(); err != nil {
+	// As most homes have a cache, where callgate keeps filters.
+	if err := errors.Join(t.unpack(), os.Mkdir(t.file("cache"), 0o700), os.Setenv("XDG_CACHE_HOME", t.file("cache"))); err != nil {
 		t.remove()
 		return nil, err
 	}
