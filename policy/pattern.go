@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -90,6 +91,7 @@ func (p *pattern) begin(r *reader) (why, hint string) {
 }
 
 func (p *pattern) rest(text string) (why, hint string) {
+	p.names = slices.Grow(p.names, 1+strings.Count(text, "/"))
 	for name := range strings.SplitSeq(text, "/") {
 		if name == "" || name == "." {
 			continue

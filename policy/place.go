@@ -11,7 +11,8 @@ type binder struct {
 	at       Place
 	mistakes *ledger
 
-	homeless bool // it was told that ~ stands for nothing
+	homeless bool                   // it was told that ~ stands for nothing
+	folders  map[string][]boundName // the components of those where patterns begin
 
 	led     []trail            // where links have led patterns that permit
 	planted map[*pattern]trail // those of them that are not to be followed
@@ -56,11 +57,13 @@ func (b *binder) names(p *pattern) (names []boundName, why string) {
 	case p.start == atHome && !path.IsAbs(b.at.Home):
 		return nil, unknownHome
 	case p.start == atHome:
-		names = literals(b.at.Home)
+		names = b.beneath(b.at.Home, len(p.names))
 	case p.start == atDir && !path.IsAbs(b.at.Dir):
 		return nil, "the working folder is unknown"
 	case p.start == atDir:
-		names = literals(b.at.Dir)
+		names = b.beneath(b.at.Dir, len(p.names))
+	default:
+		names = make([]boundName, 0, len(p.names))
 	}
 	for i := range p.names {
 		c := &p.names[i]
@@ -79,6 +82,19 @@ func (b *binder) names(p *pattern) (names []boundName, why string) {
 		names = names[:len(names)-1]
 	}
 	return names, ""
+}
+
+// beneath is the components of a folder, with room for more.
+func (b *binder) beneath(dir string, more int) []boundName {
+	folder, known := b.folders[dir]
+	if !known {
+		folder = literals(dir)
+		if b.folders == nil {
+			b.folders = map[string][]boundName{}
+		}
+		b.folders[dir] = folder
+	}
+	return append(make([]boundName, 0, len(folder)+more), folder...)
 }
 
 // literals are the components of an absolute path.
@@ -174,26 +190,27 @@ func (at Place) Expand(name string) (expanded, why string) {
 	return first, ""
 }
 
-// follow gives the names of a rule's pattern with the symbolic links in its fixed folder
-// followed, and that folder. /proc/self is another folder for each who looks.
-func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (followed []boundName, p BoundPath) {
+// follow gives the fixed folder of a rule's pattern, with the symbolic links in it followed
+// and, if there are some, the pattern's names with that. /proc/self is another folder for
+// each who looks.
+func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (p BoundPath, followed []boundName, links bool) {
 	n := 0
 	for n < len(names) && !names[n].glob {
 		n++
 	}
 	p = BoundPath{Path: joined(names[:n]), Glob: n < len(names)}
 	if _, planted := b.planted[from]; planted || b.at.Links == nil || n == 0 || ownProc(names[:n]) {
-		return names, p
+		return p, nil, false
 	}
 	real, through := b.at.Links(p.Path)
 	if !path.IsAbs(real) || path.Clean(real) == p.Path {
-		return names, p
+		return p, nil, false
 	}
 	p.Path = path.Clean(real)
 	if !rule.Action.Restricts() {
 		b.led = append(b.led, trail{rule, from, p.Path, through})
 	}
-	return append(literals(real), names[n:]...), p
+	return p, append(literals(real), names[n:]...), true
 }
 
 func ownProc(names []boundName) bool {
@@ -204,7 +221,12 @@ func joined(names []boundName) string {
 	if len(names) == 0 {
 		return "/"
 	}
+	length := len(names)
+	for i := range names {
+		length += len(names[i].text)
+	}
 	var b strings.Builder
+	b.Grow(length)
 	for i := range names {
 		b.WriteByte('/')
 		b.WriteString(names[i].text)
@@ -224,8 +246,8 @@ func (b *binder) enter(t *pathTree, rule *Rule, p *pattern, i order) (bound Boun
 		b.fail(rule, p.pos, "", why)
 		return bound, false
 	}
-	followed, bound := b.follow(rule, p, names)
-	if !t.add(names, i, rule.verb.speaks) || !t.add(followed, i, rule.verb.speaks) {
+	bound, followed, links := b.follow(rule, p, names)
+	if !t.add(names, i, rule.verb.speaks) || links && !t.add(followed, i, rule.verb.speaks) {
 		b.mistakes.add(Mistake{Pos: p.pos, Message: "more than 1024 patterns have ** twice", Hint: "write them with one **"})
 		return bound, false
 	}

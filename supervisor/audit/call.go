@@ -1,7 +1,6 @@
 package audit
 
 import (
-
 	"callgate/policy"
 	"callgate/policy/abi"
 )

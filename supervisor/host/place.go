@@ -71,7 +71,8 @@ type way struct {
 }
 
 func newLinker() *linker {
-	return &linker{known: map[string]way{}, found: map[string]compile.Found{}}
+	const names = 400 // that builtin:default has
+	return &linker{known: make(map[string]way, names), found: make(map[string]compile.Found, names)}
 }
 
 // close gives up what it took to follow links. It is not to be used again.
