@@ -54,7 +54,7 @@ func TestLoadAdded(t *testing.T) {
 		for sec := Syscalls; sec <= Network; sec++ {
 			rules, _ := p.Section(sec)
 			for _, r := range rules {
-				got = append(got, r.Pos.Place()+" "+r.Text)
+				got = append(got, r.Pos.Place()+" "+r.Text())
 			}
 		}
 		if p.Open {

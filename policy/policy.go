@@ -41,7 +41,6 @@ type Rule struct {
 	Reason  string // shown to people, may be empty
 	Quiet   bool   // Deny, Skip: recorded, but not told on the terminal
 	Calls   []Name // of syscalls, in the order written
-	Text    string // action, calls and conditions on one line, as a person would write them
 
 	args      []*arg    // conditions, as written; all must hold
 	verb      verb      // of the other sections: what they have for an action

@@ -98,6 +98,10 @@ func (r *Rule) String() string {
 	return s
 }
 
+// Text is the rule on one line, as a person would write it: action, calls and conditions, or
+// verb and paths or addresses.
+func (r *Rule) Text() string { return r.line(false) }
+
 // line is the rule's action, calls and conditions: `deny: ioctl, args:
 // {request: [TIOCSTI, TIOCLINUX]}`. Of the other sections it is their verb with
 // paths or addresses, as written or, if it is to mean the same anywhere, with

@@ -70,7 +70,6 @@ func (r *reader) rule(n *node) *Rule {
 	if args != nil {
 		r.args(rule, &args.value)
 	}
-	rule.Text = rule.line(false)
 	return rule
 }
 

@@ -97,7 +97,6 @@ func (r *reader) sectionRule(sec Section, n *node) *Rule {
 	if quiet != nil {
 		r.quiet(rule, quiet)
 	}
-	rule.Text = rule.line(false)
 	return rule
 }
 

@@ -91,7 +91,7 @@ func (e *DeniedError) Error() string {
 	}
 	by := e.Verdict.Policy.Name + " (default)"
 	if r := e.Verdict.Rule; r != nil {
-		by = r.Pos.String() + ": " + r.Text
+		by = r.Pos.String() + ": " + r.Text()
 	}
 	return e.Path + ": denied by the policy's section " + e.Verdict.Section.String() + ", " + by
 }

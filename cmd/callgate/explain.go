@@ -192,7 +192,7 @@ func verdictWords(v policy.Verdict) string {
 func source(v policy.Verdict) string {
 	switch {
 	case v.Rule != nil:
-		return fmt.Sprintf("%v: %s", v.Rule.Pos, printable(v.Rule.Text))
+		return fmt.Sprintf("%v: %s", v.Rule.Pos, printable(v.Rule.Text()))
 	case v.Policy != nil:
 		return printable(v.Policy.Name) + ": " + place(v)
 	}

@@ -37,7 +37,7 @@ func explainRules(w io.Writer, plan *compile.Plan) {
 		}
 		fmt.Fprintf(w, "%s\n", printable(p.Name))
 		for _, r := range p.Rules {
-			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text))
+			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text()))
 			t.print(w, decider{p, r, policy.ByRule}, t.nothing(r))
 		}
 		explainSections(w, plan, p)

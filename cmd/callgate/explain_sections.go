@@ -82,7 +82,7 @@ func explainSections(w io.Writer, plan *compile.Plan, p *policy.Policy) {
 		}
 		fmt.Fprintf(w, "%v: %s\n", sec, costOf(plan, sec, p))
 		for _, r := range rules {
-			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text))
+			fmt.Fprintf(w, "%v: %s\n", r.Pos, printable(r.Text()))
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"callgate/policy"
 	"callgate/supervisor/verdict"
@@ -152,8 +151,10 @@ func permitting(a *verdict.Answer) (by []string) {
 func because(f *verdict.Finding) string {
 	const limit = 60
 	by := sourceOf(f)
-	if rule := f.Verdict.Rule; rule != nil && utf8.RuneCountInString(rule.Text) > limit {
-		by = rule.Pos.String() + ": " + string([]rune(rule.Text)[:limit]) + "…"
+	if rule := f.Verdict.Rule; rule != nil {
+		if text := []rune(rule.Text()); len(text) > limit {
+			by = rule.Pos.String() + ": " + string(text[:limit]) + "…"
+		}
 	}
 	if f.What == "" {
 		return by

@@ -72,7 +72,7 @@ func (c *Cache) name(set policy.Set, opts *compile.Options) string {
 	for _, p := range set {
 		fmt.Fprintln(h, p.Open, p.Default, p.Errno, p.Kernel, p.Compat, len(p.Rules))
 		for _, r := range p.Rules {
-			fmt.Fprintln(h, r.Text, r.Errno, r.Value)
+			fmt.Fprintln(h, r.Text(), r.Errno, r.Value)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]) + ".bpf"
