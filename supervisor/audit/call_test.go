@@ -79,6 +79,7 @@ func TestPermitWhereNoRuleHelps(t *testing.T) {
 	unknown := abi.Call{Arch: abi.X86_64, Nr: 9999}
 	s, _ := abi.X86_64.ByName("mount")
 	mount := abi.Call{Arch: abi.X86_64, Nr: s.Nr}
+	ptrace, ptrace32 := parse(t, "ptrace(PTRACE_TRACEME)"), parse(t, "i386:ptrace(PTRACE_TRACEME)")
 	for _, c := range []struct {
 		call abi.Call
 		v    policy.Verdict
@@ -90,6 +91,8 @@ func TestPermitWhereNoRuleHelps(t *testing.T) {
 		{mount, policy.Verdict{Action: policy.Deny, Cause: policy.ByUnknown}, "no rule applies: the call is newer than the policy's `kernel:` line"},
 		{mount, policy.Verdict{Action: policy.Deny, Policy: &policy.Policy{Name: policy.GuardName}}, "never permitted: it would lead around the policy"},
 		{mount, policy.Verdict{Action: policy.Kill}, "- allow: mount"},
+		{ptrace, p.Decide(ptrace), traced},
+		{ptrace32, p.Decide(ptrace32), traced},
 	} {
 		if got := Permit(c.call, c.v); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)

@@ -111,6 +111,8 @@ func Permit(c abi.Call, v policy.Verdict) string {
 	switch {
 	case v.Policy != nil && policy.IsGuard(v.Policy.Name):
 		return never
+	case known && s.Canonical == "ptrace":
+		return traced
 	case v.Cause == policy.ByForeign:
 		return "no rule can name the calls of this ABI"
 	case v.Cause == policy.ByCompat:
@@ -127,6 +129,10 @@ func Permit(c abi.Call, v policy.Verdict) string {
 }
 
 const never = "never permitted: it would lead around the policy"
+
+// A rule may permit ptrace, and the kernel still refuses it: a task has one tracer
+// (ptrace(2), EPERM), and those outside are out of the reach of the Landlock domain.
+const traced = "no rule can permit it: callgate traces every task, and a task has one tracer"
 
 // objectRule is the rule on an object, or why there is none.
 func objectRule(o *policy.Object) string {
