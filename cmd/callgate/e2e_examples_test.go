@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,6 +45,49 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNetworkExamples: under each policy with sockets that a user may copy, curl reaches what
+// the policy says, and nothing of it is told. libc's own sockets stay base's matter, and quiet.
+func TestNetworkExamples(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	t.Cleanup(server.Close)
+	files, err := filepath.Glob("../../configs/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+	found := 0
+	for _, file := range append(files, "../../README.md", "../../docs/policy.md") {
+		for _, policy := range examplesIn(t, file) {
+			found++
+			policy = ports.ReplaceAllString(policy, server.Listener.Addr().String())
+			got := trial{policy: policy, flags: []string{"--ask", "/bin/true"}}.run(t, lookPath(t, "curl"), "-sS", "--noproxy", "*", server.URL)
+			if got.status != 0 || got.stdout != "hello" || got.stderr != "" {
+				t.Errorf("%s has\n%s\nunder which curl comes to %v", file, policy, got)
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d examples were found", found)
+	}
+}
+
+// examplesIn are the policies in a text, indented or in comments, that permit sockets.
+func examplesIn(t *testing.T, file string) (found []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range regexp.MustCompile(`(?m)^#? {4,}callgate: 1\n(#? {4,}.*\n)+`).FindAllString(string(text), -1) {
+		indent := block[:strings.Index(block, "callgate")]
+		block = strings.ReplaceAll("\n"+block, "\n"+indent, "\n")
+		if strings.Contains(block, "socket") && strings.Contains(block, "\nextends: ") {
+			found = append(found, block)
+		}
+	}
+	return found
 }
 
 // commandsOf are the commands of an example's job, in their order.
