@@ -139,20 +139,20 @@ func within(folder, path string) string {
 	return abs
 }
 
-// Size is bytes: a number, with KiB, MiB or GiB where that is meant.
+// Size is bytes: a number with the units that policies have, or without.
 type Size int64
 
 func (s *Size) read(text string) (expected, hint string) {
 	unit := int64(1)
-	for name, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+	for power, name := range []string{"TiB", "GiB", "MiB", "KiB", "B"} { // B ends the others too
 		if rest, ok := strings.CutSuffix(text, name); ok {
-			text, unit = strings.TrimSpace(rest), u
+			text, unit = strings.TrimSpace(rest), 1<<(40-10*power)
 			break
 		}
 	}
 	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || v < 0 || v > (1<<62)/unit {
-		return "a size", "write for example 64MiB"
+		return "a size", "write for example 64MiB; the units are B, KiB, MiB, GiB and TiB"
 	}
 	*s = Size(v * unit)
 	return "", ""

@@ -35,6 +35,19 @@ socket-mode: 0660
 	}
 }
 
+// TestSizes: a size is what it is in a policy, and bytes where it has no unit.
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "1048576": 1 << 20, "512B": 512, "4KiB": 4 << 10, "64MiB": 64 << 20, "64 MiB": 64 << 20, "2GiB": 2 << 30, "3TiB": 3 << 40,
+		"512M": -1, "1kB": -1, "B": -1, "-1B": -1, "1.5GiB": -1, "5000000TiB": -1,
+	} {
+		c, err := Parse("c.yaml", []byte("callgated: 1\nreserve: "+text+"\n"))
+		if (err == nil) != (want >= 0) || err == nil && c.Reserve != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                   "c.yaml: the file is empty; a config begins with `callgated: 1`",
@@ -89,7 +102,7 @@ func TestAllMistakes(t *testing.T) {
 	want := `c.yaml:2:8: expected a number from 1 to 10000, found 0
 c.yaml:3:1: unknown key "socet"; did you mean "socket"?
 c.yaml:4:7: expected a time, found "x"; write for example 30s, 10m or 24h
-c.yaml:6:11: expected a size, found "much"; write for example 64MiB
+c.yaml:6:11: expected a size, found "much"; write for example 64MiB; the units are B, KiB, MiB, GiB and TiB
 c.yaml:7:3: unknown key "proceses"; did you mean "processes"?
 c.yaml:8:10: expected an address and a port, found "nohost"; write for example 127.0.0.1:9464
 c.yaml:9:7: expected text, found a list
