@@ -17,11 +17,13 @@ import (
 // it as there can be: the daemon has descriptors left for its jobs, and for others.
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
-	h := running(t, "slots: 4\nroot-jobs: true\n")
+	h := running(t, "slots: 4\nroot-jobs: true\nquota: {running: 3}\n")
 	few := unix.Rlimit{Cur: 256, Max: 256}
 	if err := unix.Prlimit(h.cmd.Process.Pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		t.Fatal(err)
 	}
+	ended := h.submit(shell("yes | head -c 1000000")).ID
+	h.wait(ended)
 	r := shell("yes | head -c 1000000 | tee f; read x; echo got $x")
 	r.Stdin, r.Collect = &client.Stdin{Open: true}, []string{"f"}
 	var running []string
@@ -29,10 +31,8 @@ func TestDescriptors(t *testing.T) {
 		running = append(running, h.submit(r).ID)
 		h.runs(running[len(running)-1])
 	}
-	ended := h.submit(shell("yes | head -c 1000000")).ID
-	h.wait(ended)
-	waits := shell("true")
-	waits.Stdin, waits.Requires = &client.Stdin{Open: true}, map[string]string{"no": "such host"}
+	waits := shell("true") // for the quota
+	waits.Stdin = &client.Stdin{Open: true}
 	queued := h.submit(waits).ID
 
 	_, before := h.memory()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -230,6 +231,36 @@ func TestOtherUser(t *testing.T) {
 	h := running(t, "submit: {users: [4711]}\n")
 	if _, err := h.Submit(t.Context(), shell("true"), ""); !errors.Is(err, client.Forbidden) {
 		t.Errorf("a user that may not submit: %v", err)
+	}
+}
+
+// TestRequires: a job that is one host's alone, which lacks a label for it, is refused; else it waits.
+func TestRequires(t *testing.T) {
+	t.Parallel()
+	requiring := func(value string) *client.Request {
+		r := shell("exit 5")
+		r.Requires = map[string]string{"gpu": value}
+		return r
+	}
+	h := running(t, "labels: {gpu: a100}\n")
+	if j := h.wait(h.submit(requiring("a100")).ID); j.Result.Status != 5 {
+		t.Errorf("%+v", j.Result)
+	}
+	var p *client.Problem
+	if _, err := h.Submit(t.Context(), requiring("h100"), ""); !errors.As(err, &p) || !errors.Is(err, client.Invalid) || p.Field != "/requires/gpu" {
+		t.Errorf("a job that no host can run: %v", err)
+	}
+	n := newNATS(t)
+	n.alone = true
+	n.start(0)
+	h = running(t, fmt.Sprintf("nats: [\"nats://127.0.0.1:%d\"]\n", n.ports[0]))
+	if j := h.submit(requiring("h100")); j.State != client.Queued {
+		t.Errorf("a job that a host may come for: %+v", j)
+	}
+	r := requiring("h100")
+	r.Folder = h.dir
+	if _, err := h.Submit(t.Context(), r, ""); !errors.Is(err, client.Invalid) {
+		t.Errorf("a job whose folder is here: %v", err)
 	}
 }
 

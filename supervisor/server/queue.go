@@ -47,16 +47,24 @@ func (s *Server) pick(coming *store.Record) *store.Record {
 	return r
 }
 
+// lacking is a label that a job requires of this host, which does not have it with that value.
+func lacking(cfg *config.Config, r *store.Record) (name string, lacks bool) {
+	for name, value := range r.Job.Requires {
+		if cfg.Labels[name] != value {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // canRun says whether this host may run a job. Precondition: the index's mu is
 // held.
 func (s *Server) canRun(cfg *config.Config, r *store.Record, quotas map[uint32]int) bool {
 	if r.Pinned != "" && r.Pinned != s.host || !mayRunHere(r.UID) {
 		return false
 	}
-	for name, value := range r.Job.Requires {
-		if cfg.Labels[name] != value {
-			return false
-		}
+	if _, lacks := lacking(cfg, r); lacks {
+		return false
 	}
 	s.mu.Lock()
 	_, busy := s.busy[r.Job.ID]

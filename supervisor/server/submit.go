@@ -286,8 +286,20 @@ func room(cfg *config.Config) error {
 	return nil
 }
 
-// admit sees to disk and quotas. Until leave is called, the job counts.
+// runnable says that some host could run the job: one that is this host's alone, this one.
+func (s *Server) runnable(cfg *config.Config, rec *store.Record) error {
+	name, lacks := lacking(cfg, rec)
+	if !lacks || len(cfg.NATS) > 0 && rec.Pinned == "" {
+		return nil
+	}
+	return invalid("/requires/"+strict.Pointer(name), "only "+s.host+" could run the job, and it has no label "+name+"="+rec.Job.Requires[name])
+}
+
+// admit sees to labels, disk and quotas. Until leave is called, the job counts.
 func (s *Server) admit(r *request, rec *store.Record) (leave func(), err error) {
+	if err := s.runnable(r.cfg, rec); err != nil {
+		return nil, err
+	}
 	if err := room(r.cfg); err != nil {
 		return nil, err
 	}
