@@ -221,10 +221,26 @@ func parseTime(text string) (ns int64, wrong string) {
 	switch {
 	case err != nil && strings.Trim(text, "0123456789") == "" && text != "":
 		return 0, ", without a unit"
-	case err != nil, strings.Trim(text, "0123456789.hms") != "":
+	case strings.Trim(text, "0123456789.hms") != "", err != nil && !isShortTime(text):
 		return 0, notAnAmount
+	case err != nil:
+		return math.MaxInt64, ""
 	}
 	return int64(d), ""
+}
+
+// isShortTime says whether a text were a time if its numbers had one digit: then it is one that
+// is too long for time.ParseDuration, which does not tell that from other mistakes.
+func isShortTime(text string) bool {
+	digit := false
+	_, err := time.ParseDuration(strings.Map(func(c rune) rune {
+		after := digit
+		if digit = c >= '0' && c <= '9'; digit && after {
+			return -1
+		}
+		return c
+	}, text))
+	return err == nil
 }
 
 // notAnAmount adds nothing to what was found.

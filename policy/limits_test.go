@@ -49,6 +49,20 @@ func TestLimitsTightest(t *testing.T) {
 	}
 }
 
+// TestLongTimes: a time that no duration can hold is too much, and no other mistake.
+func TestLongTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"99999999h":                 `"99999999h" is too much: the greatest wall-time is 876000h; leave it out for no limit`,
+		"1h99999999999999999999.5s": `"1h99999999999999999999.5s" is too much: the greatest wall-time is 876000h; leave it out for no limit`,
+		"99999999hh":                `expected a time with its unit, found "99999999hh"; write for example 10s, 1m30s or 500ms`,
+		"-99999999h":                `expected a time with its unit, found "-99999999h"; write for example 10s, 1m30s or 500ms`,
+	} {
+		if _, err := ParseLimit(WallTime, text, "-"); err == nil || err.Error() != "-: "+want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // TestLimitText: what is printed is read as the same.
 func TestLimitText(t *testing.T) {
 	for _, c := range []struct {
