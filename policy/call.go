@@ -193,7 +193,7 @@ func (c *CallText) value(i int, p *abi.Param, arg string) (uint64, error) {
 		}
 		return TextAddress, nil
 	}
-	if strings.HasPrefix(arg, "{") || strings.HasPrefix(arg, "[") {
+	if strings.HasPrefix(arg, "{") || strings.HasPrefix(arg, "[") && !isAddress(arg) {
 		return 0, errors.New(`what is in memory is not written out: write an address as "127.0.0.1:80" or "unix:/run/x", and NULL for all else`)
 	}
 	var v uint64
@@ -205,6 +205,11 @@ func (c *CallText) value(i int, p *abi.Param, arg string) (uint64, error) {
 		v |= t
 	}
 	return v, nil
+}
+
+func isAddress(text string) bool {
+	_, err := ParseAddress(text)
+	return err == nil
 }
 
 // termValue reads a number or one symbolic constant of the parameter's.

@@ -56,6 +56,8 @@ func TestParseCallMistakes(t *testing.T) {
 		"getpid(1)":                        "takes 0 arguments",
 		"read(three)":                      `"three" is no number`,
 		"openat(AT_FDCWD, /etc/passwd)":    `openat, pathname: "/etc/passwd" is no number; a text stands in double quotes`,
+		"connect(3, [::1]:80)":             `"[::1]:80" is no number; a text stands in double quotes`,
+		"connect(3, [1, 2])":               "what is in memory is not written out",
 		"connect(3, 127.0.0.1:80)":         `"127.0.0.1:80" is no number; a text stands in double quotes`,
 		"read(0x100000000)":                "does not fit the 32 bits",
 		"read(-2147483649)":                "does not fit the 32 bits",
