@@ -93,7 +93,7 @@ func (f *syscallsFlags) show(w io.Writer, arches []abi.Arch, arg string) error {
 		return f.showNumber(w, arches, uint32(nr))
 	}
 	if !abi.Known(arg) {
-		return unknownName("system call", arg, abi.Names())
+		return unknownName("system call", arg, append(abi.Names(), groupNames()...))
 	}
 	if len(arches) == 1 {
 		if _, ok := arches[0].ByName(arg); !ok {
