@@ -36,7 +36,7 @@ func (f *folders) open(paths []string) error {
 		f.fds = append(f.fds, fd)
 	}
 	if len(f.fds) == 0 {
-		return errors.New("there is a limit on disk or inodes, and the command has no folder of its own that it could hold for: environment: {private-tmp: true} gives it one")
+		return errors.New("there is a limit on disk or inodes, and the command has no folder of its own that it could hold for: environment: {private-tmp: true} gives it one, or run --private-tmp")
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func beginning(path string) []byte {
 
 // notFound is the hint for a command that is not there.
 func notFound(name string) string {
+	if name == "" {
+		return "the name is empty, as of a variable that is not set"
+	}
 	if strings.ContainsAny(name, " \t\n") {
 		return "all of this was taken for the command's name; as a shell's line: callgate run -- sh -c " + shellWord(name)
 	}

@@ -114,7 +114,7 @@ func TestDiskLimits(t *testing.T) {
 			t.Errorf("status %d, %+v: %s", got.status, l, got.stderr)
 		}
 		got = trial{policy: limited("wall-time: 1m"), flags: []string{"--" + limit, most}}.run(t, "/bin/echo", "begun")
-		if got.status != 125 || got.stdout != "" || !strings.Contains(got.stderr, "private-tmp: true") {
+		if got.status != 125 || got.stdout != "" || !strings.Contains(got.stderr, "{private-tmp: true} gives it one, or run --private-tmp") {
 			t.Errorf("status %d, %q, %s", got.status, got.stdout, got.stderr)
 		}
 	}

@@ -71,8 +71,12 @@ func flagError(cmd *cobra.Command, err error) error {
 func noEmptyFlags(cmd *cobra.Command, _ []string) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if err == nil && isEmpty(f.Value) {
+			name := "--" + f.Name
+			if f.Shorthand != "" {
+				name = "-" + f.Shorthand + ", " + name
+			}
 			what, _ := pflag.UnquoteUsage(f)
-			err = flagError(cmd, fmt.Errorf("--%s: expected %s, found nothing", f.Name, what))
+			err = flagError(cmd, fmt.Errorf("%s: expected %s, found nothing", name, what))
 		}
 	})
 	return err

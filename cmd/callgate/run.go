@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,7 @@ func (f *runFlags) prepareUnder(set policy.Set, args []string) (*prepared, error
 func (f *runFlags) ready(set policy.Set, path string, args []string) (*prepared, error) {
 	env, err := f.room.environ(set)
 	if err != nil {
-		return nil, ownFailure(err)
+		return nil, asOwn(err)
 	}
 	if err := f.room.open(set); err != nil {
 		return nil, ownFailure(err)
@@ -292,7 +293,7 @@ func commandFailure(name string, err error) error {
 	f := &failure{status: exitCannotExec}
 	switch {
 	case errors.Is(start.Err, fs.ErrNotExist) && (!strings.Contains(start.Path, "/") || !fileExists(start.Path)):
-		f.status, f.err, f.hint = exitNotFound, fmt.Errorf("%s: command not found", name), notFound(name)
+		f.status, f.err, f.hint = exitNotFound, fmt.Errorf("%s: command not found", cmp.Or(name, "''")), notFound(name)
 	case errors.Is(start.Err, fs.ErrNotExist):
 		f.err, f.hint = fmt.Errorf("%s: cannot be executed: what it needs to run is missing", start.Path), missingInterpreter(start.Path)
 	case start.Err == unix.EISDIR:

@@ -61,6 +61,8 @@ func identify(text string) (*identity, error) {
 		id.uid, _ = strconv.Atoi(id.entry.Uid)
 	}
 	switch {
+	case id.uid == 0 && os.Geteuid() != 0:
+		return nil, errors.New("only root may run a command as another user")
 	case id.uid == 0:
 		return nil, errors.New("root keeps its privileges; leave --user out")
 	case grouped:
