@@ -70,6 +70,14 @@ func TestProblem(t *testing.T) {
 	if _, err := c.Inspect(ctx, "a/b"); !errors.Is(err, NotFound) || err.Error() != "there is no job a/b" {
 		t.Errorf("got %v", err)
 	}
+	for _, err := range []error{NewProblem(KeyReused, ""), KeyReused} {
+		if err.Error() != "the key has submitted another job" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := (&Problem{}).Error(); err != "" {
+		t.Errorf("got %q", err)
+	}
 	if _, err := c.Version(ctx); err == nil || err.Error() != "it is not callgated that answered 404" {
 		t.Errorf("got %v", err)
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // problemPrefix begins the type of every problem of the daemon's.
@@ -12,7 +13,7 @@ const problemPrefix = "urn:callgate:problem:"
 // versions. It is an error for errors.Is.
 type ProblemName string
 
-func (name ProblemName) Error() string { return name.title() }
+func (name ProblemName) Error() string { return within(name.title()) }
 
 const (
 	Malformed   ProblemName = "malformed"   // not JSON, or not what is expected there
@@ -72,10 +73,16 @@ func ProblemAt(name ProblemName, field, detail string) *Problem {
 // Is says whether the problem is of the name that target is.
 func (p *Problem) Is(target error) bool { return p.Name() == target }
 
+// within is a title as it stands within a line.
+func within(title string) string {
+	_, n := utf8.DecodeRuneInString(title)
+	return strings.ToLower(title[:n]) + title[n:]
+}
+
 // Name is the problem's.
 func (p *Problem) Name() ProblemName { return ProblemName(strings.TrimPrefix(p.Type, problemPrefix)) }
 
-// Error is the detail, and a line for each mistake of a policy.
+// Error is the detail, else the title, or a line for each mistake of a policy.
 func (p *Problem) Error() string {
 	if len(p.Mistakes) > 0 {
 		lines := make([]string, len(p.Mistakes))
@@ -86,7 +93,7 @@ func (p *Problem) Error() string {
 	}
 	text := p.Detail
 	if text == "" {
-		text = p.Title
+		text = within(p.Title)
 	}
 	if p.Field != "" {
 		text = p.Field + ": " + text
