@@ -402,6 +402,7 @@ func TestSubmit(t *testing.T) {
 		"--file more true":          "--file more: not a regular file",
 		"--empty $(printf '\\377')": "argv[0] is not UTF-8",
 		"--empty --copy true":       "--copy does not go with --empty",
+		"--empty -C more true":      "--workdir does not go with --empty",
 		"":                          "no command to run\ncallgate: hint: callgate submit -- COMMAND\n",
 	} {
 		if got := submit(words); got.status != 2 || !strings.Contains(got.stdout, want) || s.changes() != nil {

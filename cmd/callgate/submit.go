@@ -70,6 +70,9 @@ func limitWords() (words []string) {
 }
 
 func (f *submitFlags) submit(cmd *cobra.Command, args []string) error {
+	if f.empty && cmd.Flags().Changed("workdir") {
+		return usagef("--workdir does not go with --empty")
+	}
 	req, err := f.request(args)
 	if err != nil {
 		return err
