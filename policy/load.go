@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"callgate/policy/abi"
 )
@@ -208,15 +210,50 @@ func (l *Loader) read(name string) ([]byte, error) {
 }
 
 // ReadFile reads a policy's text, as a Loader without a ReadFile of its own does:
-// no more than tells that it is too large.
+// no more than tells that it is too large. A FIFO is read to its end, but where
+// nobody writes to it that is not waited for.
 func ReadFile(path string) ([]byte, error) {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	const flags = syscall.O_RDONLY | syscall.O_CLOEXEC
+	fd, err := syscall.Open(path, flags|syscall.O_NONBLOCK, 0)
+	if err == syscall.EAGAIN { // others have a lease on it, which they give back (fcntl(2))
+		fd, err = syscall.Open(path, flags, 0)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+	begin, err := beginning(fd)
+	if err == nil {
+		err = syscall.SetNonblock(fd, false)
+	}
 	f := os.NewFile(uintptr(fd), path) // os.Open would set up the runtime's poller for it
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxText+1))
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(begin), f), maxText+1))
+}
+
+// writerTime is how long the writer of a FIFO may take to open it.
+const writerTime = time.Second
+
+// beginning is what there is to read already of a FIFO, nothing of all else: what has no
+// writer is at its end, where one with a writer that has not written yet is EAGAIN (fifo(7)).
+func beginning(fd int) ([]byte, error) {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
+		return nil, err
+	}
+	b := make([]byte, 4096)
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		switch n, err := syscall.Read(fd, b); {
+		case n > 0 || err == syscall.EAGAIN:
+			return b[:max(n, 0)], nil
+		case err != nil:
+			return nil, err
+		case time.Since(start) > writerTime:
+			return nil, errors.New("it is a FIFO, and nobody writes to it")
+		}
+	}
 }
 
 // unreadable is the mistake of naming a policy that cannot be read.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"callgate/policy/abi"
+
+	"golang.org/x/sys/unix"
 )
 
 // files is a loader over texts by path; "builtin:NAME" keys are shipped ones.
@@ -224,6 +226,65 @@ func TestLoadFromDisk(t *testing.T) {
 
 // TestHostileTextsEndSoon loads texts of the greatest size that are built to
 // cost time or to give mistakes without end.
+// TestReadFIFO: pipes with a writer are read to their end, however late that writes; one without is told.
+func TestReadFIFO(t *testing.T) {
+	text := "callgate: 1\n" + strings.Repeat("# long\n", 1000)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := new(Loader).Load(fifo)
+	if err == nil || err.Error() != fifo+": cannot read the policy: it is a FIFO, and nobody writes to it" {
+		t.Errorf("no writer: %v", err)
+	}
+	write := func(f *os.File, err error) {
+		if err == nil {
+			time.Sleep(50 * time.Millisecond)
+			_, err = f.WriteString(text)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		write(os.OpenFile(fifo, os.O_WRONLY, 0))
+	}()
+	if got, err := ReadFile(fifo); err != nil || string(got) != text {
+		t.Errorf("a late writer: %d bytes, %v", len(got), err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go write(w, nil)
+	if got, err := ReadFile(fmt.Sprintf("/dev/fd/%d", r.Fd())); err != nil || string(got) != text {
+		t.Errorf("a pipe: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestReadLeased: a file on which others have a lease is waited for, as Samba's clients have them.
+func TestReadLeased(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "leased"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() {
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := ReadFile(f.Name()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHostileTextsEndSoon(t *testing.T) {
 	fill := func(s string) string { return strings.Repeat(s, (maxText-100)/len(s)) }
 	for name, text := range map[string]string{
