@@ -20,25 +20,24 @@ import (
 func newCheck() *cobra.Command {
 	strict := false
 	cmd := &cobra.Command{
-		Use:   "check [flags] POLICY...",
+		Use:   "check [flags] [POLICY...]",
 		Short: "Find a policy's mistakes, and say what it leaves open",
 		Long: `Validate policies: files or builtin:NAME. Every mistake is printed with its
 place, then what a policy leaves unrestricted, rules that never decide, paths
 that are not there, and calls that this kernel lacks. Each policy is compiled
-and its filters are proven, as for a run.
+and its filters are proven, as for a run. Without POLICY it is the
+.callgate.yaml that run would find.
 
 The exit status is 0 if all is well, 1 if not: a mistake, or with --strict a
 warning.`,
-		Example: `  callgate check --strict .callgate.yaml`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &failure{status: exitUsage, err: errors.New("no policy named"), hint: "callgate check POLICY"}
-			}
-			return nil
-		},
+		Example:           `  callgate check --strict .callgate.yaml`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return check(cmd.OutOrStdout(), args, strict)
+			names, err := namedOrFound(cmd, args)
+			if err != nil {
+				return err
+			}
+			return check(cmd.OutOrStdout(), names, strict)
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings too")

@@ -32,7 +32,7 @@ mistake.`,
   callgate test -v builtin:default`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := namedOrFound(args)
+			names, err := namedOrFound(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -43,9 +43,9 @@ mistake.`,
 	return cmd
 }
 
-// namedOrFound are the policies to test. The built-in one that run falls back on is not
-// among them: a test that tests something else than was meant is worse than none.
-func namedOrFound(names []string) ([]string, error) {
+// namedOrFound are the policies to check or test. The built-in one that run falls back on is
+// not among them: a test that tests something else than was meant is worse than none.
+func namedOrFound(cmd *cobra.Command, names []string) ([]string, error) {
 	if len(names) > 0 {
 		return names, nil
 	}
@@ -54,7 +54,7 @@ func namedOrFound(names []string) ([]string, error) {
 		return nil, err
 	}
 	if file == "" {
-		return nil, &failure{status: exitUsage, err: errors.New("no policy named, and there is no " + policy.FileName + " here or above"), hint: "callgate test POLICY"}
+		return nil, &failure{status: exitUsage, err: errors.New("no policy named, and there is no " + policy.FileName + " here or above"), hint: cmd.CommandPath() + " POLICY"}
 	}
 	return []string{relative(file)}, nil
 }
