@@ -53,7 +53,7 @@ func newRun() *cobra.Command {
 The exit status is the command's own; 128+N if signal N ended it (159: killed
 by the policy); 125 callgate failed; 126 cannot be executed; 127 not found.`,
 		Example: `  callgate run -p builtin:compute -- sort <words
-  callgate run -p ci.yaml --audit audit.ndjson -- make test`,
+  callgate run -p ci.yaml --audit ../audit.ndjson -- make test`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &failure{status: exitCallgate, err: errors.New("no command to run"), hint: "callgate run -- COMMAND"}
