@@ -29,7 +29,7 @@ func TestManPages(t *testing.T) {
 	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 		want[name] = true
-		file, page := filepath.Join(manFolder, name), manPage(cmd)
+		file, page := filepath.Join(manFolder, name), manPage(t, cmd)
 		if *update {
 			if err := os.WriteFile(file, page, 0o644); err != nil {
 				t.Fatal(err)
@@ -51,7 +51,7 @@ func TestManPages(t *testing.T) {
 }
 
 // manPage is a command's page in man(7)'s macros.
-func manPage(cmd *cobra.Command) []byte {
+func manPage(t *testing.T, cmd *cobra.Command) []byte {
 	var b bytes.Buffer
 	cmd.InitDefaultHelpFlag()
 	title := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
@@ -69,12 +69,56 @@ func manPage(cmd *cobra.Command) []byte {
 	}
 	fmt.Fprint(&b, ".SH OPTIONS\n")
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { b.WriteString(manFlag(f)) })
+	if cmd.Name() == "run" {
+		b.WriteString(exitStatuses(t) + runSections)
+	}
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", escape.Replace(cmd.Example))
 	}
 	fmt.Fprintf(&b, ".SH SEE ALSO\n%s\n", seeAlso(cmd))
 	return b.Bytes()
 }
+
+// exitStatuses is the section on those of run, as docs/exit-status.md has them.
+func exitStatuses(t *testing.T) string {
+	text, err := os.ReadFile("../../docs/exit-status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := ".SH EXIT STATUS\n"
+	rows := strings.Split(tables.FindString(string(text)), "\n")
+	for _, row := range rows[2 : len(rows)-1] {
+		row := cells(strings.ReplaceAll(row, "`", ""))
+		section += fmt.Sprintf(".TP\n.B %s\n%s\n", roff(row[0]), roff(row[1]))
+	}
+	return section
+}
+
+// runSections are what the page of run has beside what its help says.
+const runSections = `.SH ENVIRONMENT
+.TP
+.B PATH
+where a command without a slash in its name is looked up
+.TP
+.B HOME
+what ~ stands for in policies
+.TP
+.B TMPDIR
+where a private temporary folder is made, which the command has as its TMPDIR; else /tmp
+.TP
+.B CALLGATE_SOCKET
+the socket of callgated, for \-\-remote
+.SH FILES
+.TP
+.B .callgate.yaml
+the policy where none is named
+.TP
+.B $XDG_CACHE_HOME/callgate, ~/.cache/callgate
+filters that were compiled; it may be removed
+.TP
+.B /run/callgated/callgated.sock
+the socket of callgated, for \-\-remote
+`
 
 func manFlag(f *pflag.Flag) string {
 	name := "--" + f.Name
