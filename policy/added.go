@@ -46,6 +46,13 @@ func (j *joiner) add(a *Added) {
 	}
 	p := readRoot(a.From, &root, j.led)
 	p.from, p.added = a.From, a
+	for _, r := range p.sections[Network].rules {
+		for i := range r.addresses { // nobody checks a command line before
+			if hint := r.addresses[i].portless(); hint != "" {
+				j.led.add(Mistake{Pos: r.Pos, Message: a.What + withoutPort, Hint: hint})
+			}
+		}
+	}
 	j.parts = append(j.parts, p)
 }
 

@@ -40,6 +40,8 @@ func TestLoadAdded(t *testing.T) {
 		{"default: allow\nsyscalls: []", []Added{deny}, `--deny deny: "/a/b"`},
 		{"files: []", []Added{connect}, "--connect: p.yaml has no rules on network"},
 		{"files: []", []Added{{From: "--read", Section: Files, Verb: "read", What: "~x"}}, `--read: "~x": ~ stands for the own home only`},
+		{"network: []", []Added{{From: "--connect", Section: Network, Verb: "connect", What: "::1:80"}}, "--connect: ::1:80 is an address without a port; write [::1]:80"},
+		{"network: []", []Added{{From: "--bind", Section: Network, Verb: "bind", What: "[::1:80]"}}, `--bind bind: "[::1:80]"|open`},
 		{"files: [", []Added{read}, "p.yaml:"},
 		{"file: [/a]", []Added{read}, "p.yaml:2:1: unknown key"},
 	} {

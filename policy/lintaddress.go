@@ -14,21 +14,26 @@ func (l *linter) addresses() {
 			continue
 		}
 		for i := range r.addresses {
-			if a := &r.addresses[i]; a.form == isPrefix {
-				l.portless(a)
+			a := &r.addresses[i]
+			if hint := a.portless(); hint != "" {
+				l.warn(a.pos, hint, "%s%s", a.text, withoutPort)
 			}
 		}
 	}
 }
 
-func (l *linter) portless(a *address) {
+const withoutPort = " is an address without a port"
+
+// portless is what was perhaps meant instead, "" if nothing else could be.
+func (a *address) portless() string {
 	i := strings.LastIndexByte(a.text, ':')
-	if i < 0 || strings.ContainsAny(a.text, "[/.") {
-		return
+	if a.form != isPrefix || i < 0 || strings.ContainsAny(a.text, "[/.") {
+		return ""
 	}
 	host, port := a.text[:i], a.text[i+1:]
 	_, err := strconv.ParseUint(port, 10, 16)
-	if _, wrong := netip.ParseAddr(host); err == nil && wrong == nil && len(port) > 1 {
-		l.warn(a.pos, "write ["+host+"]:"+port+" for that port, or ["+a.text+"]", "%s is an address without a port", a.text)
+	if _, wrong := netip.ParseAddr(host); err != nil || wrong != nil || len(port) < 2 {
+		return ""
 	}
+	return "write [" + host + "]:" + port + " for that port, or [" + a.text + "]"
 }
