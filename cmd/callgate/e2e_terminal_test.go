@@ -37,3 +37,17 @@ func TestInterruptBomb(t *testing.T) {
 		term.expect("status 130")
 	}
 }
+
+// TestTerminalTaken: a command that gives the terminal to a group of its own, and has the
+// terminal stop who writes to it from the background, keeps callgate neither from telling nor
+// from ending.
+func TestTerminalTaken(t *testing.T) {
+	const take = `$SIG{TTOU} = "IGNORE"; pipe R, W; if (!fork) { setpgid 0, 0; tcsetpgrp 0, $$; mkdir "/no"; exit } close W; <R>`
+	term := newScreen(t)
+	term.typed("callgate run --stats -p builtin:default -- sh -c 'stty tostop; exec perl -MPOSIX -e \"$0\"' '" + take + "'\n")
+	for _, want := range []string{`callgate: denied mkdir("/no"`, "callgate: stops ", "ready> "} {
+		term.expect(want)
+	}
+	term.typed("echo status $?\n")
+	term.expect("status 0")
+}

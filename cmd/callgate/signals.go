@@ -28,8 +28,8 @@ type relay struct {
 var passedOn = [...]unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
 // held are the signals that would stop callgate before the command has had its
-// say; stopped repeats them.
-var held = [...]unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
+// say; stopped repeats them, and SIGTTOU, which startRelay has ignored.
+var held = [...]unix.Signal{unix.SIGTSTP, unix.SIGTTIN}
 
 // linger gives a context that ends when callgate is told to end, after the command
 // has, and the function that says that it has: for run --linger.
@@ -61,6 +61,9 @@ func startRelay(apart bool, grace time.Duration) *relay {
 		for _, s := range held {
 			hold(s)
 		}
+		// The command can put callgate's group in the background, and have the terminal stop who
+		// writes there (TOSTOP): a write of callgate's would be restarted for ever.
+		signal.Ignore(unix.SIGTTOU)
 	}
 	// A reader of ours that went away shall not end the command. What the
 	// command ignores is not ours to say: package launch sees to it.
