@@ -171,6 +171,28 @@ func TestChangedPolicy(t *testing.T) {
 	}
 }
 
+// TestHiddenPolicy: where the end of the repository comes between a run and the policy above it
+// that it is under, that is told.
+func TestHiddenPolicy(t *testing.T) {
+	t.Parallel()
+	for does, told := range map[string]string{
+		"mkdir .git":                       "../.callgate.yaml is not found any more, since a .git was made or removed during this run: the next one that names no policy is under builtin:default\n",
+		"rmdir ../.git":                    "../.callgate.yaml is not found any more, since",
+		"mkdir .git; rm ../.callgate.yaml": "../.callgate.yaml was changed during this run",
+		"mkdir .gitignore":                 "",
+	} {
+		dir := openFolder(t)
+		writeFile(t, filepath.Join(dir, ".callgate.yaml"), "callgate: 1\nsyscalls: [{deny: syslog}]\ndefault: allow\n")
+		for _, name := range []string{".git", "sub"} {
+			must(t, os.Mkdir(filepath.Join(dir, name), 0o777))
+		}
+		got := trial{bare: true, dir: filepath.Join(dir, "sub")}.run(t, "callgate", "run", "--", "sh", "-c", does)
+		if got.status != 0 || strings.Contains(got.stderr, "during this run") != (told != "") || !strings.Contains(got.stderr, told) {
+			t.Errorf("%s: want %q\ngot %v", does, told, got)
+		}
+	}
+}
+
 // TestFoundElse: what stands in the place of a policy that is not asked for is neither waited
 // for nor taken for changed.
 func TestFoundElse(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // would find. Where the command can write them, it says what the next run may do.
 type sources struct {
 	dir   string            // that of the run
+	found string            // what a run without -p finds there; "": nothing
 	texts map[string][]byte // as they were read, by absolute names; nil: nobody could
 }
 
@@ -21,7 +22,7 @@ type sources struct {
 func watchSources(dir string) *sources {
 	s := &sources{dir: cmp.Or(dir, "."), texts: map[string][]byte{}}
 	if file, err := policy.Find(s.dir); err == nil && file != "" {
-		s.texts[file] = textOf(file)
+		s.found, s.texts[file] = file, textOf(file)
 	}
 	return s
 }
@@ -39,7 +40,12 @@ func (s *sources) read(path string) ([]byte, error) {
 func (s *sources) tell() {
 	const look = "; look at it first"
 	found, err := policy.Find(s.dir)
-	if _, known := s.texts[found]; !known && found != "" && err == nil {
+	_, known := s.texts[found]
+	switch {
+	case err != nil:
+	case found == "" && s.found != "" && textOf(s.found) != nil: // the repository ends elsewhere now
+		say(os.Stderr, printable(relative(s.found))+" is not found any more, since a .git was made or removed during this run: the next one that names no policy is under "+defaultPolicy)
+	case found != "" && !known:
 		say(os.Stderr, printable(relative(found))+" was made during this run: the next one that names no policy is under it"+look)
 	}
 	var changed []string
