@@ -88,6 +88,32 @@ func TestPlantedLog(t *testing.T) {
 	}
 }
 
+// TestPlantedRemoteLog: the same of a run that the daemon does, whose rules the client does not
+// know: no link in the job's folder leads the log out of it.
+func TestPlantedRemoteLog(t *testing.T) {
+	t.Parallel()
+	socket := startDaemon(t)
+	dir := openFolder(t)
+	must(t, os.Mkdir(filepath.Join(dir, "work"), 0o777))
+	must(t, os.Chmod(filepath.Join(dir, "work"), 0o777))
+	must(t, os.Symlink("../profile", filepath.Join(dir, "work/out")))
+	must(t, os.Symlink("inside", filepath.Join(dir, "work/own")))
+	must(t, os.Symlink("log", filepath.Join(dir, "link")))
+	run := func(log string) outcome {
+		return trial{bare: true, dir: filepath.Join(dir, "work")}.run(t, "callgate", "run", "--remote", "--socket", socket, "-q", "-p", "builtin:ci", "--audit", log, "true")
+	}
+	run("out").fails(t, "audit: a symbolic link leads out to "+filepath.Join(dir, "profile")+", and is not followed")
+	if fileExists(filepath.Join(dir, "profile")) {
+		t.Error("what the link leads to was made")
+	}
+	for log, file := range map[string]string{"own": "work/inside", "../link": "log", "plain": "work/plain"} {
+		run(log).want(t, 0, "")
+		if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || len(text) == 0 {
+			t.Errorf("%s: %q, %v", log, text, err)
+		}
+	}
+}
+
 // TestPlantedFilter: a filter in the user's cache that allows what the policy does not is
 // not used, and does not stay.
 func TestPlantedFilter(t *testing.T) {

@@ -47,8 +47,8 @@ func (f *runFlags) runRemote(args []string) error {
 	if r.asked, err = f.limits.asked(); err != nil {
 		return ownFailure(err)
 	}
-	if err := r.open(f); err != nil {
-		return ownFailure(err)
+	if err := r.open(f, req.Folder); err != nil {
+		return asOwn(err)
 	}
 	defer r.close()
 	signals := make(chan os.Signal, 16)
@@ -163,8 +163,12 @@ func (r *remoteRun) write(f *os.File, b []byte) {
 }
 
 // open opens where the job's events go.
-func (r *remoteRun) open(f *runFlags) error {
-	logs, err := audit.OpenTargets(f.audit)
+func (r *remoteRun) open(f *runFlags, folder string) error {
+	writes, err := reachIn(folder)
+	if err != nil {
+		return err
+	}
+	logs, err := openLogs(f.audit, writes)
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"callgate/policy"
 	"callgate/supervisor/audit"
-	"callgate/supervisor/host"
 )
 
 // sinks are where a run's events go: the files of --audit and the terminal.
@@ -22,22 +19,12 @@ type sinks struct {
 
 func openSinks(f *runFlags, rules *policy.Sections) (*sinks, error) {
 	s := &sinks{quiet: f.quiet}
-	places := make([]string, len(f.audit))
-	for i, name := range f.audit {
-		var err error
-		if places[i], err = logPlace(rules, name); err != nil {
-			return nil, err
-		}
-	}
-	files, err := audit.OpenTargets(f.audit)
+	files, err := openLogs(f.audit, reachUnder(rules))
 	if err != nil {
 		return nil, err
 	}
 	var targets []audit.Sink
-	for i, w := range files {
-		if !isAt(places[i], w) {
-			return nil, fmt.Errorf("audit: %s: another file took its place as it was opened", printable(f.audit[i]))
-		}
+	for _, w := range files {
 		s.files = append(s.files, w)
 		targets = append(targets, audit.NewJSON(w, audit.JSONOptions{}))
 	}
@@ -50,49 +37,29 @@ func openSinks(f *runFlags, rules *policy.Sections) (*sinks, error) {
 	return s, nil
 }
 
-// logPlace is where a log that --audit names is, its links followed, if the command may put
-// another file there; else "". It is refused where a link leads it to what the command may not write, if the command
-// may have made that link when it ran before: callgate would write for it, and what it says of
-// arguments is the command's to choose.
-func logPlace(rules *policy.Sections, name string) (string, error) {
-	if rules == nil || !rules.Has(policy.Files) || name == "-" || strings.HasPrefix(name, "fd:") {
-		return "", nil
+// openLogs opens what --audit names. What is said there of arguments is the command's to choose: no
+// link of its making leads a log elsewhere.
+func openLogs(names []string, writes reach) ([]io.WriteCloser, error) {
+	places := make([]string, len(names))
+	for i, name := range names {
+		if name == "-" || strings.HasPrefix(name, "fd:") {
+			continue
+		}
+		var err error
+		if places[i], err = writes.place(name); err != nil {
+			return nil, &failure{status: exitCallgate, err: fmt.Errorf("audit: %w", err), hint: placeHint}
+		}
 	}
-	path, err := filepath.Abs(name)
+	logs, err := audit.OpenTargets(names)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	at, err := host.Place("/", nil)
-	if err != nil {
-		return "", err
+	for i, w := range logs {
+		if file, ok := w.(*os.File); ok && !isAt(places[i], file) {
+			return nil, fmt.Errorf("audit: %s: another file took its place as it was opened", printable(names[i]))
+		}
 	}
-	writes := func(name string) bool { return rules.File(name, policy.Write).Action.Permits() }
-	to, through := at.Links(path)
-	switch {
-	case writes(to) && !writes("/"):
-		return to, nil
-	case writes(to), !slices.ContainsFunc(through, writes):
-		return "", nil // all that it could write it may, or it has no say
-	}
-	return "", &failure{
-		err:  fmt.Errorf("audit: a symbolic link leads %s to %s, and is not followed: the command may have made it", printable(name), printable(to)),
-		hint: "name what it leads to, if that is meant",
-	}
-}
-
-// isAt says whether the log that was opened is the one at that place, where a link could have been
-// put meanwhile.
-func isAt(place string, log io.WriteCloser) bool {
-	file, ok := log.(*os.File)
-	if place == "" || !ok {
-		return true
-	}
-	opened, err := file.Stat()
-	if err != nil || !opened.Mode().IsRegular() {
-		return err == nil
-	}
-	there, err := os.Lstat(place)
-	return err == nil && os.SameFile(opened, there)
+	return logs, nil
 }
 
 // close writes what is left and tells what was lost: a run is not failed by
