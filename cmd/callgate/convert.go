@@ -222,6 +222,9 @@ func (f *convertFlags) write(out io.Writer, file string, text []byte) error {
 		}
 	}
 	if st, err := os.Lstat(f.output); err == nil && !st.Mode().IsRegular() { // a pipe, a link
+		if _, err := unplanted(f.output); err != nil {
+			return err
+		}
 		return os.WriteFile(f.output, text, 0o644)
 	}
 	return publish(f.output, string(text), true) // half a policy may permit more

@@ -72,7 +72,7 @@ func TestPlantedLog(t *testing.T) {
 	}
 	must(t, os.Symlink("../home/profile", filepath.Join(dir, "work/file")))
 	must(t, os.Symlink("../home", filepath.Join(dir, "work/folder")))
-	for _, log := range []string{"file", "folder/profile"} {
+	for _, log := range []string{"file", "folder/profile", "folder/../home/profile"} {
 		target := filepath.Join(dir, "home/profile")
 		run(log).fails(t, "audit: a symbolic link leads "+log+" to "+target+", and is not followed")
 		if fileExists(target) {
@@ -110,6 +110,72 @@ func TestPlantedRemoteLog(t *testing.T) {
 		run(log).want(t, 0, "")
 		if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || len(text) == 0 {
 			t.Errorf("%s: %q, %v", log, text, err)
+		}
+	}
+}
+
+// TestPlantedNames: no name on the command line stands for what is outside of the folder because of
+// a link in it, which a command may have made there when it ran before.
+func TestPlantedNames(t *testing.T) {
+	t.Parallel()
+	home := openFolder(t)
+	dir := filepath.Join(home, "work")
+	for _, folder := range []string{dir, filepath.Join(home, "bin"), filepath.Join(dir, "real")} {
+		must(t, os.Mkdir(folder, 0o777))
+		must(t, os.Chmod(folder, 0o777))
+	}
+	writeFile(t, filepath.Join(home, "profile"), "secret")
+	writeFile(t, filepath.Join(dir, "plain"), `{"defaultAction": "SCMP_ACT_ALLOW"}`)
+	for link, to := range map[string]string{"file": "../profile", "folder": "../bin", "inside": "real", "own": "plain"} {
+		must(t, os.Symlink(to, filepath.Join(dir, link)))
+	}
+	s := newStandIn()
+	s.files = map[string]string{"tool": "tool"}
+	socket := s.serve(t)
+	for _, tt := range []struct {
+		words  string
+		status int
+		link   string // which is refused; "": none
+	}{
+		{"run -q -p builtin:ci -C folder -- true", 125, "folder"},
+		{"run -q -p builtin:ci -C inside -- true", 0, ""},
+		{"run --remote -q -p builtin:ci -C folder -- true", 125, "folder"},
+		{"submit --clear-env -C folder --copy true", 2, "folder"},
+		{"submit --clear-env -C inside --copy true", 0, ""},
+		{"submit --clear-env --empty --file x=file true", 2, "file"},
+		{"submit --clear-env --empty --file x=own true", 0, ""},
+		{"submit --clear-env --empty --stdin file true", 2, "file"},
+		{"submit --clear-env --empty --stdin folder/../profile true", 2, "folder/../profile"},
+		{"submit --clear-env --empty --stdin /dev/stdin true", 0, ""},
+		{"files -o folder " + jobA, 2, "folder"},
+		{"files -o inside " + jobA, 0, ""},
+		{"convert -o file plain", 2, "file"},
+		{"convert -o folder/p.yaml plain", 2, "folder"},
+		{"convert -o inside/p.yaml plain", 0, ""},
+		{"learn -q -o folder/p.yaml -- true", 125, "folder"},
+		{"learn -q -o made/p.yaml -- sh -c 'rmdir made; ln -s ../bin made'", 125, "made"},
+		{"learn -q -o inside/q.yaml -- true", 0, ""},
+	} {
+		if strings.Contains(tt.words, "made/") {
+			must(t, os.Mkdir(filepath.Join(dir, "made"), 0o777))
+			must(t, os.Chmod(filepath.Join(dir, "made"), 0o777))
+		}
+		got := trial{bare: true, dir: dir, env: []string{"CALLGATE_SOCKET=" + socket}}.run(t, "sh", "-c", "callgate "+tt.words)
+		if got.status != tt.status || strings.Contains(got.stderr, "callgate: a symbolic link leads "+tt.link+" to "+home) != (tt.link != "") {
+			t.Errorf("%s: %v", tt.words, got)
+		}
+	}
+	got := trial{bare: true, dir: dir}.run(t, "sh", "-c", "mkdir gone; cd gone; rmdir ../gone; callgate run -q -p builtin:ci -C "+home+"/bin -- /bin/pwd")
+	got.want(t, 0, home+"/bin\n") // from a folder that is not there any more
+	if text, err := os.ReadFile(filepath.Join(home, "profile")); err != nil || string(text) != "secret" {
+		t.Errorf("the profile: %q, %v", text, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(home, "bin")); err != nil || len(left) > 0 {
+		t.Errorf("in the folder outside: %v, %v", left, err)
+	}
+	for _, change := range s.changes() {
+		if strings.Contains(change, "secret") || strings.Contains(change, home+"/bin") {
+			t.Errorf("the daemon was asked for %s", change)
 		}
 	}
 }

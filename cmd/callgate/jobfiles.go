@@ -71,6 +71,9 @@ func (f *filesFlags) files(w io.Writer, id string) error {
 // fetch writes files into the folder. Their paths are the job's to choose: os.Root
 // keeps them in there.
 func (f *filesFlags) fetch(c *client.Client, id string, files []client.Collected) error {
+	if _, err := unplanted(f.output); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.output, 0o777); err != nil {
 		return err
 	}
@@ -108,7 +111,10 @@ func fetchFile(c *client.Client, id string, root *os.Root, file *client.Collecte
 	if file.Executable {
 		mode = 0o777
 	}
-	out, err := root.OpenFile(file.Path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err := root.Remove(file.Path); err != nil && !errors.Is(err, fs.ErrNotExist) { // not to be written through: a link, a FIFO
+		return err
+	}
+	out, err := root.OpenFile(file.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

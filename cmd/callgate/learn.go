@@ -90,7 +90,7 @@ func isEnd(err error) bool {
 func (f *learnFlags) once(args []string) error {
 	defer f.run.room.leave()
 	if err := cmp.Or(f.run.check(), f.mayWrite()); err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	l, err := f.prepare(args)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f *learnFlags) once(args []string) error {
 		return ended
 	}
 	if err := f.write(l); err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	return ended
 }
@@ -133,6 +133,9 @@ func (f *learnFlags) check() error {
 	dir := filepath.Dir(f.output)
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return ownFailure(fmt.Errorf("%s: there is no folder %s", printable(f.output), printable(dir)))
+	}
+	if _, err := unplanted(dir); err != nil {
+		return asOwn(err)
 	}
 	_, err := os.Lstat(f.output)
 	switch {
@@ -182,6 +185,9 @@ func (f *learnFlags) write(l *learning) error {
 
 // publish writes a file whole, and only where there is none unless it is to be replaced.
 func publish(name, text string, replace bool) error {
+	if _, err := unplanted(filepath.Dir(name)); err != nil {
+		return err
+	}
 	tmp := filepath.Join(filepath.Dir(name), ".callgate-"+rand.Text())
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {

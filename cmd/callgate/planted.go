@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
+	"strings"
 
 	"callgate/policy"
 	"callgate/supervisor/host"
@@ -43,15 +45,15 @@ func (writes reach) place(name string) (string, error) {
 	if writes == nil {
 		return "", nil
 	}
-	path, err := filepath.Abs(name)
+	here := ""
+	if path.IsAbs(name) {
+		here = "/" // the current folder may not be there any more
+	}
+	at, err := host.Place(here, nil)
 	if err != nil {
 		return "", err
 	}
-	at, err := host.Place("/", nil)
-	if err != nil {
-		return "", err
-	}
-	to, through := at.Links(path)
+	to, through := lead(&at, name)
 	switch {
 	case writes(to) && !writes("/"):
 		return to, nil
@@ -61,8 +63,55 @@ func (writes reach) place(name string) (string, error) {
 	return "", fmt.Errorf("a symbolic link leads %s to %s, and is not followed: the command may have made it", printable(name), printable(to))
 }
 
+// lead follows a name as the kernel does, for which a/.. is above what a leads to, and gives the
+// links on the way.
+func lead(at *policy.Place, name string) (to string, through []string) {
+	if to = "/"; !path.IsAbs(name) {
+		to, through = at.Links(at.Dir)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			to = path.Dir(to)
+			continue
+		}
+		next, links := at.Links(path.Join(to, part))
+		to, through = next, append(through, links...)
+	}
+	return to, through
+}
+
 // placeHint goes with an error of place.
 const placeHint = "name what it leads to, if that is meant"
+
+// unplanted is place for a name that the command line has, where a command that ran in this folder
+// may have made all that is in it.
+func unplanted(name string) (string, error) {
+	writes, err := reachIn("")
+	if noFolder(err) != nil && path.IsAbs(name) {
+		return "", nil // there is nothing in it
+	}
+	if err != nil {
+		return "", err
+	}
+	to, err := writes.place(name)
+	if err != nil {
+		return "", &failure{status: exitUsage, err: err, hint: placeHint}
+	}
+	return to, nil
+}
+
+// openUnplanted opens what is so named for reading.
+func openUnplanted(name string) (*os.File, error) {
+	place, err := unplanted(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(name)
+	if err == nil && !isAt(place, file) {
+		return nil, errors.Join(errors.New("another file took its place as it was opened"), file.Close())
+	}
+	return file, err
+}
 
 // isAt says whether the file that was opened is the one at that place, where a link could have been
 // put meanwhile, on the way too.

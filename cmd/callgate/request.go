@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,13 +139,22 @@ func localFiles(words []string) ([]client.File, error) {
 		if !st.Mode().IsRegular() {
 			return nil, fmt.Errorf("--file %s: not a regular file", printable(local))
 		}
-		text, err := os.ReadFile(local)
+		text, err := readUnplanted(local)
 		if err != nil {
 			return nil, fmt.Errorf("--file %s: %w", printable(local), reason(err))
 		}
 		files = append(files, client.File{Path: path, Content: client.NewContent(text), Executable: st.Mode()&0o111 != 0})
 	}
 	return files, nil
+}
+
+func readUnplanted(name string) ([]byte, error) {
+	file, err := openUnplanted(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
 }
 
 // jobFolder is the folder that a job is to work in: absolute, and there.
@@ -160,5 +170,6 @@ func jobFolder(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--workdir %s: %w", printable(dir), reason(err))
 	}
-	return folder, nil
+	_, err = unplanted(dir)
+	return folder, err
 }

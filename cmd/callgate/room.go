@@ -93,8 +93,9 @@ func (r *room) enter() error {
 	case !st.IsDir():
 		return fmt.Errorf("--workdir %s: not a directory", printable(r.dir))
 	}
+	_, err = unplanted(r.dir)
 	r.dir = dir
-	return nil
+	return err
 }
 
 // reason is why, without what was tried on which file: that was said.

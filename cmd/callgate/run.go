@@ -103,7 +103,7 @@ type prepared struct {
 // ordinary command has.
 func (f *runFlags) run(args []string) error {
 	if err := f.check(); err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	defer f.room.leave()
 	j, err := f.prepare(args)

@@ -41,7 +41,7 @@ func (f *runFlags) runRemote(args []string) error {
 	spread()
 	req, err := f.remoteRequest(args)
 	if err != nil {
-		return ownFailure(err)
+		return asOwn(err)
 	}
 	r := &remoteRun{client: client.New(f.socket), grace: f.limits.grace}
 	if r.asked, err = f.limits.asked(); err != nil {

@@ -131,7 +131,7 @@ func (f *submitFlags) input(req *client.Request) error {
 	}
 	in := os.Stdin
 	if f.stdin != "-" {
-		file, err := os.Open(f.stdin)
+		file, err := openUnplanted(f.stdin)
 		if err != nil {
 			return fmt.Errorf("--stdin %s: %w", printable(f.stdin), reason(err))
 		}
