@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"callgate/policy"
 	"callgate/supervisor/client"
 )
 
@@ -16,11 +15,12 @@ import (
 // with their texts and those of all that they extend, since the daemon reads no
 // file for a job; names that are none as they are, for the daemon to know.
 //
-// Relative names are for the daemon relative to the job's folder.
-func policyTexts(names []string, folder string) ([]client.Policy, error) {
+// Relative names are for the daemon relative to the job's folder. read is policy.ReadFile, or
+// watches what that reads.
+func policyTexts(names []string, folder string, read func(path string) ([]byte, error)) ([]client.Policy, error) {
 	var policies []client.Policy
 	for _, name := range names {
-		p, err := policyText(name, folder)
+		p, err := policyText(name, folder, read)
 		if err != nil {
 			return nil, err
 		}
@@ -29,14 +29,14 @@ func policyTexts(names []string, folder string) ([]client.Policy, error) {
 	return policies, nil
 }
 
-func policyText(name, folder string) (*client.Policy, error) {
+func policyText(name, folder string, read func(string) ([]byte, error)) (*client.Policy, error) {
 	if strings.HasPrefix(name, "builtin:") || isPlain(name) && !fileExists(name) {
 		return &client.Policy{Name: name}, nil
 	}
 	texts := map[string]string{} // by the paths that the loader makes of names
 	l := loader()
 	l.ReadFile = func(path string) ([]byte, error) {
-		text, err := policy.ReadFile(path)
+		text, err := read(path)
 		if err == nil {
 			texts[path] = string(text)
 		}

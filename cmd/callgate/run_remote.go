@@ -50,7 +50,12 @@ func (f *runFlags) runRemote(args []string) error {
 	if err := r.open(f, req.Folder); err != nil {
 		return asOwn(err)
 	}
-	defer r.close()
+	defer func() {
+		r.close()
+		if f.sources != nil && r.id != "" {
+			f.sources.tell()
+		}
+	}()
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, relayedSignals()...)
 	signal.Ignore(unix.SIGPIPE)
@@ -95,7 +100,12 @@ func (f *runFlags) remoteRequest(args []string) (*client.Request, error) {
 	if req.Limits, err = f.limits.job(); err != nil {
 		return nil, err
 	}
-	if req.Policies, err = policyTexts(names, folder); err != nil {
+	read := policy.ReadFile
+	if !f.quiet {
+		f.sources = watchSources(folder)
+		read = f.sources.read
+	}
+	if req.Policies, err = policyTexts(names, folder, read); err != nil {
 		return nil, err
 	}
 	if l := req.Limits; l != nil && l.OutputBytes > 0 {

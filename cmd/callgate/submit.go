@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"callgate/policy"
 	"callgate/supervisor/client"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ func (f *submitFlags) request(args []string) (req *client.Request, err error) {
 	if req.Env, err = environment(f.clearEnv, f.setenv); err != nil {
 		return nil, err
 	}
-	if req.Policies, err = policyTexts(f.policies, req.Folder); err != nil {
+	if req.Policies, err = policyTexts(f.policies, req.Folder, policy.ReadFile); err != nil {
 		return nil, err
 	}
 	if req.Limits, err = parseLimits(f.limits); err != nil {
