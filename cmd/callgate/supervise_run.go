@@ -96,7 +96,7 @@ func (s *supervised) collect(ctx context.Context) error {
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, most, fmt.Errorf("it took longer than %s", most))
 	defer stop()
-	folder, err := work.Open(s.spec.Work)
+	folder, err := work.Open(".") // its name may lead elsewhere by now
 	if err != nil {
 		return err
 	}
