@@ -59,7 +59,7 @@ func (c *copier) copy(folder string) error {
 	}
 	defer from.Close()
 	c.from = from
-	err = fs.WalkDir(os.DirFS(folder), ".", func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(from.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil {
 			err = c.mayGoOn()
 		}
@@ -71,9 +71,9 @@ func (c *copier) copy(folder string) error {
 		}
 		switch d.Type() {
 		case fs.ModeDir:
-			return c.copyFolder(d, name)
+			return c.copyFolder(name)
 		case fs.ModeSymlink:
-			return c.copyLink(folder, name)
+			return c.copyLink(name)
 		case 0:
 			return c.copyFile(name)
 		}
@@ -110,11 +110,11 @@ func (f *Folder) chmod(m mode) error {
 	return unix.Fchmod(fd, uint32(m.perm))
 }
 
-func (c *copier) copyFolder(d fs.DirEntry, name string) error {
+func (c *copier) copyFolder(name string) error {
 	if name == "." {
 		return nil
 	}
-	info, err := d.Info()
+	info, err := c.from.root.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (c *copier) copyFolder(d fs.DirEntry, name string) error {
 	return os.Mkdir(path.Join(c.to.path, name), 0o700)
 }
 
-func (c *copier) copyLink(folder, name string) error {
-	target, err := os.Readlink(path.Join(folder, name))
+func (c *copier) copyLink(name string) error {
+	target, err := c.from.root.Readlink(name)
 	if err != nil {
 		return err
 	}

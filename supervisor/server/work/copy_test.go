@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func copied(t *testing.T, ctx context.Context, from string, room func() bool) (string, error) {
@@ -84,5 +86,48 @@ func TestCopyEnds(t *testing.T) {
 	looks = 0
 	if _, err := copied(t, context.Background(), from, func() bool { looks++; return looks < 4 }); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Error(err)
+	}
+}
+
+// TestCopyExchanged: a folder that is exchanged for a link while it is copied shows nothing of
+// what the link leads to, no name either.
+func TestCopyExchanged(t *testing.T) {
+	from, secret := t.TempDir(), t.TempDir()
+	for _, name := range []string{filepath.Join(from, "sub"), filepath.Join(secret, "leaked")} {
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(from, "link")
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, filepath.Join(from, "sub"), unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		<-stopped
+	}()
+	for range 500 {
+		to, _ := copied(t, t.Context(), from, always) // it may fail of what changes
+		leaked, err := filepath.Glob(filepath.Join(to, "*/leaked"))
+		for _, name := range leaked {
+			if st, err := os.Lstat(filepath.Dir(name)); err == nil && st.IsDir() {
+				t.Fatalf("%s is in the copy", name)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"callgate/supervisor/client"
@@ -24,6 +25,7 @@ import (
 type Folder struct {
 	path string
 	fd   int
+	root *os.Root // the same: names in it lead nowhere else while they are exchanged for links
 }
 
 // Open opens the folder of that name.
@@ -32,11 +34,16 @@ func Open(name string) (*Folder, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	return &Folder{name, fd}, nil
+	root, err := os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &Folder{name, fd, root}, nil
 }
 
 // Close closes it.
-func (f *Folder) Close() error { return unix.Close(f.fd) }
+func (f *Folder) Close() error { return errors.Join(f.root.Close(), unix.Close(f.fd)) }
 
 // Within says whether a path is a folder, or in it, by their names.
 func Within(folder, path string) bool {
@@ -148,9 +155,8 @@ func (f *Folder) folders(name string) (int, error) {
 // what it has until then.
 func (f *Folder) Collect(ctx context.Context, w io.Writer, patterns []string, quota int64) error {
 	out := tar.NewWriter(w)
-	root := os.DirFS(f.path)
 	entries := 0
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(f.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
