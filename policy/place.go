@@ -11,6 +11,9 @@ type binder struct {
 	at       Place
 	mistakes *ledger
 
+	set    Set
+	policy *Policy // of which patterns are bound; nil: no other has a say in what variables are
+
 	homeless bool                   // it was told that ~ stands for nothing
 	folders  map[string][]boundName // the components of those where patterns begin
 
@@ -20,6 +23,7 @@ type binder struct {
 
 // trail is where links lead a pattern of a rule that permits.
 type trail struct {
+	policy  *Policy
 	rule    *Rule
 	pattern *pattern
 	to      string
@@ -145,18 +149,44 @@ func fixed(elements []string) []boundName {
 	return names
 }
 
-// variable is a variable's value in the command's environment. PWD is the
-// command's working folder, whatever its environment says.
+// variable is a variable's value in the command's environment, but for what another policy has made
+// of it: that would decide what this one permits. PWD is the command's working folder, whatever its
+// environment says.
 func (b *binder) variable(name string) string {
 	if name == "PWD" {
 		return b.at.Dir
 	}
-	for _, line := range b.at.Env {
-		if value, ok := strings.CutPrefix(line, name+"="); ok {
-			return value
-		}
+	value, there := valueIn(b.at.Env, name)
+	if b.policy == nil || !b.foreign(name, value, there) {
+		return value
+	}
+	if own, sets := b.policy.Environment.Set[name]; sets {
+		return own
+	}
+	if e := &b.policy.Environment; !e.Limited || e.keeps(name) {
+		value, _ = valueIn(b.at.Caller, name)
+		return value
 	}
 	return ""
+}
+
+// foreign says whether another policy has set a variable in the command's environment, or kept it out.
+func (b *binder) foreign(name, value string, there bool) bool {
+	for _, p := range b.set {
+		if set, sets := p.Environment.Set[name]; sets { // the first one's value stands
+			return p != b.policy && set == value
+		}
+	}
+	return !there
+}
+
+func valueIn(env []string, name string) (value string, there bool) {
+	for _, line := range env {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // Expand gives the name of a file that a person wrote for this place, with ~ and a
@@ -208,7 +238,7 @@ func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (p BoundPa
 	}
 	p.Path = path.Clean(real)
 	if !rule.Action.Restricts() {
-		b.led = append(b.led, trail{rule, from, p.Path, through})
+		b.led = append(b.led, trail{b.policy, rule, from, p.Path, through})
 	}
 	return p, append(literals(real), names[n:]...), true
 }

@@ -54,6 +54,9 @@ type Place struct {
 	Dir  string   // the command's working folder, absolute; what shipped policies' relative patterns and $PWD begin at
 	Home string   // what ~ stands for; "" if that is unknown
 	Env  []string // the command's environment, for $NAME
+	// The environment that the policies were given, for what they keep from one another, or set in its
+	// place: see Bind.
+	Caller []string
 	// Links follows the symbolic links in an absolute path as far as it exists
 	// and gives what it comes to, and by which links, each by its canonical name; nil:
 	// there are no links. What leads to /proc/self, as /dev/fd does, must be left

@@ -28,11 +28,14 @@ type pathRules struct {
 // address. Of a rule that permits, patterns with an unknown variable and hosts
 // without an address match nothing.
 //
+// What a policy sets, or does not keep, is no matter of other policies' patterns: there a variable is
+// what their own policy would leave of at.Caller.
+//
 // A link that the command may make, as it may have done when it ran before, is not
 // followed by rules of files, and of network by their unix paths: what it may reach is not
 // for it to say. Where there is no section files, it is not known what it may make.
 func (s Set) Bind(at Place) (*Sections, error) {
-	b := &binder{at: at, mistakes: &ledger{}}
+	b := &binder{at: at, mistakes: &ledger{}, set: s}
 	bound := b.sections(s)
 	if err := b.mistakes.err(); err != nil {
 		return nil, err
@@ -41,7 +44,7 @@ func (s Set) Bind(at Place) (*Sections, error) {
 	if len(planted) == 0 {
 		return bound, nil
 	}
-	b = &binder{at: at, mistakes: &ledger{}, planted: planted}
+	b = &binder{at: at, mistakes: &ledger{}, set: s, planted: planted}
 	bound = b.sections(s)
 	bound.tell(planted)
 	return bound, b.mistakes.err()
@@ -59,6 +62,7 @@ func (b *binder) whichPlanted(bound *Sections) map[*pattern]trail {
 		if t.rule.Section == Exec || !slices.ContainsFunc(t.through, writes) {
 			continue
 		}
+		b.policy = t.policy
 		there := b.toStart(t.pattern)
 		makes := func(link string) bool {
 			return writes(link) && (!slices.Contains(there, link) || writes(path.Dir(link)))
@@ -100,6 +104,7 @@ func (b *Sections) Unfollowed() []Warning { return b.unfollowed }
 func (b *binder) sections(s Set) *Sections {
 	bound := &Sections{}
 	for _, p := range s {
+		b.policy = p
 		if p.sections[Files].has {
 			bound.files = append(bound.files, b.paths(p, Files))
 		}

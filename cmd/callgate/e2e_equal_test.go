@@ -251,7 +251,7 @@ func (b *batch) bind(dir string) {
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, shorten(b.policy))
 	}
-	opts, err := host.Bind(set, dir, nil, equalProgram(b.t))
+	opts, err := host.Bind(set, dir, nil, nil, equalProgram(b.t))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -312,3 +312,22 @@ func TestPlantedByMove(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestNarrowedByVariables: a repository's policy beside one's own can only narrow that, whatever
+// variables it sets or drops that are in the other's rules.
+func TestNarrowedByVariables(t *testing.T) {
+	t.Parallel()
+	home := openFolder(t)
+	for _, name := range []string{"work", "cache"} {
+		must(t, os.Mkdir(filepath.Join(home, name), 0o777))
+		must(t, os.Chmod(filepath.Join(home, name), 0o777))
+	}
+	for _, environment := range []string{"set: {GOCACHE: HOME, XDG_CACHE_HOME: HOME, CCACHE_DIR: HOME, TMPDIR: HOME}", "keep: []", "set: {GOCACHE: HOME}, keep: []"} {
+		writeFile(t, filepath.Join(home, "work/.callgate.yaml"), "callgate: 1\ndefault: allow\nenvironment: {"+strings.ReplaceAll(environment, "HOME", home)+"}\n")
+		got := trial{bare: true, dir: filepath.Join(home, "work"), env: []string{"GOCACHE=" + home + "/cache"}}.
+			run(t, "callgate", "run", "-q", "-p", "builtin:ci", "-p", ".callgate.yaml", "--", "/bin/sh", "-c", "echo x >../profile; echo x >../cache/x && echo y >y")
+		if got.status != 0 || fileExists(filepath.Join(home, "profile")) {
+			t.Errorf("%s: %v", environment, got)
+		}
+	}
+}

@@ -16,11 +16,15 @@ import (
 // bind makes the options that a set is compiled with for this folder. A private
 // temporary folder is none that is there now.
 func bind(set policy.Set) (compile.Options, error) {
-	env := set.Environ(os.Environ())
+	caller := os.Environ()
+	if set.PrivateTmp() {
+		caller = slices.DeleteFunc(caller, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
+	}
+	env := set.Environ(caller)
 	if set.PrivateTmp() {
 		env = slices.DeleteFunc(env, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
 	}
-	return host.Bind(set, "", env, "")
+	return host.Bind(set, "", env, caller, "")
 }
 
 // printFinding writes the line for one thing that a call names.

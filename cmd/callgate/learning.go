@@ -200,12 +200,12 @@ func (l *learning) place(f *runFlags, j *prepared) error {
 	if err != nil {
 		return err
 	}
-	opts, err := host.Bind(l.real, f.room.dir, j.command.Env, "")
+	opts, err := host.Bind(l.real, f.room.dir, j.command.Env, f.room.caller(), "")
 	if err != nil {
 		return err
 	}
 	l.bound = opts.Sections
-	hidden, err := host.Bind(policy.Set{l.real[0], l.secrets}, f.room.dir, j.command.Env, "")
+	hidden, err := host.Bind(policy.Set{l.real[0], l.secrets}, f.room.dir, j.command.Env, f.room.caller(), "")
 	if err != nil {
 		return err
 	}

@@ -123,11 +123,7 @@ func (r *room) mask() (*int, error) {
 // environ is the command's environment. The command line has the last word: who
 // wrote it has the variables.
 func (r *room) environ(set policy.Set) ([]string, error) {
-	caller := os.Environ()
-	if r.clearEnv {
-		caller = nil
-	}
-	env := set.Environ(caller)
+	env := set.Environ(r.caller())
 	if r.dir != "" && has(env, "PWD") {
 		env = with(env, "PWD", r.dir)
 	}
@@ -144,6 +140,14 @@ func (r *room) environ(set policy.Set) ([]string, error) {
 	}
 	r.tmp = tmp
 	return tmp.Environ(env), nil
+}
+
+// caller is what policies are given of callgate's environment.
+func (r *room) caller() []string {
+	if r.clearEnv {
+		return nil
+	}
+	return os.Environ()
 }
 
 // setVariables sets those of --setenv in an environment.

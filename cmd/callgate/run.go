@@ -185,7 +185,7 @@ func (f *runFlags) ready(set policy.Set, path string, args []string) (*prepared,
 
 // plan compiles the policies for where the command is to run, and for what it gets.
 func (f *runFlags) plan(set policy.Set, command *supervisor.Command) (*compile.Plan, error) {
-	opts, err := host.Bind(set, f.room.dir, command.Env, command.Path)
+	opts, err := host.Bind(set, f.room.dir, command.Env, f.room.caller(), command.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -259,7 +259,7 @@ func variable(env []string, name string) string {
 // daemon's own policies have no say in whether filters that come with callgate serve: they
 // are proven for all of the set.
 func (s *supervised) plan(set policy.Set, env []string, path string) (*compile.Plan, error) {
-	opts, err := host.Bind(set, "", env, path)
+	opts, err := host.Bind(set, "", env, s.spec.Env, path)
 	if err != nil {
 		return nil, err
 	}

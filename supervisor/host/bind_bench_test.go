@@ -22,7 +22,7 @@ func BenchmarkBind(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Bind(set, "", os.Environ(), "/bin/true"); err != nil {
+				if _, err := Bind(set, "", os.Environ(), os.Environ(), "/bin/true"); err != nil {
 					b.Fatal(err)
 				}
 			}

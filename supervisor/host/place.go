@@ -192,9 +192,9 @@ func lookup(name string) ([]netip.Addr, error) {
 
 // Bind puts a set's sections, if it has any, to the place where a command is to
 // run, and says who is to enforce them on this host. start is the command's
-// file, "" if nothing is going to be executed. The error is that of
+// file, "" if nothing is going to be executed; env is its environment, of what caller gave. The error is that of
 // policy.Set.Bind, or says what callgate needs to know and cannot.
-func Bind(set policy.Set, dir string, env []string, start string) (compile.Options, error) {
+func Bind(set policy.Set, dir string, env, caller []string, start string) (compile.Options, error) {
 	limits := set.Limits()
 	opts := compile.Options{Births: limits.Has(policy.Processes)}
 	if !set.HasSections() {
@@ -206,6 +206,7 @@ func Bind(set policy.Set, dir string, env []string, start string) (compile.Optio
 	if err != nil {
 		return compile.Options{}, err
 	}
+	at.Caller = caller
 	sections, err := set.Bind(at)
 	if err != nil {
 		return compile.Options{}, err

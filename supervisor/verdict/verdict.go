@@ -38,6 +38,7 @@ func NewGround(set policy.Set, dir string, env []string) (*Ground, error) {
 	if !set.HasSections() {
 		return &Ground{Set: set}, nil
 	}
+	caller := env
 	env = set.Environ(env)
 	if set.PrivateTmp() {
 		env = slices.DeleteFunc(env, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
@@ -47,6 +48,7 @@ func NewGround(set policy.Set, dir string, env []string) (*Ground, error) {
 	if err != nil {
 		return nil, err
 	}
+	at.Caller = caller
 	sections, err := set.Bind(at)
 	if err != nil {
 		return nil, err
