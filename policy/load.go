@@ -154,7 +154,27 @@ func (j *joiner) visit(ref reference) {
 		j.led.add(j.loader.unreadable(ref, err))
 		return
 	}
+	if !strings.HasPrefix(ref.name, builtinPrefix) && !isPolicy(text) {
+		j.led.add(Mistake{Pos: Position{ref.name, 1, 1}, Message: noVersion, Hint: versionHint})
+		return
+	}
 	j.take(ref.name, text)
+}
+
+// isPolicy says whether a text looks like a policy, or has nothing in it. What does not may be anything
+// that a policy's author has its reader open, by `extends` or a link: a file of keys, of which no
+// message is to quote a word.
+func isPolicy(text []byte) bool {
+	empty := true
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		empty = empty && (len(line) == 0 || line[0] == '#')
+		key, _, found := bytes.Cut(bytes.TrimLeft(line, "\ufeff {"), []byte(":"))
+		if found && string(bytes.Trim(key, "\"' ")) == "callgate" {
+			return true
+		}
+	}
+	return empty
 }
 
 // identity is one spelling for all of a file's names.

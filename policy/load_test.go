@@ -167,7 +167,6 @@ func TestLoadAll(t *testing.T) {
 	}
 	set, err := loader.LoadAll("bad.yaml", "good.yaml", "worse.yaml", "none.yaml", "builtin:onyl", "only", "-", "~/x.yaml")
 	want := `bad.yaml:2:1: unknown key "x"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
-worse.yaml:1:1: unknown key "y"; expected callgate, description, extends, default, errno, kernel, syscalls, files, exec, network, compat, limits, environment, isolate or tests
 worse.yaml:1:1: the line ` + "`callgate: 1`" + ` is missing; a policy begins with ` + "`callgate: 1`" + `
 none.yaml: cannot read the policy: file does not exist
 builtin:onyl: there is no policy "builtin:onyl"; did you mean "builtin:only"?
@@ -179,6 +178,26 @@ only: cannot read the policy: file does not exist; did you mean "builtin:only"?
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the cause of the unreadable file is lost")
+	}
+}
+
+// TestNoPolicy: of a file that is none, which a policy extends or a link leads to, nothing is quoted.
+func TestNoPolicy(t *testing.T) {
+	for _, secret := range []string{
+		"hunter2", "machine example.com login me password hunter2\n", "hunter2: 1\nx: hunter2\n", "- hunter2\n", "*hunter2\n", "a: &hunter2 [*hunter2, *b]\n",
+		"!hunter2 x\n", "\"hunter2\\q\"\n", "%hunter2\n", "[default]\nkey = hunter2\n", "# callgate: 1\nhunter2\n", "xcallgate: hunter2\n", "{hunter2: callgate: 1}\n",
+	} {
+		loader := files(map[string]string{"p.yaml": "callgate: 1\nextends: secret\n", "secret": secret})
+		for _, name := range []string{"p.yaml", "secret"} {
+			if _, err := loader.Load(name); err == nil || err.Error() != "secret:1:1: the line `callgate: 1` is missing; a policy begins with `callgate: 1`" {
+				t.Errorf("%q: %v", secret, err)
+			}
+		}
+	}
+	for _, text := range []string{"callgate: 1", "\ufeffcallgate: 1\r\n", "# x\n---\n\"callgate\": 1\n", "{callgate: 1}", "description: x\n'callgate' : 1\n"} {
+		if !isPolicy([]byte(text)) {
+			t.Errorf("%q is taken for no policy", text)
+		}
 	}
 }
 

@@ -81,14 +81,19 @@ func (r *reader) fail(n *node, hint, format string, args ...any) {
 	r.led.add(Mistake{Pos: r.pos(n), Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
+// What is said of a text that does not begin as policies do.
+const (
+	noVersion   = "the line `callgate: 1` is missing"
+	versionHint = "a policy begins with `callgate: 1`"
+)
+
 func (r *reader) top(root *node) {
-	const hint = "a policy begins with `callgate: 1`"
 	if root.empty() {
-		r.fail(root, hint, "the file is empty")
+		r.fail(root, versionHint, "the file is empty")
 		return
 	}
 	if root.kind != mapNode {
-		r.fail(root, hint, "expected a mapping, found %s", root.describe())
+		r.fail(root, versionHint, "expected a mapping, found %s", root.describe())
 		return
 	}
 	version := false
@@ -97,7 +102,7 @@ func (r *reader) top(root *node) {
 		r.line(key, &f.value)
 	})
 	if !version {
-		r.fail(root, hint, "the line `callgate: 1` is missing")
+		r.fail(root, versionHint, noVersion)
 	}
 	r.namesAgainstKernel()
 }
