@@ -161,20 +161,36 @@ func (j *joiner) visit(ref reference) {
 	j.take(ref.name, text)
 }
 
-// isPolicy says whether a text looks like a policy, or has nothing in it. What does not may be anything
-// that a policy's author has its reader open, by `extends` or a link: a file of keys, of which no
-// message is to quote a word.
+// isPolicy says whether a text looks like a policy, or has nothing in it. What does not may
+// be anything that a policy's author has its reader open, by `extends` or a link: a file of
+// keys, of which no message is to quote a word.
 func isPolicy(text []byte) bool {
 	empty := true
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
 		line = bytes.TrimSpace(line)
-		empty = empty && (len(line) == 0 || line[0] == '#')
-		key, _, found := bytes.Cut(bytes.TrimLeft(line, "\ufeff {"), []byte(":"))
-		if found && string(bytes.Trim(key, "\"' ")) == "callgate" {
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		if empty = false; hasVersion(line) {
 			return true
 		}
 	}
 	return empty
+}
+
+// hasVersion says whether a line begins with the key that every policy has, or has it in a
+// mapping in braces.
+func hasVersion(line []byte) bool {
+	before, after, found := bytes.Cut(line, []byte("callgate"))
+	for ; found; before, after, found = bytes.Cut(after, []byte("callgate")) {
+		before = bytes.TrimRight(before, "\"' \t")
+		value, colon := bytes.CutPrefix(bytes.TrimLeft(after, "\"' \t"), []byte(":"))
+		if (len(before) == 0 || bytes.ContainsRune([]byte("{,"), rune(before[len(before)-1]))) && colon &&
+			(len(value) == 0 || bytes.ContainsRune([]byte(" \t,}"), rune(value[0]))) {
+			return true
+		}
+	}
+	return false
 }
 
 // identity is one spelling for all of a file's names.

@@ -186,6 +186,7 @@ func TestNoPolicy(t *testing.T) {
 	for _, secret := range []string{
 		"hunter2", "machine example.com login me password hunter2\n", "hunter2: 1\nx: hunter2\n", "- hunter2\n", "*hunter2\n", "a: &hunter2 [*hunter2, *b]\n",
 		"!hunter2 x\n", "\"hunter2\\q\"\n", "%hunter2\n", "[default]\nkey = hunter2\n", "# callgate: 1\nhunter2\n", "xcallgate: hunter2\n", "{hunter2: callgate: 1}\n",
+		"callgate:!:19000:0:hunter2:7:::\n", "hunter2 callgate: 1\n",
 	} {
 		loader := files(map[string]string{"p.yaml": "callgate: 1\nextends: secret\n", "secret": secret})
 		for _, name := range []string{"p.yaml", "secret"} {
@@ -194,7 +195,7 @@ func TestNoPolicy(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"callgate: 1", "\ufeffcallgate: 1\r\n", "# x\n---\n\"callgate\": 1\n", "{callgate: 1}", "description: x\n'callgate' : 1\n"} {
+	for _, text := range []string{"callgate: 1", "\ufeffcallgate: 1\r\n", "# x\n---\n\"callgate\": 1\n", "{callgate: 1}", "description: x\n'callgate' : 1\n", "{files: [], callgate: 1}", "{\n  files: [],\n  'callgate': 1 }", "callgate:\n  1\n"} {
 		if !isPolicy([]byte(text)) {
 			t.Errorf("%q is taken for no policy", text)
 		}
