@@ -157,6 +157,12 @@ func (b *binder) variable(name string) string {
 		return b.at.Dir
 	}
 	value, there := valueIn(b.at.Env, name)
+	if b.policy != nil && b.policy.Ceiling {
+		if name != "TMPDIR" || !b.set.PrivateTmp() {
+			value = b.policy.Environment.Set[name]
+		}
+		return value
+	}
 	if b.policy == nil || !b.foreign(name, value, there) {
 		return value
 	}

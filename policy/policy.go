@@ -73,8 +73,11 @@ type Policy struct {
 	Compat      Compat
 	Limits      Limits // of each resource the tightest of this file and what it extends
 	Environment Environment
-	Isolate     Isolation  // what the sandbox is to have of its own
-	Tests       []CallTest // of a Loader with Tests: this file's, not those of what it extends
+	// Ceiling says that the caller's environment is not to widen what the policy permits:
+	// $NAME stands for what the policy itself sets, and TMPDIR for a private folder.
+	Ceiling bool
+	Isolate Isolation  // what the sandbox is to have of its own
+	Tests   []CallTest // of a Loader with Tests: this file's, not those of what it extends
 
 	sections sections
 	tables   [abi.AArch64 + 1]table // by ABI

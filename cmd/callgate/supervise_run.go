@@ -109,7 +109,7 @@ func (s *supervised) collect(ctx context.Context) error {
 // command out of the daemon's folder.
 func (s *supervised) policies() (policy.Set, error) {
 	l := s.texts()
-	set, err := s.known.load(l, s.spec.Policies, s.spec.Texts)
+	set, err := s.known.load(l, &s.spec)
 	if err != nil {
 		return nil, err
 	}
@@ -138,20 +138,24 @@ func (s *supervised) policies() (policy.Set, error) {
 // known is what a supervisor keeps of a job for the next one's: what comes of policies
 // is the same while they are.
 type known struct {
-	names  []string
-	texts  map[string]string
-	set    policy.Set // of these
-	guards policy.Set // that such a set needs with the daemon's own policies; nil: not known
-	plan   *compile.Plan
+	names   []string
+	ceiling int // how many of them, the last ones
+	texts   map[string]string
+	set     policy.Set // of these
+	guards  policy.Set // that such a set needs with the daemon's own policies; nil: not known
+	plan    *compile.Plan
 }
 
-func (k *known) load(l *policy.Loader, names []string, texts map[string]string) (policy.Set, error) {
-	if !slices.Equal(k.names, names) || !maps.Equal(k.texts, texts) {
-		set, err := l.LoadAll(names...)
+func (k *known) load(l *policy.Loader, spec *handover.Spec) (policy.Set, error) {
+	if k.ceiling != spec.Ceiling || !slices.Equal(k.names, spec.Policies) || !maps.Equal(k.texts, spec.Texts) {
+		set, err := l.LoadAll(spec.Policies...)
 		if err != nil {
 			return nil, err
 		}
-		*k = known{names: names, texts: texts, set: set}
+		for _, p := range set[len(set)-spec.Ceiling:] {
+			p.Ceiling = true
+		}
+		*k = known{names: spec.Policies, ceiling: spec.Ceiling, texts: spec.Texts, set: set}
 	}
 	return slices.Clip(k.set), nil
 }

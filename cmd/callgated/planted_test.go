@@ -31,3 +31,27 @@ func TestExchangedFolder(t *testing.T) {
 		t.Errorf("%v: collected: %+v; %+v; %s", err, files, j.Result, h.output(j.ID, client.StderrEvent))
 	}
 }
+
+// TestCeilingVariables: a job's environment has no say in what the host's ceiling permits,
+// and its temporary folder is its own under a ceiling that permits that.
+func TestCeilingVariables(t *testing.T) {
+	t.Parallel()
+	h := running(t, "ceiling: [builtin:ci]\n")
+	outside := t.TempDir()
+	if err := os.Chmod(outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for policy, script := range map[string]string{
+		"builtin:trace-all": "",                        // gives it no folder
+		"builtin:ci":        "echo x >$TMPDIR/own && ", // which permits what GOCACHE names, where it is no ceiling
+	} {
+		r := shell(script + "echo $GOCACHE; echo x >$GOCACHE/a; echo x >" + outside + "/b")
+		r.Env = map[string]string{"GOCACHE": outside, "PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": outside, "TMPDIR": outside}
+		r.Policies = []client.Policy{{Name: policy}}
+		j := h.wait(h.submit(r).ID)
+		made, err := os.ReadDir(outside)
+		if err != nil || len(made) > 0 || h.output(j.ID, client.StdoutEvent) != outside+"\n" {
+			t.Errorf("%s: %v, made %v; %+v; %s", policy, err, made, j.Result, h.output(j.ID, client.StderrEvent))
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (s *Server) toRun(r *store.Record, req *client.Request) (*runs.Job, error) 
 	}
 	spec := &handover.Spec{
 		ID: r.Job.ID, Argv: req.Argv, Env: environ(req.Env, r), Files: req.Files, Collect: req.Collect,
-		Policies: set.names, Texts: set.texts, State: cfg.State, InputOpen: req.Stdin != nil && req.Stdin.Open,
+		Policies: set.names, Ceiling: len(cfg.Ceiling), Texts: set.texts, State: cfg.State, InputOpen: req.Stdin != nil && req.Stdin.Open,
 		Limits: limits(&cfg.Limits, req.Limits), AuditBytes: int64(cfg.Limits.Audit),
 		FilesBytes: int64(cfg.Limits.Files), Reserve: int64(cfg.Reserve) / 2,
 		Work: req.Folder,

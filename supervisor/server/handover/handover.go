@@ -66,6 +66,7 @@ type Spec struct {
 	Files    []client.File
 	Collect  []string
 	Policies []string // names, of Texts' keys and builtin:NAME
+	Ceiling  int      // how many of them, the last ones, are the host's ceiling
 	// Texts are all policies that are not built in, by name: nothing is read from
 	// the file system.
 	Texts     map[string]string
