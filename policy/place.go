@@ -149,21 +149,21 @@ func fixed(elements []string) []boundName {
 	return names
 }
 
-// variable is a variable's value in the command's environment, but for what another policy has made
-// of it: that would decide what this one permits. PWD is the command's working folder, whatever its
+// variable is a variable's value in the command's environment, but for what another policy
+// has made of it: that would decide what this one permits. In a ceiling it is what the
+// ceiling sets, and TMPDIR a private folder. PWD is the command's working folder, whatever its
 // environment says.
 func (b *binder) variable(name string) string {
 	if name == "PWD" {
 		return b.at.Dir
 	}
 	value, there := valueIn(b.at.Env, name)
-	if b.policy != nil && b.policy.Ceiling {
-		if name != "TMPDIR" || !b.set.PrivateTmp() {
-			value = b.policy.Environment.Set[name]
-		}
+	switch p := b.policy; {
+	case p == nil, p.Ceiling && name == "TMPDIR" && b.set.PrivateTmp():
 		return value
-	}
-	if b.policy == nil || !b.foreign(name, value, there) {
+	case p.Ceiling:
+		return p.Environment.Set[name]
+	case !b.foreign(name, value, there):
 		return value
 	}
 	if own, sets := b.policy.Environment.Set[name]; sets {

@@ -118,6 +118,15 @@ void await_sleep(pid_t pid)
 	}
 }
 
+/* await_end waits for a child's end, so many ms at most. */
+static void await_end(pid_t child, int ms)
+{
+	siginfo_t end = {0};
+
+	for (; ms > 0 && !waitid(P_PID, child, &end, WEXITED | WNOWAIT | WNOHANG) && !end.si_pid; ms--)
+		usleep(1000);
+}
+
 /* waits: each call that waits, interrupted by a caught signal, with SA_RESTART
  * (R) and without. A handler's end restarts some of them; those that would wait
  * for ever are killed then. */
@@ -137,7 +146,7 @@ static int run_waits(int argc, char **argv)
 			await_sleep(child);
 			kill(child, SIGUSR1);
 			if (flags && kind >= 11) {
-				usleep(20000);
+				await_end(child, kind == 11 ? 20 : 10000); /* the others end */
 				kill(child, SIGKILL);
 			}
 			say("%s%s: %s", waits[kind], flags ? " R" : "", child_change(child));
