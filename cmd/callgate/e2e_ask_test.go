@@ -93,7 +93,7 @@ files:
 // TestAskOthersGoOn: while one thread is held for an answer, others make their calls, one
 // asks in its turn, and one executes a program, by which the one that waits is dead.
 func TestAskOthersGoOn(t *testing.T) {
-	program, _ := askScript(t, `sleep 1; exit 0`)
+	program, _ := askScript(t, "exec sleep 1")
 	dir := openFolder(t)
 	writeFile(t, filepath.Join(dir, "key"), "the key\n")
 	writeFile(t, filepath.Join(dir, "asks.py"), `
