@@ -106,14 +106,14 @@ func (s *Store) connect() (err error) {
 }
 
 // insist makes what is not there. Servers that are just coming together answer
-// nothing, or that they cannot yet.
+// nothing, or that they cannot yet; one of our own answers late where the disk is slow.
 func (s *Store) insist(ctx context.Context) error {
 	until := time.Now().Add(startTime)
 	for {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := s.create(try)
 		cancel()
-		if err == nil || !s.Shared() || ctx.Err() != nil || time.Now().After(until) {
+		if err == nil || !s.Shared() && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(until) {
 			return err
 		}
 		time.Sleep(200 * time.Millisecond)
