@@ -10,12 +10,18 @@ import (
 	"testing"
 )
 
+// mkdirOpen makes a folder in which every user may write, whatever the umask.
+func mkdirOpen(t *testing.T, name string) {
+	t.Helper()
+	must(t, os.Mkdir(name, 0o777))
+	must(t, os.Chmod(name, 0o777))
+}
+
 // TestLinkedFolder: a working folder that a link leads to, and a policy's, are what they are.
 func TestLinkedFolder(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
-	must(t, os.Mkdir(filepath.Join(dir, "real"), 0o777))
-	must(t, os.Chmod(filepath.Join(dir, "real"), 0o777))
+	mkdirOpen(t, filepath.Join(dir, "real"))
 	must(t, os.Symlink("real", filepath.Join(dir, "link")))
 	link := filepath.Join(dir, "link")
 	writeFile(t, filepath.Join(link, "p.yaml"), "callgate: 1\nextends: builtin:base\nfiles: [{write: .}]\n")
@@ -62,8 +68,7 @@ func TestPlantedLink(t *testing.T) {
 func TestPlantedLog(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
-	must(t, os.MkdirAll(filepath.Join(dir, "work"), 0o777))
-	must(t, os.Chmod(filepath.Join(dir, "work"), 0o777))
+	mkdirOpen(t, filepath.Join(dir, "work"))
 	must(t, os.Mkdir(filepath.Join(dir, "home"), 0o777))
 	must(t, os.Symlink("home/log", filepath.Join(dir, "log")))
 	policy := "callgate: 1\ndefault: allow\nfiles:\n  - write: [DIR/work, /dev]\n  - read: /\n  - deny: \"**\"\n"
@@ -94,8 +99,7 @@ func TestPlantedRemoteLog(t *testing.T) {
 	t.Parallel()
 	socket := startDaemon(t)
 	dir := openFolder(t)
-	must(t, os.Mkdir(filepath.Join(dir, "work"), 0o777))
-	must(t, os.Chmod(filepath.Join(dir, "work"), 0o777))
+	mkdirOpen(t, filepath.Join(dir, "work"))
 	must(t, os.Symlink("../profile", filepath.Join(dir, "work/out")))
 	must(t, os.Symlink("inside", filepath.Join(dir, "work/own")))
 	must(t, os.Symlink("log", filepath.Join(dir, "link")))
@@ -121,8 +125,7 @@ func TestPlantedNames(t *testing.T) {
 	home := openFolder(t)
 	dir := filepath.Join(home, "work")
 	for _, folder := range []string{dir, filepath.Join(home, "bin"), filepath.Join(dir, "real")} {
-		must(t, os.Mkdir(folder, 0o777))
-		must(t, os.Chmod(folder, 0o777))
+		mkdirOpen(t, folder)
 	}
 	writeFile(t, filepath.Join(home, "profile"), "secret")
 	writeFile(t, filepath.Join(dir, "plain"), `{"defaultAction": "SCMP_ACT_ALLOW"}`)
@@ -157,8 +160,7 @@ func TestPlantedNames(t *testing.T) {
 		{"learn -q -o inside/q.yaml -- true", 0, ""},
 	} {
 		if strings.Contains(tt.words, "made/") {
-			must(t, os.Mkdir(filepath.Join(dir, "made"), 0o777))
-			must(t, os.Chmod(filepath.Join(dir, "made"), 0o777))
+			mkdirOpen(t, filepath.Join(dir, "made"))
 		}
 		got := trial{bare: true, dir: dir, env: []string{"CALLGATE_SOCKET=" + socket}}.run(t, "sh", "-c", "callgate "+tt.words)
 		if got.status != tt.status || strings.Contains(got.stderr, "callgate: a symbolic link leads "+tt.link+" to "+home) != (tt.link != "") {
@@ -319,8 +321,7 @@ func TestNarrowedByVariables(t *testing.T) {
 	t.Parallel()
 	home := openFolder(t)
 	for _, name := range []string{"work", "cache"} {
-		must(t, os.Mkdir(filepath.Join(home, name), 0o777))
-		must(t, os.Chmod(filepath.Join(home, name), 0o777))
+		mkdirOpen(t, filepath.Join(home, name))
 	}
 	for _, environment := range []string{"set: {GOCACHE: HOME, XDG_CACHE_HOME: HOME, CCACHE_DIR: HOME, TMPDIR: HOME}", "keep: []", "set: {GOCACHE: HOME}, keep: []"} {
 		writeFile(t, filepath.Join(home, "work/.callgate.yaml"), "callgate: 1\ndefault: allow\nenvironment: {"+strings.ReplaceAll(environment, "HOME", home)+"}\n")

@@ -17,12 +17,10 @@ import (
 // temporary folder is none that is there now.
 func bind(set policy.Set) (compile.Options, error) {
 	caller := os.Environ()
-	if set.PrivateTmp() {
-		caller = slices.DeleteFunc(caller, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
-	}
 	env := set.Environ(caller)
 	if set.PrivateTmp() {
-		env = slices.DeleteFunc(env, func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") })
+		isTmp := func(line string) bool { return strings.HasPrefix(line, "TMPDIR=") }
+		caller, env = slices.DeleteFunc(caller, isTmp), slices.DeleteFunc(env, isTmp)
 	}
 	return host.Bind(set, "", env, caller, "")
 }
