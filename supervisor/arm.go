@@ -13,90 +13,120 @@ import (
 )
 
 // arming gives a program that has just been executed its pinned area, before its
-// first instruction: the supervisor has the task itself map it and, where the
-// kernel can (mseal(2), Linux 6.10), seal it. What else could take the area away,
-// or be mapped there first, builtin:guard-names refuses by address.
-//
-// At the exec event the task is still inside execve, which sets registers at its
-// end; so that end is awaited first.
+// first instruction: the supervisor puts an errand where it begins, code that maps
+// the area and, where the kernel can (mseal(2), Linux 6.10), seals it, which the
+// filter lets pass. The errand's last call stops there, and then the program is as it
+// was. What else could take the area away, or be mapped there first,
+// builtin:guard-names refuses by address.
 type arming struct {
-	step   armStep
 	before ptrace.Registers
-	text   [8]byte // what was where the entering instruction is now
-	call   abi.Call
+	text   [ptrace.MostErrand]byte // what was where the errand is now
+	from   uint64                  // where that is
+	size   int
+	seals  bool
+	// follows has it stop at each of its calls: a filter that was there before ours, a
+	// container's, may answer the last one itself, and so may the program's own.
+	follows bool
 
 	command bool // the program is the sandbox's command
 }
 
-type armStep uint8
+// page is the least that pages have, in bytes.
+const page = 4096
 
-const (
-	armExec armStep = iota // execve is to end
-	armMap                 // mmap
-	armSeal                // mseal
-)
-
-// arm has t armed, which has just executed a program, perhaps the command.
+// arm has t armed, which has just executed a program, perhaps the command. It is still
+// inside execve, which sets no registers any more but for its result.
 func (s *sandbox) arm(t *task, command bool) error {
 	t.process.armed = false
-	t.arming = &arming{command: command}
-	return s.kernel.ResumeToExit(t.tid, 0)
-}
-
-// armCall is the seccomp stop of the call that arming makes: the filter sends
-// both there (compile.PinBase). Anything else would be the program's own.
-func (s *sandbox) armCall(t *task) error {
-	if call, _ := s.info.Call(); call != t.arming.call {
-		return errors.New("a call other than the supervisor's own before the program's first instruction")
-	}
-	s.reached[t.arming.step] = true
-	return s.kernel.ResumeToExit(t.tid, 0)
-}
-
-// armed goes on at the end of a call that arming awaited, which returned result.
-func (s *sandbox) armed(t *task, result int64) error {
-	switch t.arming.step {
-	case armExec:
-		return s.armBegin(t)
-	case armMap:
-		if result == -int64(unix.EEXIST) {
-			return s.occupied(t)
-		}
-		if result != compile.PinBase {
-			return s.armEnd(t, fmt.Errorf("mmap: %w", unix.Errno(-result)))
-		}
-		if s.unsealed || t.process.filtered { // a filter of its own might kill for mseal
-			return s.armEnd(t, nil)
-		}
-		t.arming.step = armSeal
-		return s.armEnter(t, sealCall(t.arming.call.Arch))
-	}
-	// A filter of a container's may answer EPERM, an older kernel ENOSYS: then the
-	// guard on addresses is all there is, as everywhere.
-	s.unsealed = result != 0
-	return s.armEnd(t, nil)
-}
-
-// armBegin puts the instruction that enters the kernel where the program begins.
-func (s *sandbox) armBegin(t *task) error {
-	a := t.arming
+	a := &arming{command: command}
 	if err := s.kernel.Registers(t.tid, &a.before); err != nil {
 		return err
 	}
-	gate := ptrace.Gate(a.before.Code32())
-	err := s.kernel.Peek(t.process.pid, a.before.IP(), a.text[:len(gate)])
+	arch := archOf(&a.before)
+	a.seals = !s.unsealed && !t.process.filtered // a filter of its own might kill for mseal
+	a.follows = t.process.filtered || !s.reached[arch]
+	errand := errandOf(arch, a.seals)
+	a.size = len(errand)
+	a.from = min(a.before.IP(), (a.before.IP()|(page-1))+1-uint64(a.size)) // what is behind its page may not be mapped
+	err := s.kernel.Peek(t.process.pid, a.from, a.text[:a.size])
 	if err == nil {
-		err = s.kernel.Write(t.process.pid, a.before.IP(), gate)
+		err = s.kernel.Write(t.process.pid, a.from, errand)
 	}
 	if err = s.unlessGone(t, err); err == unix.ESRCH {
 		return err
 	}
 	if err != nil { // the program may be executed but not read
-		t.arming, s.unarmed = nil, true
+		s.unarmed = true
 		return s.kernel.Resume(t.tid, 0)
 	}
-	a.step = armMap
-	return s.armEnter(t, mapCall(archOf(&a.before)))
+	regs := a.before
+	regs.Begin(a.from, mapCall(arch))
+	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
+		return err
+	}
+	t.arming = a
+	return s.resume(t, 0)
+}
+
+// errandStop is the seccomp stop of a call of t's errand.
+func (s *sandbox) errandStop(t *task) error {
+	a := t.arming
+	switch at := s.info.IP - a.from; {
+	case at == uint64(a.size):
+		if s.info.Data == compile.TraceData {
+			s.reached[archOf(&a.before)] = true
+		}
+		return s.armed(t, &s.info.Args)
+	case at > uint64(a.size):
+		return errors.New("a call other than the supervisor's own before the program's first instruction")
+	}
+	return s.resume(t, 0) // compat stops all calls of its ABI, another filter whichever it wants
+}
+
+// errandReturn is the beginning or the end of a call of an errand that is followed, or the
+// end of execve before it. Where it is the end of the last one, some filter has answered
+// that.
+func (s *sandbox) errandReturn(t *task) error {
+	a := t.arming
+	if s.info.Op != ptrace.OpExit || s.info.IP != a.from+uint64(a.size) {
+		return s.resume(t, 0)
+	}
+	var regs ptrace.Registers
+	if err := s.kernel.Registers(t.tid, &regs); err != nil {
+		return err
+	}
+	args := regs.Arguments(archOf(&a.before))
+	return s.armed(t, &args)
+}
+
+// armed lets the program begin, as if nothing had been there, at the last call of its
+// errand, which has these arguments. Without an area what needs one is denied.
+func (s *sandbox) armed(t *task, args *[6]uint64) error {
+	a := t.arming
+	mapped, sealed := args[ptrace.ErrandFirst], args[ptrace.ErrandSecond]
+	if int32(mapped) == -int32(unix.EEXIST) {
+		return s.occupied(t)
+	}
+	if a.seals {
+		// A filter of a container's may answer EPERM, an older kernel ENOSYS: then the
+		// guard on addresses is all there is, as everywhere.
+		s.unsealed = sealed != 0
+	}
+	err := s.unlessGone(t, s.kernel.Write(t.process.pid, a.from, a.text[:a.size]))
+	switch {
+	case err == unix.ESRCH:
+		return err
+	case err != nil:
+		return fmt.Errorf("the program's text: %w", err)
+	}
+	a.before.Leave()
+	if err := s.kernel.SetRegisters(t.tid, &a.before); err != nil {
+		return err
+	}
+	t.arming = nil
+	t.process.armed = mapped == compile.PinBase
+	s.unarmed = s.unarmed || !t.process.armed
+	return s.kernel.Resume(t.tid, 0)
 }
 
 // errOccupied is of programs that are linked where the pinned area is to be.
@@ -114,50 +144,18 @@ func (s *sandbox) occupied(t *task) error {
 	return unix.ESRCH
 }
 
+// unfiltered says whether no filter but ours looks at the sandbox's calls: none is in force
+// for this thread (PR_GET_SECCOMP(2const)).
+func unfiltered() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return mode == 0 && err == nil
+}
+
 func archOf(r *ptrace.Registers) abi.Arch {
 	if r.Code32() {
 		return abi.I386
 	}
 	return abi.Native()
-}
-
-// armEnter has t make a call; it stops at the filter, and again at the end. A
-// filter that was there before ours, a container's, may answer the call itself,
-// and so may the program's own: until one has come as far as ours, it is followed
-// from its beginning.
-func (s *sandbox) armEnter(t *task, call abi.Call) error {
-	a := t.arming
-	a.call = call
-	regs := a.before
-	regs.Enter(call)
-	if err := s.kernel.SetRegisters(t.tid, &regs); err != nil {
-		return err
-	}
-	if !s.reached[a.step] || t.process.filtered {
-		return s.kernel.ResumeToExit(t.tid, 0)
-	}
-	return s.kernel.Resume(t.tid, 0)
-}
-
-// armEnd lets the program begin, as if nothing had been there. Without an area
-// what needs one is denied.
-func (s *sandbox) armEnd(t *task, failed error) error {
-	a := t.arming
-	gate := ptrace.Gate(a.before.Code32())
-	err := s.unlessGone(t, s.kernel.Write(t.process.pid, a.before.IP(), a.text[:len(gate)]))
-	switch {
-	case err == unix.ESRCH:
-		return err
-	case err != nil:
-		return fmt.Errorf("the program's text: %w", err)
-	}
-	if err := s.kernel.SetRegisters(t.tid, &a.before); err != nil {
-		return err
-	}
-	t.arming = nil
-	t.process.armed = failed == nil
-	s.unarmed = s.unarmed || failed != nil
-	return s.kernel.Resume(t.tid, 0)
 }
 
 // unlessGone is why t's memory could not be reached, if it could not: unix.ESRCH where t
@@ -174,6 +172,17 @@ func (s *sandbox) unlessGone(t *task, err error) error {
 	return err
 }
 
+// errandOf is the code by which a task gets its area.
+func errandOf(arch abi.Arch, seals bool) []byte {
+	maps, last := mapCall(arch), mapCall(arch)
+	last.Args[0] = compile.PinTold
+	var mseal abi.Call
+	if seals {
+		mseal = callOf(arch, "mseal", maps.Args[0], maps.Args[1], 0)
+	}
+	return ptrace.Errand(maps, mseal, last)
+}
+
 // mapCall is mmap(PinBase, the area's size, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS|
 // MAP_NORESERVE|MAP_FIXED_NOREPLACE, -1, 0).
 func mapCall(arch abi.Arch) abi.Call {
@@ -184,10 +193,6 @@ func mapCall(arch abi.Arch) abi.Call {
 		name, none = "mmap2", 1<<32-1
 	}
 	return callOf(arch, name, compile.PinBase, compile.PinEnd-compile.PinBase, unix.PROT_READ, flags, none, 0)
-}
-
-func sealCall(arch abi.Arch) abi.Call {
-	return callOf(arch, "mseal", compile.PinBase, compile.PinEnd-compile.PinBase, 0)
 }
 
 // callOf is a call by its name in an ABI's table, which must have it.

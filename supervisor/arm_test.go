@@ -21,7 +21,7 @@ func TestKilledWhileArmed(t *testing.T) {
 	for _, dead := range []bool{true, false} {
 		s := newSandbox(&compile.Plan{}, Command{}, Options{})
 		s.kernel = memoryless{&recording{dead: map[int]bool{child: dead}}}
-		err := s.armEnd(&task{tid: child, process: &process{pid: child}, arming: &arming{}}, nil)
+		err := s.armed(&task{tid: child, process: &process{pid: child}, arming: &arming{}}, new([6]uint64))
 		if dead != (err == unix.ESRCH) || dead == errors.Is(err, unix.EIO) {
 			t.Errorf("dead %v: %v", dead, err)
 		}

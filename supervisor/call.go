@@ -66,7 +66,7 @@ func (s *sandbox) seccompStop(t *task) error {
 		return errors.New("it is still in the call before")
 	}
 	if t.arming != nil {
-		return s.armCall(t)
+		return s.errandStop(t)
 	}
 	if !t.admitted && !t.anew {
 		if !t.restarts {

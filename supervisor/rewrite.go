@@ -82,12 +82,9 @@ func (s *sandbox) exitStop(t *task) error {
 	if s.info.Op != ptrace.OpExit && t.replaceable() {
 		return s.superseded(nil)
 	}
-	if t.arming != nil && s.info.Op == ptrace.OpExit {
+	if t.arming != nil {
 		s.stale = 0
-		return s.armed(t, s.info.Return)
-	}
-	if t.arming != nil && t.arming.step != armExec && s.info.Op == ptrace.OpEntry {
-		return s.kernel.ResumeToExit(t.tid, 0)
+		return s.errandReturn(t)
 	}
 	if t.rewrite == nil || s.info.Op != ptrace.OpExit {
 		return fmt.Errorf("the kernel calls it %v", s.info.Op)

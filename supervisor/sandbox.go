@@ -78,7 +78,7 @@ type sectionState struct {
 
 	pins     pins
 	unsealed bool              // mseal does not work
-	reached  [armSeal + 1]bool // the steps of arming whose call has come as far as our filter
+	reached  map[abi.Arch]bool // in which the last call of an errand comes as far as our filter
 	unarmed  bool              // some process has no pinned area
 }
 
@@ -153,6 +153,7 @@ func newSandbox(plan *compile.Plan, cmd Command, opt Options) *sandbox {
 			names:   map[string]string{},
 			linked:  map[string]bool{},
 			bound:   map[uint64]bool{},
+			reached: map[abi.Arch]bool{abi.Native(): unfiltered()},
 		},
 	}
 }
@@ -247,9 +248,10 @@ func (s *sandbox) superseded(err error) error {
 // staleMax is far beyond the number of stops that one batch can hold in vain.
 const staleMax = 1 << 20
 
-// resume lets t go on; a task whose call was rewritten only to the call's end.
+// resume lets t go on; a task whose call was rewritten only to the call's end, and one
+// whose errand is followed to the next call's beginning or end.
 func (s *sandbox) resume(t *task, sig unix.Signal) error {
-	if t.rewrite != nil {
+	if t.rewrite != nil || t.arming != nil && t.arming.follows {
 		return s.kernel.ResumeToExit(t.tid, sig)
 	}
 	return s.kernel.Resume(t.tid, sig)

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"callgate/policy/compile"
 )
 
 // pinnedPolicy has every call that names files made with other registers than
@@ -82,6 +84,46 @@ func TestPinnedX32(t *testing.T) {
 	if n := strings.Count(got.stdout, ": -EACCES, registers kept 1\n"); n != strings.Count(got.stdout, "\n") || n == 0 {
 		t.Errorf("denied: %v", got)
 	}
+}
+
+// TestArmedUnderFilter: a filter of the program's own that answers the supervisor's calls
+// before the first instruction itself keeps it from nothing, or has what needs the area denied.
+func TestArmedUnderFilter(t *testing.T) {
+	dir := openFolder(t)
+	writeFile(t, dir+"/file", "text\n")
+	for address, want := range map[uint64]int{compile.PinBase: 1, compile.PinTold: 0} {
+		got := trial{policy: pinnedPolicy, dir: dir}.run(t, tracee(t), "answering", fmt.Sprint(address), "/bin/sh", "-c", "echo begun; read word <file && echo $word")
+		if want == 0 {
+			got.want(t, 0, "begun\ntext\n")
+		} else if got.status == 0 || strings.Contains(got.stdout, "text") || !strings.Contains(got.stderr, "kept from changing") {
+			t.Errorf("without an area: %v", got)
+		}
+	}
+}
+
+// TestArmedAtPageEnd: what is behind the page in which a program begins need not be there.
+func TestArmedAtPageEnd(t *testing.T) {
+	dir := openFolder(t)
+	writeFile(t, dir+"/file", "text\n")
+	writeFile(t, dir+"/end.s", `
+name:	.asciz "file"
+main:	mov $2, %eax
+	lea name(%rip), %rdi
+	xor %esi, %esi
+	syscall
+	mov %eax, %edi
+	mov $60, %eax
+	syscall
+	.org 4091
+	.globl _start
+_start:	jmp.d32 main
+`)
+	out, err := exec.Command("gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x500000", "-o", dir+"/end", dir+"/end.s").CombinedOutput()
+	if err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	trial{bare: true, dir: dir}.run(t, dir+"/end").want(t, 3, "")
+	trial{policy: pinnedPolicy, dir: dir}.run(t, dir+"/end").want(t, 3, "")
 }
 
 // TestPinnedOccupied: a program that is linked where names are kept is not run, and

@@ -27,20 +27,23 @@ func (c *cube) contains(args *[6]uint64) bool {
 	return true
 }
 
-// over says whether all of a region lies in c, and whether none does.
-func (c *cube) over(r *policy.Region) (all, none bool) {
-	all = true
+// over says whether all of a region lies in c. If only some may, hinge is a comparison of
+// c's that tells of it; with no mask none does.
+func (c *cube) over(r *policy.Region) (all bool, hinge policy.Comparison) {
 	for i, mask := range c.mask {
 		if mask == 0 {
 			continue
 		}
-		each, never := r.Where(&policy.Comparison{Reg: i, Mask: mask, Value: c.value[i]})
+		asked := policy.Comparison{Reg: i, Mask: mask, Value: c.value[i]}
+		each, never := r.Where(&asked)
 		if never {
-			return false, true
+			return false, policy.Comparison{}
 		}
-		all = all && each
+		if !each && hinge.Mask == 0 {
+			hinge = asked
+		}
 	}
-	return all, false
+	return hinge.Mask == 0, hinge
 }
 
 // intersect is what both have, and false if that is nothing.

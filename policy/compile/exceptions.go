@@ -13,6 +13,7 @@ import (
 // the policies' verdicts.
 type exceptions struct {
 	always string // why every call stops whatever the verdict
+	passed []cube // these do not, and are executed
 	traced []cube // these do
 	why    string // why what the numbers permit stops
 	unless []cube // but for these
@@ -31,9 +32,7 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 		c.mask[cloneFlags], c.value[cloneFlags] = unix.CLONE_UNTRACED, unix.CLONE_UNTRACED // which the supervisor takes out
 		e.traced = append(e.traced, c)
 	}
-	if c, some := opts.Holders.pinning(s); some {
-		e.traced = append(e.traced, c)
-	}
+	e.pinning(s, opts.Holders)
 	if c, some := opts.Holders.filtering(s); some {
 		e.traced = append(e.traced, c)
 	}
@@ -47,32 +46,52 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 }
 
 // divide says whether the arguments matter.
-func (e *exceptions) divide() bool { return len(e.traced)+len(e.unless) > 0 }
+func (e *exceptions) divide() bool { return len(e.passed)+len(e.traced)+len(e.unless) > 0 }
 
-// stopsAt is the filter's answer where it is that the call stops, whatever answer
-// the verdict alone would get.
-func (e *exceptions) stopsAt(args *[6]uint64, answer uint32) bool {
-	if e.always != "" || anyContains(e.traced, args) {
+// stopsAt says whether the call stops, whatever answer the verdict alone would get, which
+// is the one given.
+func (e *exceptions) stopsAt(args *[6]uint64, given uint32) bool {
+	switch {
+	case e.always != "":
 		return true
+	case anyContains(e.passed, args):
+		return false
 	}
-	return answer == retAllow && e.why != "" && !anyContains(e.unless, args)
+	return anyContains(e.traced, args) || given == retAllow && e.why != "" && !anyContains(e.unless, args)
 }
 
-// over is stopsAt for all arguments of a region, known says whether it is the same for
-// them.
-func (e *exceptions) over(r *policy.Region, answer uint32) (stops, known bool) {
+// answer is the filter's where the verdict alone would get the one given.
+func (e *exceptions) answer(args *[6]uint64, given uint32) uint32 {
+	switch {
+	case e.stopsAt(args, given):
+		return retTrace
+	case anyContains(e.passed, args):
+		return retAllow
+	}
+	return given
+}
+
+// over is answer for all arguments of a region. Where it is not known to be the same for
+// them, hinge is a comparison that may tell them apart, with a mask then alone.
+func (e *exceptions) over(r *policy.Region, given uint32) (answer uint32, hinge policy.Comparison) {
 	if e.always != "" {
-		return true, true
+		return retTrace, hinge
 	}
-	all, none := anyOver(e.traced, r)
-	if all || !none {
-		return true, all
+	all, hinge := anyOver(e.passed, r)
+	if all || hinge.Mask != 0 {
+		return retAllow, hinge
 	}
-	if answer != retAllow || e.why == "" {
-		return false, true
+	all, hinge = anyOver(e.traced, r)
+	switch {
+	case all || hinge.Mask != 0 && given == retTrace:
+		return retTrace, policy.Comparison{}
+	case hinge.Mask != 0 || given != retAllow || e.why == "":
+		return given, hinge
 	}
-	all, none = anyOver(e.unless, r)
-	return none, all || none
+	if all, hinge = anyOver(e.unless, r); all || hinge.Mask != 0 {
+		return retAllow, hinge
+	}
+	return retTrace, hinge
 }
 
 // reason is why a call with these arguments stops.
@@ -81,7 +100,7 @@ func (e *exceptions) reason(s *abi.Syscall, args *[6]uint64) string {
 	case e.always != "":
 		return e.always
 	case !anyContains(e.traced, args):
-		return e.why
+		return e.why // of those that are passed nobody asks: they do not stop
 	case s.Name == "clone":
 		return "CLONE_UNTRACED is set, which the supervisor takes out"
 	case s.Name == "prctl":
@@ -99,20 +118,23 @@ func anyContains(cubes []cube, args *[6]uint64) bool {
 	return false
 }
 
-// anyOver says whether some cube contains all of a region, and whether none contains any
-// of it.
-func anyOver(cubes []cube, r *policy.Region) (all, none bool) {
-	none = true
+// anyOver says whether some cube contains all of a region; else hinge is a comparison of one
+// that may contain some of it, with a mask then alone.
+func anyOver(cubes []cube, r *policy.Region) (all bool, hinge policy.Comparison) {
 	for i := range cubes {
-		each, never := cubes[i].over(r)
-		all, none = all || each, none && never
+		switch in, at := cubes[i].over(r); {
+		case in:
+			return true, policy.Comparison{}
+		case hinge.Mask == 0:
+			hinge = at
+		}
 	}
-	return all, none
+	return false, hinge
 }
 
 // bounds adds where the exceptions begin and end.
 func (e *exceptions) bounds(b *bounds) {
-	for _, list := range [...][]cube{e.traced, e.unless} {
+	for _, list := range [...][]cube{e.passed, e.traced, e.unless} {
 		for i := range list {
 			for reg, mask := range list[i].mask {
 				if mask == 0 {
@@ -133,6 +155,11 @@ func (e *exceptions) apply(a *answered) bool {
 	}
 	for i := range e.traced {
 		if !a.override(&e.traced[i], retTrace) {
+			return false
+		}
+	}
+	for i := range e.passed {
+		if !a.override(&e.passed[i], retAllow) {
 			return false
 		}
 	}

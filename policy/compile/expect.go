@@ -72,10 +72,7 @@ func (e *expectation) answer(args *[6]uint64) uint32 {
 		e.asked, e.by, e.rule = true, by, rule
 		e.given = kernelAnswer(e.number.Verdict(by, rule), e.opts)
 	}
-	if e.own.stopsAt(args, e.given) {
-		return retTrace
-	}
-	return e.given
+	return e.own.answer(args, e.given)
 }
 
 // is says whether the answer to all calls with arguments of a region is this one. It
@@ -92,23 +89,25 @@ func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
 		if kernelAnswer(v, e.opts) == given {
 			continue
 		}
-		if stops, known := e.own.over(r, retKill); stops && known { // whatever is given
-			given = retTrace
-			break
+		if whatever, open := e.own.over(r, retKill); open.Mask != 0 || whatever == retKill {
+			return e.divided(answer, r, &hinge, divisions)
 		}
-		if *divisions--; *divisions < 0 || hinge.Mask == 0 {
-			return e.empty(r)
-		}
-		in, out := *r, *r
-		return (!in.Keep(&hinge) || e.is(answer, &in, divisions)) && (!out.Leave(&hinge) || e.is(answer, &out, divisions))
+		break // whatever is given
 	}
-	switch stops, known := e.own.over(r, given); {
-	case stops && known:
-		given = retTrace
-	case !known && given != retTrace:
-		return e.empty(r)
+	given, hinge = e.own.over(r, given)
+	if hinge.Mask != 0 {
+		return e.divided(answer, r, &hinge, divisions)
 	}
 	return answer == given || e.empty(r)
+}
+
+// divided is is for the two parts of a region that a comparison tells apart.
+func (e *expectation) divided(answer uint32, r *policy.Region, hinge *policy.Comparison, divisions *int) bool {
+	if *divisions--; *divisions < 0 || hinge.Mask == 0 {
+		return e.empty(r)
+	}
+	in, out := *r, *r
+	return (!in.Keep(hinge) || e.is(answer, &in, divisions)) && (!out.Leave(hinge) || e.is(answer, &out, divisions))
 }
 
 // empty says whether nothing is in a region, and else what may be.

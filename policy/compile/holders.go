@@ -139,6 +139,10 @@ func (r *Ruleset) permits(path string, access uint64) bool {
 const (
 	PinBase = 0x10000
 	PinEnd  = 0x400000
+
+	// PinTold is an address in it at which the supervisor has a task call mmap for the sake
+	// of the stop.
+	PinTold = PinBase + 0x1000
 )
 
 // Pins says whether the supervisor may have to pin arguments.
@@ -200,11 +204,7 @@ func (h Holders) filtering(s *abi.Syscall) (c cube, some bool) {
 	if !h.Pins() || s.Canonical != "prctl" {
 		return c, false
 	}
-	p, ok := s.Param("option")
-	if !ok {
-		return c, false
-	}
-	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))), value: unix.PR_SET_SECCOMP})
+	return having(s, "option", everyBit, unix.PR_SET_SECCOMP)
 }
 
 // Orders says whether calls with this verb stop, whoever decides them, for other
@@ -219,20 +219,27 @@ func (h Holders) Orders(v policy.Verb) bool {
 // memory.
 func (h Holders) unless(s *abi.Syscall, report bool) (c cube, some bool) {
 	if s.Canonical == "sendto" {
-		p, ok := s.Param("dest_addr")
-		if !ok {
-			return c, false
-		}
-		return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p)))})
+		return having(s, "dest_addr", everyBit, 0)
 	}
 	if !h.Memory || h.Files == Supervisor || h.Files == Kernel && report {
 		return c, false
 	}
-	p, ok := s.Param("flags")
-	if u := policy.UsesOf(s); !ok || len(u) == 0 || u[0].Verb != policy.Opens {
+	if u := policy.UsesOf(s); len(u) == 0 || u[0].Verb != policy.Opens {
 		return c, false
 	}
-	return onRegisters(p, bitSet{mask: unix.O_ACCMODE})
+	return having(s, "flags", unix.O_ACCMODE, 0)
+}
+
+const everyBit = ^uint64(0)
+
+// having is the arguments with value in the bits of mask of a parameter, as far as it is
+// wide; false if the call has no such parameter.
+func having(s *abi.Syscall, param string, mask, value uint64) (c cube, some bool) {
+	p, ok := s.Param(param)
+	if !ok {
+		return c, false
+	}
+	return onRegisters(p, bitSet{mask & (everyBit >> (64 - uint(valueWidth(p)))), value})
 }
 
 // socketStop is stop's part for calls with addresses: a socket's name can be a
@@ -277,17 +284,26 @@ func (h Holders) standIn(s *abi.Syscall) string {
 	return ""
 }
 
-// pinning is the arguments of calls that the supervisor itself makes in the
-// tracee to get its pinned memory, with PinBase as their address, and those that
-// differ from it in its low bits: they are told from others in one comparison. They
-// stop whatever the policies say of them, who refuse those of the tracee's own.
-func (h Holders) pinning(s *abi.Syscall) (c cube, some bool) {
-	if !h.Pins() || s.Block || s.Canonical != "mmap" && s.Canonical != "mseal" {
-		return c, false
+// pinning has the calls pass by which a task gets its pinned area, and the one stop by
+// which it tells of that, whatever the policies say of them. The tracee can make them too.
+// Where the area is, they change nothing: an mmap that is not to replace what is there, and
+// an mseal of it. Where there is none, nothing rests on it. All else in the area stops,
+// and the policies refuse it; addresses that differ in their low bits are told from others in
+// one comparison.
+func (e *exceptions) pinning(s *abi.Syscall, h Holders) {
+	if !h.Pins() || s.Block {
+		return
 	}
-	p, ok := s.Param("addr")
-	if !ok {
-		return c, false
+	at, addressed := having(s, "addr", everyBit, PinBase)
+	switch {
+	case s.Canonical == "mseal" && addressed:
+		e.passed = append(e.passed, at)
+	case s.Canonical == "mmap" && addressed:
+		if loose, flagged := having(s, "flags", unix.MAP_FIXED, 0); flagged {
+			c, _ := at.intersect(&loose)
+			e.passed = append(e.passed, c)
+		}
+		told, _ := having(s, "addr", everyBit, PinTold)
+		e.traced = append(e.traced, told)
 	}
-	return onRegisters(p, bitSet{mask: ^uint64(0) >> (64 - uint(valueWidth(p))) &^ (PinBase - 1), value: PinBase})
 }

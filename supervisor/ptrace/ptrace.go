@@ -63,3 +63,9 @@ func (i *SyscallInfo) Call() (c abi.Call, ok bool) {
 	arch, ok := abi.Of(i.Audit, i.Nr)
 	return abi.Call{Arch: arch, Nr: uint32(i.Nr), Args: i.Args}, ok
 }
+
+// The arguments of an errand's last call that are the results of those before.
+const (
+	ErrandFirst  = 3
+	ErrandSecond = 4
+)

@@ -129,11 +129,24 @@ func (r *Registers) Repeat(before *Registers) {
 	r.Rip -= 2
 }
 
-// Enter has the task make call from the instruction at its IP, which is one that
-// enters the kernel. It is at no call then: nothing is restarted.
-func (r *Registers) Enter(call abi.Call) {
+// Begin has a task that has executed a program go on at ip, with the arguments of call.
+// execve is to return still, and needs its number for that.
+func (r *Registers) Begin(ip uint64, call abi.Call) {
+	nr := r.Orig_rax
 	r.SetCall(call)
-	r.Rax, r.Orig_rax = uint64(call.Nr), ^uint64(0)
+	r.Rip, r.Orig_rax = ip, nr
+}
+
+// Leave has the task be at no call: none is executed, or restarted. That is how a program
+// begins.
+func (r *Registers) Leave() { r.Rax, r.Orig_rax = 0, ^uint64(0) }
+
+// Arguments are those of a call that the task is at.
+func (r *Registers) Arguments(arch abi.Arch) (args [6]uint64) {
+	for i := range args {
+		args[i] = *r.arg(arch, i)
+	}
+	return args
 }
 
 // CloneFlags are the flags of the clone that a task at its event stop has made,
@@ -155,14 +168,6 @@ const i386Clone = 120
 
 // IP is where the task goes on.
 func (r *Registers) IP() uint64 { return r.Rip }
-
-// Gate is the instruction that enters the kernel, for code of that kind.
-func Gate(code32 bool) []byte {
-	if code32 {
-		return []byte{0xcd, 0x80} // int $0x80
-	}
-	return []byte{0x0f, 0x05} // syscall
-}
 
 // arg is the register of an ABI's argument i (syscall(2), "Architecture calling
 // conventions").

@@ -108,11 +108,21 @@ func (r *Registers) Repeat(before *Registers) {
 	r.Pc -= 4
 }
 
-// Enter has the task make call from the instruction at its IP, which is one that
-// enters the kernel. It is at no call then: nothing is restarted.
-func (r *Registers) Enter(call abi.Call) {
-	r.SetCall(call)
-	r.nr = -1
+// Begin has a task that has executed a program go on at ip, with the arguments of call but
+// for the first, whose register is that of execve's result.
+func (r *Registers) Begin(ip uint64, call abi.Call) {
+	copy(r.Regs[1:6], call.Args[1:])
+	r.Pc = ip
+}
+
+// Leave has the task be at no call: none is executed, or restarted. That is how a program
+// begins.
+func (r *Registers) Leave() { r.Regs[0], r.nr = 0, -1 }
+
+// Arguments are those of a call that the task is at.
+func (r *Registers) Arguments(abi.Arch) (args [6]uint64) {
+	copy(args[:], r.Regs[:6])
+	return args
 }
 
 // CloneFlags are the flags of the clone that a task at its event stop has made.
@@ -120,6 +130,3 @@ func (r *Registers) CloneFlags() uint64 { return r.Regs[0] }
 
 // IP is where the task goes on.
 func (r *Registers) IP() uint64 { return r.Pc }
-
-// Gate is the instruction that enters the kernel.
-func Gate(bool) []byte { return []byte{0x01, 0x00, 0x00, 0xd4} } // svc #0

@@ -2,12 +2,15 @@
 #define _GNU_SOURCE
 #include "names.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -71,6 +74,12 @@ static void harm(long at)
 	raw(SYS_mmap, 4095, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	raw(SYS_mmap, 0, END, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	raw(SYS_mmap, 0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	/* what is not to replace anything passes the filter where the area begins */
+	static const long loose[] = {0, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_32BIT, MAP_STACK, MAP_POPULATE, 1l << 36 | MAP_FIXED_NOREPLACE, MAP_FIXED | MAP_FIXED_NOREPLACE};
+	for (size_t i = 0; i < sizeof loose / sizeof *loose; i++) {
+		raw(SYS_mmap, at, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | loose[i], -1, 0);
+		raw(SYS_mmap, at, END - at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | loose[i], -1, 0);
+	}
 	raw(SYS_mremap, at, more, 2 * more, MREMAP_MAYMOVE, 0, 0);
 	raw(SYS_mremap, at, more, more, MREMAP_MAYMOVE | MREMAP_FIXED, (long)evil & ~4095l, 0);
 	raw(SYS_mremap, (long)low, more, more, MREMAP_MAYMOVE | MREMAP_FIXED, at, 0);
@@ -106,6 +115,9 @@ static void harm(long at)
 	raw_int80(219, drop);
 	uint32_t map[6] = {at, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1u, 0};
 	raw_int80(192, map);
+	map[3] = MAP_PRIVATE | MAP_ANONYMOUS;
+	raw_int80(192, map);
+	map[3] |= MAP_FIXED;
 	memcpy(low, map, sizeof map);
 	uint32_t old[6] = {(uint32_t)(uintptr_t)low};
 	raw_int80(90, old);
@@ -165,6 +177,28 @@ static int run_area(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * answering ADDRESS PROGRAM...: a program under a filter that answers EPERM to mmap at an
+ * address, and allows all else.
+ */
+static int run_answering(int argc, char **argv)
+{
+	struct sock_filter mmap_at[] = {
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_mmap},
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, args[0])},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, strtoul(argv[0], NULL, 0)},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+	};
+	struct sock_fprog program = {sizeof mmap_at / sizeof *mmap_at, mmap_at};
+
+	if (argc < 2 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		die("a filter of its own");
+	execv(argv[1], argv + 1);
+	die("execv");
+}
+
 /* filtered COMMAND: the same program under a filter of its own, which allows all. */
 static int run_filtered(int argc, char **argv)
 {
@@ -180,6 +214,7 @@ static int run_filtered(int argc, char **argv)
 
 const struct command area_commands[] = {
 	{"area", "", run_area},
+	{"answering", "ADDRESS PROGRAM...", run_answering},
 	{"filtered", "COMMAND...", run_filtered},
 	{NULL, NULL, NULL},
 };
