@@ -142,7 +142,7 @@ const (
 
 	// PinTold is an address in it at which the supervisor has a task call mmap for the sake
 	// of the stop.
-	PinTold = PinBase + 0x1000
+	PinTold = 2 * PinBase
 )
 
 // Pins says whether the supervisor may have to pin arguments.
@@ -287,14 +287,14 @@ func (h Holders) standIn(s *abi.Syscall) string {
 // pinning has the calls pass by which a task gets its pinned area, and the one stop by
 // which it tells of that, whatever the policies say of them. The tracee can make them too.
 // Where the area is, they change nothing: an mmap that is not to replace what is there, and
-// an mseal of it. Where there is none, nothing rests on it. All else in the area stops,
-// and the policies refuse it; addresses that differ in their low bits are told from others in
-// one comparison.
+// an mseal of it. Where there is none, nothing rests on it. Addresses in the area are told
+// from others by the bits that they cannot have, and from each other by one that they have.
 func (e *exceptions) pinning(s *abi.Syscall, h Holders) {
 	if !h.Pins() || s.Block {
 		return
 	}
-	at, addressed := having(s, "addr", everyBit, PinBase)
+	const beyond = everyBit &^ (PinEnd - 1)
+	at, addressed := having(s, "addr", beyond|PinBase, PinBase)
 	switch {
 	case s.Canonical == "mseal" && addressed:
 		e.passed = append(e.passed, at)
@@ -303,7 +303,7 @@ func (e *exceptions) pinning(s *abi.Syscall, h Holders) {
 			c, _ := at.intersect(&loose)
 			e.passed = append(e.passed, c)
 		}
-		told, _ := having(s, "addr", everyBit, PinTold)
+		told, _ := having(s, "addr", beyond|PinBase|PinTold, PinTold)
 		e.traced = append(e.traced, told)
 	}
 }
