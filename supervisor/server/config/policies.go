@@ -22,7 +22,7 @@ type Texts struct {
 }
 
 // LoadPolicies reads all policies of the config, and reports the mistakes of all
-// of them. base has the built-in ones.
+// of them, and what no job could be started under. base has the built-in ones.
 func (c *Config) LoadPolicies(base policy.Loader) (*Texts, error) {
 	t := &Texts{ByFile: map[string]string{}, Files: c.Policies, Bounded: map[string]bool{}}
 	base.ReadFile = t.read
@@ -35,6 +35,13 @@ func (c *Config) LoadPolicies(base policy.Loader) (*Texts, error) {
 	}
 	set, err := base.LoadAll(names...)
 	if err != nil {
+		return nil, err
+	}
+	ceiling := set[len(c.Default):][:len(c.Ceiling)]
+	for _, p := range ceiling {
+		p.Ceiling = true
+	}
+	if err := policy.CheckCeiling(ceiling); err != nil {
 		return nil, err
 	}
 	for i, p := range set {
