@@ -53,6 +53,10 @@ func TestConfigKeys(t *testing.T) {
 // TestCheck: what cannot start does not pass --check, nor a reload, and all of it is told.
 func TestCheck(t *testing.T) {
 	h := running(t, "")
+	program, err := callgate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(h.dir, "c.yaml")
 	check := func() string {
 		err := run([]string{"--check", "--config", file}, io.Discard, io.Discard)
@@ -64,6 +68,24 @@ func TestCheck(t *testing.T) {
 	if said := check(); said != "" {
 		t.Errorf("of a good config: %s", said)
 	}
+	site := filepath.Join(h.dir, "site.yaml")
+	if err := os.WriteFile(site, []byte("callgate: 1\nfiles:\n  - read: /\n  - deny: $DATA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.configure("supervisor: " + program + "\npolicies: {site: site.yaml}\nceiling: [site]\noperators: {groups: [nogroupknown]}\n")
+	for _, want := range []string{`c.yaml:8:22: this host knows no group "nogroupknown"`, site + ":4:11: in a ceiling $DATA is not set, so that this deny rule cannot be held; "} {
+		if said := check(); !strings.Contains(said, want) {
+			t.Error(said)
+		}
+	}
+	h.signal(unix.SIGHUP)
+	h.until("the refusal of a ceiling", func() bool { return strings.Contains(h.log.String(), "in a ceiling $DATA is not set") })
+	h.configure("supervisor: " + program + "\noperators: {groups: [nogroupknown]}\n")
+	h.signal(unix.SIGHUP)
+	h.until("a group that is not known", func() bool { return strings.Contains(h.log.String(), "this host knows no group") })
+	h.kill()
+	h.start()
+	h.until("the same at the start", func() bool { return strings.Count(h.log.String(), "this host knows no group") == 2 })
 	h.configure("supervisor: /nope\nmetrics: nohost\ntraces: ftp://x\nnats: [foo]\nslots: many\n")
 	want := `c.yaml:5:13: the supervisor: stat /nope: no such file or directory
 c.yaml:6:10: expected an address and a port, found "nohost"; write for example 127.0.0.1:9464

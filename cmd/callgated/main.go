@@ -70,18 +70,38 @@ func run(args []string, stdout, stderr io.Writer) error {
 		_, err := fmt.Fprintln(stdout, "callgated "+version())
 		return err
 	}
-	cfg, err := config.Load(*file)
-	if err != nil {
+	cfg, strangers, err := config.Load(*file)
+	switch {
+	case *check:
+		return errors.Join(err, checked(cfg, strangers))
+	case err != nil:
 		return err
 	}
-	if *check {
-		_, missing := supervisorProgram(cfg.Program)
-		_, err := cfg.LoadPolicies(policies())
-		return errors.Join(missing, err)
-	}
 	log := logger(stderr, *text, *verbose)
+	warn(log, strangers)
 	d := &daemon{file: *file, cfg: cfg, log: log, systemd: newSystemd(log)}
 	return d.run()
+}
+
+// checked is what else is wrong with a config, which is nil where it has mistakes.
+func checked(cfg *config.Config, strangers []policy.Warning) error {
+	var all []error
+	for _, w := range strangers {
+		all = append(all, errors.New(w.String()))
+	}
+	if cfg != nil {
+		_, missing := supervisorProgram(cfg.Program)
+		_, err := cfg.LoadPolicies(policies())
+		all = append(all, missing, err)
+	}
+	return errors.Join(all...)
+}
+
+// warn tells of users and groups that the config names and this host does not know.
+func warn(log *slog.Logger, strangers []policy.Warning) {
+	for _, w := range strangers {
+		log.Warn("the config names somebody unknown", "err", w.String())
+	}
 }
 
 func policies() policy.Loader { return policy.Loader{Builtin: configs.Builtin, Trees: trees.Files} }
@@ -213,7 +233,7 @@ func (d *daemon) operate(s *server.Server) error {
 // reload takes over a new config, or keeps the old one where it has mistakes.
 func (d *daemon) reload(s *server.Server) {
 	d.tell("", reloading())
-	cfg, err := config.Load(d.file)
+	cfg, strangers, err := config.Load(d.file)
 	var waits []string
 	if err == nil {
 		waits, err = s.Reload(cfg)
@@ -231,6 +251,7 @@ func (d *daemon) reload(s *server.Server) {
 	}
 	d.cfg = cfg
 	d.log.Info("reloaded")
+	warn(d.log, strangers)
 	status := "takes jobs"
 	if len(waits) > 0 {
 		d.log.Warn("changed keys wait for a restart", "keys", strings.Join(waits, ", "))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"callgate/policy"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -94,13 +96,18 @@ func defaults() Config {
 }
 
 // Load reads a config, and looks at what it names on this host. The error is
-// policy.Mistakes, every one.
-func Load(file string) (*Config, error) {
+// policy.Mistakes, every one. strangers are the users and groups that this host does not
+// know, which keeps nothing from running: they may be there tomorrow.
+func Load(file string) (c *Config, strangers []policy.Warning, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return parse(file, text, (*Config).checkHost)
+	c, err = parse(file, text, func(c *Config, r *reader) {
+		c.checkHost(r)
+		strangers = c.strangers(r)
+	})
+	return c, strangers, err
 }
 
 // Parse is Load of a text at hand, and looks at nothing else. Paths in it are relative to
@@ -111,7 +118,7 @@ func Parse(file string, text []byte) (*Config, error) {
 
 func parse(file string, text []byte, more func(*Config, *reader)) (*Config, error) {
 	c := defaults()
-	r := &reader{file: file, at: map[string]*yaml.Node{}}
+	r := &reader{file: file, at: map[string]*yaml.Node{}, keys: map[string]*yaml.Node{}}
 	r.read(text, &c)
 	folder := filepath.Dir(file)
 	for _, path := range []*string{&c.Socket, &c.State, &c.Program} {

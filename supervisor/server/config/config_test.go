@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"callgate/policy"
@@ -140,9 +141,70 @@ func TestLoad(t *testing.T) {
 		if err := os.WriteFile(file, []byte("callgated: 1\n"+tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Load(file)
+		_, _, err := Load(file)
 		if err == nil != (tt.want == "") || err != nil && err.Error() != dir+"/"+tt.want {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestStrangers: who is not on this host is told, at the place where the config names it, and
+// is no mistake; a number is nobody unknown.
+func TestStrangers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := `callgated: 1
+operators: { users: [root, nobodyknown, 4294967290], groups: [root, 4294967290] }
+submit:
+  users: [daemon]
+  groups:
+    - nogroupknown
+quotas:
+  4294967290: { running: 3 }
+  "@root": { running: 3 }
+  "@nogroupknown":
+    running: 3
+  tty: { running: 3 }
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`:2:28: this host knows no user "nobodyknown"`,
+		`:6:7: this host knows no group "nogroupknown"`,
+		`:10:3: this host knows no group "nogroupknown"`,
+		`:12:3: this host knows no user "tty", but a group; a group has an @ before it: "@tty"`,
+	}
+	c, strangers, err := Load(file)
+	if err != nil || c == nil || len(strangers) != len(want) {
+		t.Fatalf("%v, %v", strangers, err)
+	}
+	for i, w := range strangers {
+		if w.String() != file+want[i] {
+			t.Errorf("%s", w)
+		}
+	}
+}
+
+// TestCeiling: what no job could be started under is a mistake, in a ceiling and nowhere else.
+func TestCeiling(t *testing.T) {
+	dir := t.TempDir()
+	deny := filepath.Join(dir, "deny.yaml")
+	if err := os.WriteFile(deny, []byte("callgate: 1\nfiles:\n  - deny: $DATA/keys\n  - read: /\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"ceiling: [deny, 'builtin:none']":            deny + ":3:11: in a ceiling $DATA is not set, so that this deny rule cannot be held; jobs' own variables",
+		"ceiling: ['builtin:none', deny]":            deny + ":3:11: ",
+		"default: [deny]\nceiling: ['builtin:none']": "",
+	} {
+		c, err := Parse(filepath.Join(dir, "c.yaml"), []byte("callgated: 1\npolicies: {deny: deny.yaml}\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped := fstest.MapFS{"default.yaml": {Data: []byte("callgate: 1\n")}, "none.yaml": {Data: []byte("callgate: 1\n")}}
+		_, err = c.LoadPolicies(policy.Loader{Builtin: shipped})
+		if err == nil != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type reader struct {
 	file  string
 	at    map[string]*yaml.Node // values, by their keys from the top with dots between
+	keys  map[string]*yaml.Node // the last of those keys
 	wrong policy.Mistakes
 }
 
@@ -138,6 +139,7 @@ func (r *reader) each(path string, n *yaml.Node, known []string, do func(path, k
 		case known != nil && !slices.Contains(known, key.Value):
 			r.failAt(key, policy.DidYouMean(key.Value, known), "unknown key %q", key.Value)
 		default:
+			r.keys[below(path, key.Value)] = key
 			do(below(path, key.Value), key.Value, value)
 		}
 		first[key.Value] = key.Line
