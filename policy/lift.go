@@ -30,3 +30,11 @@ func (p *Policy) Denials(sec Section, but func(*Rule) bool) *Policy {
 	q.sections[sec] = section{has, rules}
 	return q
 }
+
+// Unless has rules of another policy's section decide before those of p, as they do there.
+func (p *Policy) Unless(sec Section, other *Policy, which func(*Rule) bool) {
+	rules, _ := other.Section(sec)
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool { return !which(r) })
+	p.sections[sec].rules = append(rules, p.sections[sec].rules...)
+	p.Environment = other.Environment
+}

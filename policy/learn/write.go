@@ -154,24 +154,36 @@ func (l *Log) Policy(d *Draft) (text string, doubts int, left uint64) {
 	default:
 		w.line("extends: " + flow(names))
 	}
-	left = l.left
-	w.section(policy.Syscalls, l.callRules(), l, d)
-	first, files, n := l.fileRules(&d.Place)
-	left += n
-	w.section(policy.Files, slices.Concat(first, l.kept(d, files), files), l, d)
-	programs, n := l.programRules(&d.Place)
-	left += n
-	w.section(policy.Exec, programs, l, d)
-	network, n := l.networkRules(&d.Place)
-	left += n
-	w.section(policy.Network, network, l, d)
+	rules, tmp, left := l.rules(d)
+	for sec := policy.Syscalls; sec <= policy.Network; sec++ {
+		w.section(sec, rules[sec], l, d)
+	}
 	l.compat(w, d)
-	inTmp := func(r rule) bool { return strings.Contains(r.text, `: "$TMPDIR`) } // a name with a $ has it escaped
-	if d.PrivateTmp && slices.ContainsFunc(slices.Concat(files, programs, network), inTmp) {
+	if tmp {
 		w.line("environment:")
-		w.line("  private-tmp: true # so that the names in there are nobody else's")
+		w.line("  " + privateTmp)
 	}
 	return w.text.String(), w.doubts, left + w.left
+}
+
+// privateTmp is the line of `environment` for rules on what is in $TMPDIR.
+const privateTmp = "private-tmp: true # so that the names in there are nobody else's"
+
+// sectionRules are rules by their section.
+type sectionRules [policy.Network + 1][]rule
+
+// rules are those that permit what was noted, how many things they leave out, and whether
+// some are on a temporary folder that no policy asked for.
+func (l *Log) rules(d *Draft) (rules sectionRules, tmp bool, left uint64) {
+	rules[policy.Syscalls] = l.callRules()
+	first, files, unnamed := l.fileRules(&d.Place)
+	rules[policy.Files] = slices.Concat(first, l.kept(d, files), files)
+	var programs, network uint64
+	rules[policy.Exec], programs = l.programRules(&d.Place)
+	rules[policy.Network], network = l.networkRules(&d.Place)
+	inTmp := func(r rule) bool { return strings.Contains(r.text, `: "$TMPDIR`) } // a name with a $ has it escaped
+	tmp = d.PrivateTmp && slices.ContainsFunc(slices.Concat(files, rules[policy.Exec], rules[policy.Network]), inTmp)
+	return rules, tmp, l.left + unnamed + programs + network
 }
 
 // kept are the rules that stand before those on files.
@@ -204,6 +216,7 @@ func (l *Log) compat(w *writer, d *Draft) {
 
 // writer writes a policy's lines.
 type writer struct {
+	before int // bytes that there are already
 	text   strings.Builder
 	doubts int
 	left   uint64
@@ -225,8 +238,13 @@ func (w *writer) section(sec policy.Section, rules []rule, l *Log, d *Draft) {
 	case len(rules)+len(denied) > 0:
 		w.line("# " + sec.String() + ":")
 	}
+	w.rules(rules, denied, mostRules)
+}
+
+// rules writes so many rules, and the comments on what was denied.
+func (w *writer) rules(rules, denied []rule, most int) {
 	for i, r := range rules {
-		if i >= mostRules || r.long || w.text.Len() > mostText {
+		if i >= most || r.long || w.full() {
 			w.left++
 			continue
 		}
@@ -236,11 +254,14 @@ func (w *writer) section(sec policy.Section, rules []rule, l *Log, d *Draft) {
 		w.rule(r)
 	}
 	for _, r := range denied {
-		if w.text.Len() <= mostText {
+		if !w.full() {
 			w.rule(r)
 		}
 	}
 }
+
+// full says that nothing more is written.
+func (w *writer) full() bool { return w.before+w.text.Len() > mostText }
 
 func (w *writer) rule(r rule) {
 	if r.remark != "" {
