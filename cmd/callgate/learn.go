@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"callgate/policy/learn"
 	"callgate/supervisor"
 
 	"github.com/spf13/cobra"
@@ -20,23 +21,25 @@ import (
 type learnFlags struct {
 	run    runFlags // its policies are those that are extended
 	output string
+	adds   string // the policy that is added to; output too then
 	bare   bool
 	under  []string
 	lift   []string
 	force  bool
 	verify bool
+
+	addition *addition // nil without --add
 }
 
 func newLearn() *cobra.Command {
 	var f learnFlags
 	cmd := &cobra.Command{
-		Use:   "learn -o POLICY [flags] [--] COMMAND [ARG]...",
+		Use:   "learn {-o|--add} POLICY [flags] [--] COMMAND [ARG]...",
 		Short: "Run a command, and write the policy that lets it run",
 		Long: `Run a command, and write a policy that extends BASE by what it asked for and
 BASE has no rule on. WHAT NO RULE DENIES IS DONE: learn from what you trust, or
---under a policy that holds meanwhile. What a rule of BASE denies, and what
-builtin:default hides, stays denied and is told; --lift has it learned too.
-The exit status is the command's, as that of run; 125 if nothing was written.`,
+--under a policy. What BASE denies, and builtin:default hides, stays denied and
+is told. The exit status is the command's, as that of run; 125 if this failed.`,
 		Example: `  callgate learn -o .callgate.yaml -- make test`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -49,6 +52,7 @@ The exit status is the command's, as that of run; 125 if nothing was written.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringVarP(&f.output, "to", "o", "", "the `POLICY` to write, or - (stdout)")
+	flags.StringVar(&f.adds, "add", "", "write to the `POLICY` that is there what it lacks")
 	flags.StringArrayVarP(&f.run.policies, "policy", "p", nil, "extend `BASE`, builtin:base if left out; may be repeated")
 	flags.BoolVar(&f.bare, "bare", false, "extend nothing: write all that it takes")
 	flags.StringArrayVar(&f.under, "under", nil, "a `POLICY` that holds meanwhile; may be repeated")
@@ -92,6 +96,12 @@ func (f *learnFlags) once(args []string) error {
 	if err := cmp.Or(f.run.check(), f.mayWrite()); err != nil {
 		return asOwn(err)
 	}
+	if err := f.takeIn(); err != nil {
+		return asOwn(err)
+	}
+	if f.addition != nil {
+		defer f.addition.folder.Close()
+	}
 	l, err := f.prepare(args)
 	if err != nil {
 		return err
@@ -118,9 +128,14 @@ func (f *learnFlags) once(args []string) error {
 
 // check finds what was asked for and cannot be, before anything is run.
 func (f *learnFlags) check() error {
+	if f.adds != "" {
+		if err := f.checkAdd(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case f.output == "":
-		return &failure{status: exitCallgate, err: errors.New("no policy to write was named"), hint: "-o FILE, or -o - for standard output"}
+		return &failure{status: exitCallgate, err: errors.New("no policy to write was named"), hint: "-o FILE, or -o - for standard output; --add FILE adds to one that is there"}
 	case f.bare && len(f.run.policies) > 0:
 		return ownFailure(errors.New("--bare extends nothing, and -p names what to extend"))
 	case len(f.run.room.words) > 0:
@@ -137,6 +152,9 @@ func (f *learnFlags) check() error {
 	if _, err := unplanted(dir); err != nil {
 		return asOwn(err)
 	}
+	if f.adds != "" {
+		return nil
+	}
 	_, err := os.Lstat(f.output)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -145,7 +163,7 @@ func (f *learnFlags) check() error {
 		return ownFailure(err)
 	case !f.force:
 		return &failure{status: exitCallgate, err: fmt.Errorf("%s is there already, and is not overwritten", printable(f.output)),
-			hint: "--force replaces it; -p " + shellWord(f.output) + " -o ANOTHER writes what it lacks"}
+			hint: "--add " + shellWord(f.output) + " adds what it lacks, --force replaces it"}
 	}
 	return nil
 }
@@ -162,6 +180,9 @@ func (f *learnFlags) mayWrite() error {
 // write writes the policy, once it is known to be one.
 func (f *learnFlags) write(l *learning) error {
 	l.draft.Place.Dir = real(f.folder())
+	if f.addition != nil {
+		return f.add(l)
+	}
 	text, doubts, left := l.log.Policy(&l.draft)
 	name := f.output
 	if name == "-" {
@@ -178,7 +199,7 @@ func (f *learnFlags) write(l *learning) error {
 		return err
 	}
 	if !f.run.quiet {
-		f.tell(l, doubts, left)
+		f.tell(l, true, learn.Added{Doubts: doubts, Left: left})
 	}
 	return nil
 }
@@ -213,8 +234,8 @@ func publish(name, text string, replace bool) error {
 	return nil
 }
 
-// tell says what a person is to know of what was written.
-func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
+// tell says what a person is to know of what was written, if anything was.
+func (f *learnFlags) tell(l *learning, wrote bool, told learn.Added) {
 	w := f.run.room.errors() // whose terminal may be the command's still
 	for _, r := range l.log.Refusals() {
 		const shown = 3
@@ -225,7 +246,12 @@ func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 		if r.Reason != "" {
 			line += " (" + r.Reason + ")"
 		}
-		say(w, line+", which is not learned; --lift "+shellWord(r.Rule)+" does it, and learns it")
+		line += ", which is not learned; "
+		if f.addition != nil && strings.HasPrefix(r.Rule, f.addition.file()+":") {
+			say(w, line+"the rule is the policy's own")
+			continue
+		}
+		say(w, line+"--lift "+shellWord(r.Rule)+" does it, and learns it")
 	}
 	if l.foreign {
 		say(w, "a call of another ABI was denied, as compat says; --lift compat does it, and learns it")
@@ -233,17 +259,23 @@ func (f *learnFlags) tell(l *learning, doubts int, left uint64) {
 	if l.ceiling {
 		say(w, "something was denied by a policy that held meanwhile: what comes after it may not have been learned")
 	}
-	if l.log.Empty() && len(l.log.Refusals()) == 0 && len(l.draft.Extends) > 0 {
+	if f.addition == nil && l.log.Empty() && len(l.log.Refusals()) == 0 && len(l.draft.Extends) > 0 {
 		say(w, "nothing is added to "+strings.Join(l.draft.Extends, ", ")+": all that was asked is permitted there")
 	}
-	if doubts > 0 {
-		say(w, fmt.Sprintf("rules written as comments, since they permit more than was asked for: %d; look at them", doubts))
+	if told.Doubts > 0 {
+		say(w, fmt.Sprintf("rules written as comments, since they permit more than was asked for: %d; look at them", told.Doubts))
 	}
-	if left > 0 {
-		say(w, fmt.Sprintf("left out, since there were too many or no rule can name them: %d", left))
+	if told.Left > 0 {
+		say(w, fmt.Sprintf("left out, since there were too many or no rule can name them: %d", told.Left))
 	}
-	if f.output != "-" {
-		say(w, "wrote "+f.output+": look at it, then: callgate check "+shellWord(f.output))
+	then := "look at it, then: callgate check " + shellWord(f.output)
+	switch {
+	case !wrote:
+		say(w, "nothing is added to "+f.output+": it has all that was asked for")
+	case f.addition != nil:
+		say(w, fmt.Sprintf("wrote %s, rules added: %d; ", f.output, told.Rules)+then)
+	case f.output != "-":
+		say(w, "wrote "+f.output+": "+then)
 	}
 }
 
@@ -268,7 +300,7 @@ func (f *learnFlags) again(run runFlags, args []string) error {
 	}
 	say(os.Stderr, fmt.Sprintf("under %s it ended with %d; calls denied: %d", f.output, statusIn(err), denied))
 	if denied > 0 {
-		say(os.Stderr, "hint: the first run may have left what this one met; to learn that too: callgate learn -p "+shellWord(f.output)+" -o ANOTHER -- ...")
+		say(os.Stderr, "hint: the first run may have left what this one met; to learn that too: callgate learn --add "+shellWord(f.output)+" -- ...")
 	}
 	return nil
 }

@@ -23,10 +23,11 @@ type learning struct {
 	real    policy.Set // the base as it is
 	bound   *policy.Sections
 	lifted  map[*policy.Rule]bool
-	hides   *policy.Policy // what builtin:default hides
-	secrets *policy.Policy // the same, with what was lifted
-	ceiling bool           // a call was kept from the command by --under
-	foreign bool           // and one for its ABI
+	hides   *policy.Policy          // what builtin:default hides
+	secrets *policy.Policy          // the same, with what was lifted
+	own     func(*policy.Rule) bool // whether a rule stands in the policy that is added to
+	ceiling bool                    // a call was kept from the command by --under
+	foreign bool                    // and one for its ABI
 }
 
 // bareText is a policy that permits nothing.
@@ -43,25 +44,31 @@ func (f *learnFlags) prepare(args []string) (*learning, error) {
 	if !f.bare && len(f.run.policies) == 0 {
 		f.run.policies = []string{"builtin:base"}
 	}
-	l := &learning{}
+	l := &learning{own: f.addition.own}
 	real, err := f.base(bareText, "callgate: 1\n")
 	if err != nil {
 		return nil, ownFailure(err)
 	}
 	l.real = policy.Set{real}
 	if sections := real.LeftOut(); len(sections) == 4 {
-		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s restricts nothing, so that nothing can be learned", strings.Join(f.run.policies, ", ")),
-			hint: "-p builtin:base, or --bare"}
+		hint := "-p builtin:base, or --bare"
+		if f.addition != nil {
+			hint = "have it say `extends: builtin:base`"
+		}
+		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s restricts nothing, so that nothing can be learned", strings.Join(f.run.policies, ", ")), hint: hint}
 	}
 	base, err := f.asked(l, real)
 	if err != nil {
 		return nil, ownFailure(err)
 	}
+	if err := f.compat(l); err != nil {
+		return nil, err
+	}
 	l.log.Base, l.log.Extending = base, !f.bare
 	if err := f.surround(l, base); err != nil {
 		return nil, err
 	}
-	if f.draft(l, args); !base.Environment.PrivateTmp {
+	if f.draft(l, args); !base.Environment.PrivateTmp && !f.addition.has("environment", "private-tmp") {
 		f.run.room.privateTmp, l.draft.PrivateTmp = true, true
 	}
 	f.run.found = l.found
@@ -97,6 +104,10 @@ func (f *learnFlags) surround(l *learning, base *policy.Policy) error {
 	}
 	l.secrets = standard.Denials(policy.Files, func(*policy.Rule) bool { return false })
 	l.hides = standard.Denials(policy.Files, func(r *policy.Rule) bool { return slices.Contains(f.lift, r.Pos.Place()) })
+	if f.addition != nil { // which may permit what is hidden
+		l.hides.Unless(policy.Files, l.real[0], func(r *policy.Rule) bool { return r.Action.Permits() && f.addition.own(r) })
+		l.draft.File = f.addition.file()
+	}
 	l.set = policy.Set{base, l.hides}
 	if len(f.under) > 0 {
 		under, err := loader().LoadAll(f.under...)
@@ -119,16 +130,20 @@ func (f *learnFlags) base(bare, start string) (*policy.Policy, error) {
 	if f.bare {
 		return loader().Parse(learnedName, []byte(bare))
 	}
+	flag := "-p"
+	if f.addition != nil {
+		flag = "--add"
+	}
 	names := make([]string, len(f.run.policies))
 	for i, name := range f.run.policies {
 		names[i] = strconv.Quote(name)
 	}
-	p, err := loader().Parse(learnedName, []byte(start+"extends: ["+strings.Join(names, ", ")+"]\n"))
+	p, err := f.addition.loader().Parse(learnedName, []byte(start+"extends: ["+strings.Join(names, ", ")+"]\n"))
 	var mistakes policy.Mistakes
 	if errors.As(err, &mistakes) {
 		for i := range mistakes {
 			if mistakes[i].Pos.File == learnedName { // it was named on the command line
-				mistakes[i].Pos = policy.Position{File: "-p"}
+				mistakes[i].Pos = policy.Position{File: flag}
 			}
 		}
 	}
@@ -243,7 +258,7 @@ func (l *learning) widen(b *policy.Sections) {
 					}
 				}
 			}
-			if anywhere && policies[i] == l.real[0] {
+			if anywhere && policies[i] == l.real[0] && !l.own(bound.Rule) {
 				l.draft.Kept = append(l.draft.Kept, bound.Rule)
 			}
 		}

@@ -56,7 +56,7 @@ func (l *Log) block(all *writer, t *Text, d *Draft, sec policy.Section, rules []
 	}
 	have, _ := l.Base.Section(sec)
 	w := &writer{before: all.before + all.text.Len()}
-	w.rules(fresh(rules), fresh(l.deniedIn(sec, &d.Place)), min(mostRules, rulesMost-len(have)))
+	w.rules(fresh(rules), fresh(l.deniedIn(sec, d)), min(mostRules, rulesMost-len(have)))
 	all.doubts, all.left = all.doubts+w.doubts, all.left+w.left
 	if w.text.Len() == 0 {
 		return block{}

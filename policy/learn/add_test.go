@@ -2,6 +2,7 @@ package learn
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -115,6 +116,26 @@ func TestAddBefore(t *testing.T) {
 	got, told := added(t, text, func(l *Log) { l.read("/srv/lib/a/1", "/srv/lib/a/2", "/srv/lib/a/3") })
 	if want := headed(text + "+  - read: /srv/lib/a # prog; for several names in it\n"); got != want || told.Rules != 1 {
 		t.Errorf("%s\n%+v", got, told)
+	}
+}
+
+// TestAddKept: denials of names in any folder that the policy extends stand before rules that
+// are added, once.
+func TestAddKept(t *testing.T) {
+	kept, _ := parse(t, "builtin:any", "callgate: 1\nfiles:\n  - deny: \"**/.env\"\n").Section(policy.Files)
+	text := "callgate: 1\nfiles:\n  - read: /a\n"
+	for name, more := range []string{"+  - {deny: \"/**/.env\", errno: EACCES} # as builtin:any:3\n+  - write: \"./0\" # prog\n", "+  - write: \"./1\" # prog\n"} {
+		old, err := ReadText("p.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &Log{Base: extending(t, text), Extending: true}
+		l.write("/home/me/repo/" + strconv.Itoa(name))
+		got, _ := l.Add(&Draft{Place: here, Command: []string{"make", "other"}, Kept: kept}, old)
+		if want := text + headed(more); got != want {
+			t.Errorf("got\n%s\nnot\n%s", got, want)
+		}
+		text = got
 	}
 }
 

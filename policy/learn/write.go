@@ -35,6 +35,9 @@ type Draft struct {
 	Compat bool
 	// PrivateTmp says that Place.Tmp was made for this run, and that no policy asked for it.
 	PrivateTmp bool
+	// File is what the places of rules call the text that is added to: what those deny is not
+	// written beside them.
+	File string
 }
 
 // rule is one rule, or a remark in its place.
@@ -227,7 +230,7 @@ func (w *writer) line(text string) { w.text.WriteString(text + "\n") }
 // section writes the rules of a section, and what was denied there. One that the base has
 // and to which there is nothing to add is left out, unless nothing is extended.
 func (w *writer) section(sec policy.Section, rules []rule, l *Log, d *Draft) {
-	denied := l.deniedIn(sec, &d.Place)
+	denied := l.deniedIn(sec, d)
 	_, has := l.Base.Section(sec)
 	live := slices.ContainsFunc(rules, func(r rule) bool { return r.text != "" && r.doubt == "" })
 	switch {
@@ -282,10 +285,10 @@ func (w *writer) rule(r rule) {
 }
 
 // deniedIn are the rules, as comments, that would permit what rules of a section denied.
-func (l *Log) deniedIn(sec policy.Section, at *Place) (rules []rule) {
+func (l *Log) deniedIn(sec policy.Section, draft *Draft) (rules []rule) {
 	for _, place := range slices.Sorted(maps.Keys(l.denials)) {
 		d := l.denials[place]
-		if d.section != sec {
+		if d.section != sec || draft.File != "" && strings.HasPrefix(place, draft.File+":") {
 			continue
 		}
 		by := "denied by " + policy.Printable(place)
@@ -294,7 +297,7 @@ func (l *Log) deniedIn(sec policy.Section, at *Place) (rules []rule) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(d.things)) {
 			thing := d.things[key]
-			if text := thing.text(at); text != "" {
+			if text := thing.text(&draft.Place); text != "" {
 				rules = append(rules, rule{text: text, comment: thing.String(), doubt: by})
 			}
 		}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const toAdd = "callgate: 1\nextends: builtin:base\n"
+
+// TestLearnAddPlanted: what a command puts in the place of the policy that is added to, or of its
+// folder, stays as the command left it, nothing else is written, and no file is left.
+func TestLearnAddPlanted(t *testing.T) {
+	t.Parallel()
+	for does, want := range map[string]string{
+		"echo mine >in/p.yaml":                                                "changed",
+		"rm in/p.yaml":                                                        "changed",
+		"rm in/p.yaml; ln -s ../victim in/p.yaml":                             "changed",
+		"rm in/p.yaml; ln victim in/p.yaml":                                   "changed",
+		"rm in/p.yaml; mkfifo in/p.yaml":                                      "changed",
+		"rm in/p.yaml; mkdir in/p.yaml":                                       "changed",
+		"mv in was; mkdir in; echo mine >in/p.yaml":                           "changed",
+		"mv in was; cp -r was in":                                             "changed",
+		"mkdir out; mv in/p.yaml out; rmdir in; ln -s out in":                 "changed",
+		"mv in was; ln -s was in":                                             "", // it is the same folder
+		"cp in/p.yaml new; mv new in/p.yaml":                                  "", // and the same text
+		"cp in/p.yaml new; ln -s ../victim in/a; mv new in/p.yaml; rm victim": "",
+	} {
+		dir := openFolder(t)
+		mkdirOpen(t, filepath.Join(dir, "in"))
+		writeFile(t, filepath.Join(dir, "in", "p.yaml"), toAdd)
+		writeFile(t, filepath.Join(dir, "victim"), "victim\n")
+		argv := []string{"callgate", "learn", "-q", "--add", "in/p.yaml", "--", "sh", "-c", does + "; echo x >x"}
+		got := trial{bare: true, dir: dir}.run(t, argv...)
+		text, _ := os.ReadFile(filepath.Join(dir, "was", "p.yaml"))
+		if !strings.Contains(does, "mkfifo") {
+			now, _ := os.ReadFile(filepath.Join(dir, "in", "p.yaml"))
+			text = append(text, now...)
+		}
+		added := strings.Contains(string(text), "Learned from one run")
+		switch {
+		case want == "" && (got.status != 0 || !added):
+			t.Errorf("%s: %v\n%s", does, got, text)
+		case want != "" && (got.status != 125 || added || !strings.Contains(got.stderr, "callgate: in/p.yaml was changed meanwhile, and is left as it is now: nothing is added")):
+			t.Errorf("%s: %v\n%s", does, got, text)
+		}
+		if victim, err := os.ReadFile(filepath.Join(dir, "victim")); err == nil && string(victim) != "victim\n" {
+			t.Errorf("%s: the victim: %q", does, victim)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*", ".callgate-*")); len(left) > 0 {
+			t.Errorf("%s: left: %v", does, left)
+		}
+	}
+}
+
+// TestLearnAddLinked: no link that a command may have made leads --add elsewhere.
+func TestLearnAddLinked(t *testing.T) {
+	t.Parallel()
+	home := openFolder(t)
+	dir := filepath.Join(home, "work")
+	mkdirOpen(t, dir)
+	mkdirOpen(t, filepath.Join(home, "bin"))
+	writeFile(t, filepath.Join(home, "bin", "p.yaml"), toAdd)
+	must(t, os.Symlink("../bin", filepath.Join(dir, "folder")))
+	must(t, os.Symlink("../bin/p.yaml", filepath.Join(dir, "p.yaml")))
+	for name, want := range map[string]string{"folder/p.yaml": "callgate: a symbolic link leads folder to " + home, "p.yaml": "callgate: p.yaml is a symbolic link"} {
+		got := trial{bare: true, dir: dir}.run(t, "callgate", "learn", "--add", name, "--", "touch", "x")
+		if got.status != 125 || !strings.Contains(got.stderr, want) || exists(filepath.Join(dir, "x")) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if text := readFile(t, filepath.Join(home, "bin", "p.yaml")); text != toAdd {
+		t.Error(text)
+	}
+}
+
+// TestAdditionRaced: what comes in the place of a policy while it is written anew is not lost.
+func TestAdditionRaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "p.yaml")
+	for i := range 200 {
+		writeFile(t, name, toAdd)
+		a, err := openAddition(name)
+		must(t, err)
+		swapped := make(chan error)
+		writeFile(t, filepath.Join(dir, "mine"), "mine\n")
+		go func() {
+			for range i * 20 { // sooner or later
+				_, _ = os.Lstat(name)
+			}
+			swapped <- os.Rename(filepath.Join(dir, "mine"), name)
+		}()
+		err = a.replace(toAdd + "# more\n")
+		must(t, <-swapped)
+		must(t, a.folder.Close())
+		if text := readFile(t, name); text != "mine\n" {
+			t.Fatalf("round %d: %v, %q", i, err, text)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Error(left, err)
+	}
+}
+
+// TestLearnAddOwner: a policy stays its owner's, whoever adds to it.
+func TestLearnAddOwner(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		skip(t, "nobody but root can give a file away")
+	}
+	dir := openFolder(t)
+	name := filepath.Join(dir, "p.yaml")
+	writeFile(t, name, toAdd)
+	must(t, os.Chown(name, 65534, 65534))
+	must(t, os.Chmod(name, 0o640))
+	trial{bare: true, dir: dir}.run(t, "callgate", "learn", "-q", "--add", "p.yaml", "--", "touch", "x").want(t, 0, "")
+	st, err := os.Stat(name)
+	must(t, err)
+	if owner := st.Sys().(*syscall.Stat_t); owner.Uid != 65534 || owner.Gid != 65534 || st.Mode() != 0o640 || !strings.Contains(readFile(t, name), "./x") {
+		t.Error(owner.Uid, owner.Gid, st.Mode(), readFile(t, name))
+	}
+}
