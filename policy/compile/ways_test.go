@@ -165,7 +165,7 @@ func TestBlanket(t *testing.T) {
 // TestIs: an answer that is said to be that of a whole region is that of each call in it.
 func TestIs(t *testing.T) {
 	g := newGenerator(5)
-	said := 0
+	said, without := 0, 0
 	for range 150 {
 		set := g.set(t)
 		e := expectation{opts: Options{Report: g.IntN(2) == 0, Holders: g.holders()}, effort: new(int)}
@@ -189,14 +189,29 @@ func TestIs(t *testing.T) {
 					mask := ^uint64(0) << g.IntN(40)
 					r.Keep(&policy.Comparison{Reg: reg, Mask: mask &^ r.Mask[reg], Value: inside[0][reg] & mask &^ r.Mask[reg]})
 				}
-				for _, answer := range []uint32{retAllow, retTrace, e.answer(&inside[0])} {
+				whole := r
+				for range g.IntN(6) { // without what it does not have
+					reg := b.regs[g.IntN(len(b.regs))]
+					mask := ^uint64(0) << g.IntN(40)
+					c := policy.Comparison{Reg: reg, Mask: mask, Value: b.values[reg][g.IntN(len(b.values[reg]))] & mask}
+					if inside[0][reg]&mask != c.Value {
+						r.Leave(&c)
+					}
+				}
+				is := func(answer uint32, r policy.Region) bool {
 					*e.effort = mostEffort
-					if divisions := mostDivisions; !e.is(answer, &r, &divisions) {
+					divisions := mostDivisions
+					return e.is(answer, &r, &divisions)
+				}
+				for _, answer := range []uint32{retAllow, retTrace, e.answer(&inside[0])} {
+					if !is(answer, r) {
 						continue
 					}
-					said++
+					if said++; !is(answer, whole) {
+						without++
+					}
 					for _, args := range inside {
-						if c := (cube{r.Mask, r.Value}); c.contains(&args) && e.answer(&args) != answer {
+						if contains(&r, &args) && e.answer(&args) != answer {
 							t.Fatalf("%s %x gets %s, not %s as all of %x\n%s", s.Name, args, actionName(e.answer(&args)), actionName(answer), r, texts(set))
 						}
 					}
@@ -204,7 +219,12 @@ func TestIs(t *testing.T) {
 			}
 		}
 	}
-	if said < 1000 {
-		t.Errorf("it was said of %d", said)
+	if said < 1000 || without < 100 {
+		t.Errorf("it was said of %d, and of %d for what is not in them", said, without)
 	}
+}
+
+func contains(r *policy.Region, args *[6]uint64) bool {
+	c := cube{r.Mask, r.Value}
+	return c.contains(args) && !slices.ContainsFunc(r.Not, func(n policy.Comparison) bool { return args[n.Reg]&n.Mask == n.Value })
 }
