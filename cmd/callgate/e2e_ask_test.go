@@ -423,3 +423,40 @@ raw Permission denied
 		t.Errorf("%d questions:\n%s", n, text)
 	}
 }
+
+// TestAskListen: a yes to listening without a bind, once, is one to the port that the kernel then
+// chose, and to the name of its choice; a no is a no, and nothing listens.
+func TestAskListen(t *testing.T) {
+	t.Parallel()
+	const policy = "callgate: 1\nnetwork:\n  - bind: [\"127.0.0.1:*\", \"unix:/\"]\n  - connect: [\"*\", \"unix:@*\", \"unix:/\"]\n  - ask: [\"*\", \"unix:@\"]\n"
+	const script = `
+def listens(s, family, at):
+    s.listen(1)
+    c = socket(family, SOCK_STREAM)
+    c.connect(at(s.getsockname())); s.accept()
+t("unbound", lambda: listens(four(), AF_INET, lambda a: ("127.0.0.1", a[1])))
+t("unbound IPv6", lambda: listens(six(), AF_INET6, lambda a: ("::1", a[1])))
+unix().bind("sock")
+def chosen():
+    s = unix()
+    s.setsockopt(SOL_SOCKET, SO_PASSCRED, 1)
+    try: s.connect("sock")
+    except ConnectionRefusedError: pass
+    listens(s, AF_UNIX, lambda a: a)
+t("a name of the kernel's choice", chosen)
+os._exit(0)
+`
+	for _, tt := range []struct{ thread, says, came string }{
+		{"", "exit 0", "ok"},
+		{"threading.Thread(target=threading.Event().wait, daemon=True).start()\n", "exit 0", "ok"},
+		{"", "exit 1", "EACCES"},
+	} {
+		program, asked := askScript(t, tt.says)
+		tr := trial{policy: policy, dir: openFolder(t), flags: []string{"--ask", program, "--quiet"}}
+		tr.run(t, lookPath(t, "/usr/bin/python3"), "-c", sockets+tt.thread+script).
+			want(t, 0, strings.ReplaceAll("unbound CAME\nunbound IPv6 CAME\na name of the kernel's choice CAME\n", "CAME", tt.came))
+		if text := readFile(t, asked); strings.Count(text, "\n") != 3 {
+			t.Errorf("asked:\n%s", text)
+		}
+	}
+}
