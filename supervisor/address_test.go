@@ -97,11 +97,11 @@ func (p *pinner) Replace(tid int, _, to *abi.Call) error {
 	return p.note(tid, "replace the call of")
 }
 
-// networkRun is a sandbox that may talk to 10.0.0.1 alone, at one stop.
-func networkRun(t *testing.T, info ptrace.SyscallInfo, mem []byte) *pinner {
+// networkPlan is of a policy with these rules of network.
+func networkPlan(t *testing.T, rules string) *compile.Plan {
 	t.Helper()
 	loader := policy.Loader{ReadFile: func(string) ([]byte, error) {
-		return []byte("callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\nnetwork:\n  - connect: 10.0.0.1\n  - deny: '*'\n"), nil
+		return []byte("callgate: 1\ndefault: allow\ncompat: {i386: same, x32: same}\nnetwork:\n" + rules), nil
 	}}
 	set, err := loader.LoadAll("test.yaml")
 	if err != nil {
@@ -116,6 +116,13 @@ func networkRun(t *testing.T, info ptrace.SyscallInfo, mem []byte) *pinner {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return plan
+}
+
+// networkRun is a sandbox that may talk to 10.0.0.1 alone, at one stop.
+func networkRun(t *testing.T, info ptrace.SyscallInfo, mem []byte) *pinner {
+	t.Helper()
+	plan := networkPlan(t, "  - connect: 10.0.0.1\n  - deny: '*'\n")
 	s := newSandbox(plan, Command{}, Options{})
 	p := &pinner{recording: recording{infos: map[int]ptrace.SyscallInfo{root: info}, memory: map[int][]byte{root: mem}}}
 	s.kernel = p
