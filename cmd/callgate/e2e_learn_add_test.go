@@ -105,6 +105,23 @@ func TestAdditionRaced(t *testing.T) {
 	}
 }
 
+// TestLearnAddClosed: a policy that whoever runs callgate may not write is refused before anything
+// runs, though another could be put in its place.
+func TestLearnAddClosed(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	writeFile(t, filepath.Join(dir, "p.yaml"), toAdd)
+	must(t, os.Chmod(filepath.Join(dir, "p.yaml"), 0o444))
+	argv := []string{"callgate", "learn", "--add", "p.yaml"}
+	if os.Getuid() == 0 {
+		argv = append(argv, "--user", "nobody")
+	}
+	got := trial{bare: true, dir: dir}.run(t, append(argv, "touch", "x")...)
+	if got.status != 125 || got.stderr != "callgate: write p.yaml: permission denied\n" || exists(filepath.Join(dir, "x")) {
+		t.Error(got)
+	}
+}
+
 // TestLearnAddOwner: a policy stays its owner's, whoever adds to it.
 func TestLearnAddOwner(t *testing.T) {
 	t.Parallel()

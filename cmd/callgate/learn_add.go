@@ -32,35 +32,51 @@ type addition struct {
 
 // openAddition takes in the policy of that name.
 func openAddition(name string) (*addition, error) {
-	st, err := os.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s: there is no policy to add to", printable(name)), hint: "-o " + shellWord(name) + " makes one"}
-	case err != nil:
-		return nil, err
-	case st.Mode()&fs.ModeSymlink != 0:
-		return nil, &failure{status: exitCallgate, err: fmt.Errorf("%s is a symbolic link, and is not replaced", printable(name)), hint: placeHint}
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file that can be replaced", printable(name))
-	}
-	if _, err := unplanted(filepath.Dir(name)); err != nil {
+	if err := mayAdd(name); err != nil {
 		return nil, err
 	}
-	folder, err := os.OpenFile(filepath.Dir(name), os.O_RDONLY|unix.O_DIRECTORY, 0)
+	folder, err := os.OpenFile(filepath.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
 	a := &addition{name: name, folder: folder}
-	if a.text, a.mode, err = a.read(filepath.Base(name)); err == nil {
-		_, err = a.loader().Load(a.file()) // nothing is said of a text that is none
-	}
-	if err == nil {
-		a.parsed, err = a.parse()
-	}
-	if err != nil {
+	if err := a.take(); err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
 	return a, nil
+}
+
+// mayAdd finds what is no file of which callgate is to make another.
+func mayAdd(name string) error {
+	st, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &failure{status: exitCallgate, err: fmt.Errorf("%s: there is no policy to add to", printable(name)), hint: "-o " + shellWord(name) + " makes one"}
+	case err != nil:
+		return err
+	case st.Mode()&fs.ModeSymlink != 0:
+		return &failure{status: exitCallgate, err: fmt.Errorf("%s is a symbolic link, and is not replaced", printable(name)), hint: placeHint}
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("%s is no file that can be replaced", printable(name))
+	}
+	_, err = unplanted(filepath.Dir(name))
+	return err
+}
+
+// take reads the policy, which is to be one before anything is said of its text.
+func (a *addition) take() (err error) {
+	base := filepath.Base(a.name)
+	if a.text, a.mode, err = a.read(base); err != nil {
+		return err
+	}
+	if err := unix.Faccessat(int(a.folder.Fd()), base, unix.W_OK, unix.AT_EACCESS); err != nil { // though another can be put in its place
+		return &os.PathError{Op: "write", Path: a.name, Err: err}
+	}
+	if _, err := a.loader().Load(a.file()); err != nil {
+		return err
+	}
+	a.parsed, err = a.parse()
+	return err
 }
 
 // parse finds where in the policy rules are to go, before anything is run.
@@ -131,30 +147,57 @@ func (a *addition) unchanged(name string) bool {
 // replace writes the policy anew, all at once, where it was and as it was but for what is added. What
 // has come in its place meanwhile is left there.
 func (a *addition) replace(text string) error {
-	changed := &failure{status: exitCallgate, err: fmt.Errorf("%s was changed meanwhile, and is left as it is now: nothing is added", printable(a.name)), hint: "run it again"}
 	was, err := a.folder.Stat()
 	if err != nil {
 		return err
 	}
-	base, tmp, dir := filepath.Base(a.name), ".callgate-"+rand.Text(), int(a.folder.Fd())
+	base, tmp := filepath.Base(a.name), ".callgate-"+rand.Text()
 	if now, err := os.Stat(filepath.Dir(a.name)); err != nil || !os.SameFile(was, now) || !a.unchanged(base) {
-		return changed
+		return a.changed()
 	}
 	if err := a.write(tmp, text); err != nil {
 		return err
 	}
-	defer func() { _ = unix.Unlinkat(dir, tmp, 0) }()
-	err = unix.Renameat2(dir, tmp, dir, base, unix.RENAME_EXCHANGE)
+	return a.exchange(base, tmp)
+}
+
+func (a *addition) changed() error {
+	return &failure{status: exitCallgate, err: fmt.Errorf("%s was changed meanwhile, and is left as it is now: nothing is added", printable(a.name)), hint: "run it again"}
+}
+
+// exchange puts a file in the policy's place, and removes what was there if that is the policy as it
+// was: it may have been changed since it was looked at.
+func (a *addition) exchange(base, tmp string) error {
+	dir := int(a.folder.Fd())
+	err := unix.Renameat2(dir, tmp, dir, base, unix.RENAME_EXCHANGE)
 	switch {
 	case err == unix.EINVAL: // some file systems do not know the flag
 		err = unix.Renameat(dir, tmp, dir, base)
-	case err == unix.ENOENT:
-		return changed
-	case err == nil && !a.unchanged(tmp): // it was changed since
-		return cmp.Or[error](unix.Renameat2(dir, tmp, dir, base, unix.RENAME_EXCHANGE), changed)
+	case err == nil && !a.unchanged(tmp):
+		if err := a.back(base, tmp); err != nil {
+			return err
+		}
+		err = unix.ENOENT
+	}
+	_ = unix.Unlinkat(dir, tmp, 0)
+	switch err {
+	case nil:
+		return nil
+	case unix.ENOENT:
+		return a.changed()
+	}
+	return &os.PathError{Op: "write", Path: a.name, Err: err}
+}
+
+// back gives what was exchanged its place again.
+func (a *addition) back(base, tmp string) error {
+	dir := int(a.folder.Fd())
+	err := unix.Renameat2(dir, tmp, dir, base, unix.RENAME_EXCHANGE)
+	if err == unix.ENOENT {
+		err = unix.Renameat2(dir, tmp, dir, base, unix.RENAME_NOREPLACE)
 	}
 	if err != nil {
-		return &os.PathError{Op: "write", Path: a.name, Err: err}
+		return fmt.Errorf("%s was changed meanwhile, and what was there is in %s now: %w", printable(a.name), printable(filepath.Join(filepath.Dir(a.name), tmp)), err)
 	}
 	return nil
 }

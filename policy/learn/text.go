@@ -1,7 +1,6 @@
 package learn
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,7 +14,7 @@ type Text struct {
 	lines  []string // with their ends
 	indent string   // of keys
 	parts  map[string]*piece
-	said   map[string]bool // rules and comments that stand in lines of their own
+	said   map[string]bool // rules that stand in lines of their own: true; those in comments: false
 }
 
 // piece is a key of the policy, with its value.
@@ -104,10 +103,12 @@ func (t *Text) end(first, next int) int {
 
 // hear notes a rule, or one in a comment, without the comment behind it.
 func (t *Text) hear(line string) {
-	text, rule := strings.CutPrefix(strings.TrimPrefix(line, "# "), "- ")
+	line, doubt := strings.CutPrefix(line, "# ")
+	text, rule := strings.CutPrefix(line, "- ")
 	for rest := text; rule; {
 		head, more, comment := strings.Cut(rest, " #")
-		t.said[text[:len(text)-len(rest)+len(head)]] = true
+		text := text[:len(text)-len(rest)+len(head)]
+		t.said[text] = t.said[text] || !doubt
 		if !comment {
 			return
 		}
@@ -115,8 +116,11 @@ func (t *Text) hear(line string) {
 	}
 }
 
-// says whether the text has a rule already, be it in a comment.
-func (t *Text) says(r rule) bool { return r.args == "" && t.said[r.text] }
+// says whether the text has a rule already, or one that is to be a comment in a comment.
+func (t *Text) says(r rule) bool {
+	live, has := t.said[r.text]
+	return has && r.args == "" && (live || r.doubt != "")
+}
 
 // Has says whether the policy itself has a key, and so on beneath it.
 func (t *Text) Has(key string, beneath ...string) bool {
@@ -175,56 +179,79 @@ type block struct {
 
 // with is the text with an addition.
 func (t *Text) with(a *addition) string {
-	lines := append([]string(nil), t.lines...)
-	after := map[int]*strings.Builder{}
-	put := func(n int, format string, args ...any) {
-		if after[n] == nil {
-			after[n] = &strings.Builder{}
-		}
-		fmt.Fprintf(after[n], format+"\n", args...)
-	}
+	c := &change{Text: t, lines: slices.Clone(t.lines), after: map[int]string{}}
 	for sec := policy.Syscalls; sec <= policy.Network; sec++ {
-		b := &a.rules[sec]
-		if len(b.lines) == 0 {
-			continue
-		}
-		indent, end := t.indent+"  ", t.place(sec)
-		switch p := t.parts[sec.String()]; {
-		case p == nil && b.live:
-			put(end, "%s%s:", t.indent, sec)
-		case p == nil:
-			put(end, "%s# %s:", t.indent, sec)
-		case isBlock(p.value, yaml.SequenceNode):
-			indent = strings.Repeat(" ", p.value.Column-1)
-		case b.live:
-			text, _ := t.brackets(p.value)
-			i := t.at(p.value, "[")
-			line := lines[p.value.Line-1]
-			lines[p.value.Line-1] = strings.TrimRight(line[:i], " ") + line[i+len(text):]
-		}
-		for _, line := range b.lines {
-			put(end, "%s%s", indent, line)
+		if len(a.rules[sec].lines) > 0 {
+			c.section(sec, &a.rules[sec])
 		}
 	}
 	if a.compat != "" {
-		put(len(lines), "%s%s", t.indent, a.compat)
+		c.put(len(c.lines), t.indent+a.compat)
 	}
-	if p := t.parts["environment"]; a.tmp && p == nil {
-		put(len(lines), "%senvironment:\n%s  %s", t.indent, t.indent, privateTmp)
-	} else if a.tmp {
-		t.environment(p, lines, put)
+	if a.tmp {
+		c.privateTmp()
 	}
+	return c.text()
+}
+
+// change is what becomes of a text.
+type change struct {
+	*Text
+	lines []string       // of which some are not as they were
+	after map[int]string // what follows so many of them
+}
+
+func (c *change) put(line int, text string) { c.after[line] += text + "\n" }
+
+func (c *change) section(sec policy.Section, b *block) {
+	indent, end := c.indent+"  ", c.place(sec)
+	switch p := c.parts[sec.String()]; {
+	case p == nil && b.live:
+		c.put(end, c.indent+sec.String()+":")
+	case p == nil:
+		c.put(end, c.indent+"# "+sec.String()+":")
+	case isBlock(p.value, yaml.SequenceNode):
+		indent = strings.Repeat(" ", p.value.Column-1)
+	case b.live:
+		text, _ := c.brackets(p.value)
+		i, line := c.at(p.value, "["), &c.lines[p.value.Line-1]
+		*line = strings.TrimRight((*line)[:i], " ") + (*line)[i+len(text):]
+	}
+	for _, line := range b.lines {
+		c.put(end, indent+line)
+	}
+}
+
+// privateTmp has `environment` end with that, or begin with it where it is one line.
+func (c *change) privateTmp() {
+	p := c.parts["environment"]
+	switch {
+	case p == nil:
+		c.put(len(c.lines), c.indent+"environment:\n"+c.indent+"  "+privateTmp)
+	case isBlock(p.value, yaml.MappingNode):
+		c.put(p.end, strings.Repeat(" ", p.value.Column-1)+privateTmp)
+	default:
+		i, line := c.at(p.value, "{")+1, &c.lines[p.value.Line-1]
+		more := " private-tmp: true "
+		if len(p.value.Content) > 0 {
+			more = " private-tmp: true,"
+		}
+		*line = (*line)[:i] + more + (*line)[i:]
+	}
+}
+
+func (c *change) text() string {
 	var out strings.Builder
-	for n := 0; n <= len(lines); n++ {
+	for n := 0; n <= len(c.lines); n++ {
+		line := ""
 		if n > 0 {
-			out.WriteString(lines[n-1])
+			line = c.lines[n-1]
+			out.WriteString(line)
 		}
-		if b := after[n]; b != nil {
-			if n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
-				out.WriteString("\n")
-			}
-			out.WriteString(b.String())
+		if c.after[n] != "" && line != "" && !strings.HasSuffix(line, "\n") {
+			out.WriteString("\n")
 		}
+		out.WriteString(c.after[n])
 	}
 	return out.String()
 }
@@ -251,17 +278,4 @@ func (t *Text) place(sec policy.Section) int {
 		}
 	}
 	return len(t.lines)
-}
-
-// environment has the environment of a policy begin with a private TMPDIR, or end so.
-func (t *Text) environment(p *piece, lines []string, put func(int, string, ...any)) {
-	i := t.at(p.value, "{")
-	switch n := p.value; {
-	case isBlock(n, yaml.MappingNode):
-		put(p.end, "%s%s", strings.Repeat(" ", n.Column-1), privateTmp)
-	case len(n.Content) > 0:
-		lines[n.Line-1] = lines[n.Line-1][:i+1] + " private-tmp: true," + lines[n.Line-1][i+1:]
-	default:
-		lines[n.Line-1] = lines[n.Line-1][:i+1] + " private-tmp: true " + lines[n.Line-1][i+1:]
-	}
 }
