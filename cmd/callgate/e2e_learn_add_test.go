@@ -2,13 +2,72 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
 
 const toAdd = "callgate: 1\nextends: builtin:base\n"
+
+// TestLearnAdd: a command does under a policy that learned from another one first what it did, nothing
+// is denied, and what was learned first is as it was; learning again adds nothing.
+func TestLearnAdd(t *testing.T) {
+	t.Parallel()
+	for name, c := range learnedPrograms {
+		for how, flags := range map[string][]string{"from builtin:base": c.flags, "from nothing": {"--bare"}} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				for _, program := range strings.Fields(c.needs) {
+					if _, err := exec.LookPath(program); err != nil {
+						lacking(t, program)
+					}
+				}
+				learnsMore(t, flags, "/bin/sh", "-c", c.script)
+			})
+		}
+	}
+}
+
+func learnsMore(t *testing.T, flags []string, argv ...string) {
+	t.Helper()
+	dir, home := openFolder(t), openFolder(t)
+	env := []string{"HOME=" + home}
+	learnIn(t, dir, env, flags, "/bin/sh", "-c", "echo x >first; exec cat first").want(t, 0, "x\n")
+	name := filepath.Join(dir, ".learned.yaml")
+	before := strings.Replace(readFile(t, name), "callgate: 1\n", "# by hand\ncallgate: 1\n", 1)
+	writeFile(t, name, before)
+	add := []string{lookPath(t, "callgate"), "learn", "--add", ".learned.yaml"}
+	if len(flags) > 0 && flags[0] == "--lift" {
+		add = append(add, flags...)
+	}
+	clearBut(t, dir, ".learned.yaml")
+	first := trial{bare: true, dir: dir, env: env}.run(t, append(append(add, "--"), argv...)...)
+	text := readFile(t, name)
+	rest := strings.SplitAfter(text, "\n")
+	for line := range strings.Lines(before) {
+		i := slices.Index(rest, strings.Replace(line, ": []", ":", 1))
+		if i < 0 {
+			i = slices.Index(rest, line)
+		}
+		if i < 0 {
+			t.Fatalf("%v\nthe line %q of\n%s\nis not in\n%s", first, line, before, text)
+		}
+		rest = rest[i+1:]
+	}
+	clearBut(t, dir, ".learned.yaml")
+	second, denied := under(t, dir, env, argv...)
+	second.want(t, 0, first.stdout)
+	for _, line := range denied {
+		t.Error(line)
+	}
+	clearBut(t, dir, ".learned.yaml")
+	got := trial{bare: true, dir: dir, env: env}.run(t, append(append(add, "--"), argv...)...)
+	if again := readFile(t, name); again != text || !strings.Contains(got.stderr, "nothing is added to .learned.yaml") {
+		t.Errorf("%v\nfirst\n%s\nthen\n%s", got, text, again)
+	}
+}
 
 // TestLearnAddPlanted: what a command puts in the place of the policy that is added to, or of its
 // folder, stays as the command left it, nothing else is written, and no file is left.
