@@ -111,7 +111,7 @@ func networkPlan(t *testing.T, rules string) *compile.Plan {
 	if opts.Sections, err = set.Bind(policy.Place{Dir: "/"}); err != nil {
 		t.Fatal(err)
 	}
-	opts.Holders, opts.Landlock = compile.Enforce(opts.Sections, compile.Host{})
+	opts.Holders, opts.Landlock = compile.Enforce(opts.Sections, compile.Host{Procs: func() []string { return nil }})
 	plan, err := compile.Compile(set, opts)
 	if err != nil {
 		t.Fatal(err)

@@ -88,7 +88,7 @@ var namesPlan = sync.OnceValues(func() (*compile.Plan, error) {
 	if opts.Sections, err = set.Bind(policy.Place{Dir: "/"}); err != nil {
 		return nil, err
 	}
-	opts.Holders, opts.Landlock = compile.Enforce(opts.Sections, compile.Host{})
+	opts.Holders, opts.Landlock = compile.Enforce(opts.Sections, compile.Host{Procs: func() []string { return nil }})
 	return compile.Compile(set, opts)
 })
 

@@ -18,15 +18,17 @@ var update = flag.Bool("update", false, "write the filters anew")
 // hosts are those that decide on different holders: with Landlock and all that
 // a policy names, with Landlock and nothing of it, without Landlock.
 var hosts = []compile.Host{
-	{ABI: 7, Look: func(string) compile.Found { return compile.Folder }},
-	{ABI: 7, Look: func(path string) compile.Found {
+	{ABI: 7, Procs: noProcs, Look: func(string) compile.Found { return compile.Folder }},
+	{ABI: 7, Procs: noProcs, Look: func(path string) compile.Found {
 		if path == "/home" {
 			return compile.Folder
 		}
 		return compile.Missing
 	}},
-	{Look: func(string) compile.Found { return compile.Missing }},
+	{Procs: noProcs, Look: func(string) compile.Found { return compile.Missing }},
 }
+
+func noProcs() []string { return nil }
 
 // holdersOf are who may hold a set's sections on some host.
 func holdersOf(t *testing.T, set policy.Set) []compile.Holders {

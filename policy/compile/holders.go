@@ -27,7 +27,8 @@ type Holders struct {
 	// stop can.
 	Hides bool
 	// Memory says that Landlock would let a process write to /proc/PID/mem, and so
-	// to pinned memory: opens for writing stop.
+	// to pinned memory: opens for writing stop. Not where the supervisor holds the files: there
+	// every open stops.
 	Memory bool
 	// Mounts says that what may not be written is mounted read-only, which holds
 	// the changes that Landlock does not. Without Report only.
@@ -47,7 +48,7 @@ func (h Holders) String() string {
 	add("files-kernel", h.Files == Kernel)
 	add("files-supervisor", h.Files == Supervisor)
 	add("hides", h.Hides)
-	add("memory", h.Memory && h.Files != Supervisor) // which stops every open
+	add("memory", h.Memory)
 	add("exec", h.Exec)
 	add("mounts", h.Mounts)
 	add("network", h.Network != Nobody)
@@ -74,7 +75,7 @@ func Enforce(b *policy.Sections, host Host) (Holders, Landlock) {
 	if bound.Network != nil {
 		h.Network = Supervisor
 	}
-	h.Memory = h.Pins() && slices.ContainsFunc(host.Procs, l.Ruleset.writes)
+	h.Memory = h.Pins() && h.Files != Supervisor && slices.ContainsFunc(host.Procs(), l.Ruleset.writes)
 	return h, l
 }
 
@@ -221,7 +222,7 @@ func (h Holders) unless(s *abi.Syscall, report bool) (c cube, some bool) {
 	if s.Canonical == "sendto" {
 		return having(s, "dest_addr", everyBit, 0)
 	}
-	if !h.Memory || h.Files == Supervisor || h.Files == Kernel && report {
+	if !h.Memory || h.Files == Kernel && report {
 		return c, false
 	}
 	if u := policy.UsesOf(s); len(u) == 0 || u[0].Verb != policy.Opens {

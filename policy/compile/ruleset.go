@@ -108,8 +108,8 @@ type Host struct {
 	// Loaders are the ELF interpreters, which programs that exec rules permit
 	// have the kernel execute.
 	Loaders []string
-	// Procs are where proc(5) is mounted.
-	Procs []string
+	// Procs finds out where proc(5) is mounted.
+	Procs func() []string
 	// Start are the files that the kernel executes for the first stage: the
 	// command, and its interpreters in turn.
 	Start []string

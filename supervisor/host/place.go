@@ -230,7 +230,7 @@ func facts(b *policy.Sections, start string, l *linker) compile.Host {
 	if err != nil {
 		version = 0
 	}
-	h := compile.Host{ABI: version, Look: l.look, Procs: procs()}
+	h := compile.Host{ABI: version, Look: l.look, Procs: procs}
 	if b.Has(policy.Exec) {
 		h.Loaders = launch.Loaders()
 	}
