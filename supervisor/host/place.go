@@ -60,8 +60,8 @@ type linker struct {
 	once     sync.Once         // at the first link
 	resolver *resolve.Resolver // nil: links stay as they are
 	self     resolve.Task
-	known    map[string]way           // where names lead
-	found    map[string]compile.Found // what is at those that no link is above
+	found    map[string]compile.Found // what is at names that lead to themselves
+	led      map[string]way           // where others lead: links, and names beneath them
 }
 
 // way is where a name leads, and by which links, by their canonical names.
@@ -72,7 +72,7 @@ type way struct {
 
 func newLinker() *linker {
 	const names = 400 // that builtin:default has
-	return &linker{known: make(map[string]way, names), found: make(map[string]compile.Found, names)}
+	return &linker{found: make(map[string]compile.Found, names), led: map[string]way{}}
 }
 
 // close gives up what it took to follow links. It is not to be used again.
@@ -89,35 +89,45 @@ func (l *linker) follow(name string) (to string, through []string) {
 }
 
 func (l *linker) lead(name string) way {
-	if there, ok := l.known[name]; ok {
+	if _, itself := l.found[name]; itself {
+		return way{to: name}
+	}
+	there, known := l.led[name]
+	if known {
 		return there
 	}
-	there := l.ask(name)
-	l.known[name] = there
+	there, what := l.ask(name)
+	if there.to == name && there.through == nil {
+		l.found[name] = what
+	} else {
+		l.led[name] = there
+		delete(l.found, name) // a link that leads round has come by here
+	}
 	return there
 }
 
-// ask follows the folder and then, if it is a link, the last name. What is not
-// there is called what it would be. /proc/self stays: it is another's for each who
-// asks.
-func (l *linker) ask(name string) way {
+// ask follows the folder and then, if it is a link, the last name, and says what is
+// at that if it is none. What is not there is called what it would be. /proc/self
+// stays: it is another's for each who asks.
+func (l *linker) ask(name string) (way, compile.Found) {
 	dir, base := path.Split(name)
 	if base == "" {
-		return way{to: name}
+		return way{to: name}, compile.Folder
 	}
-	folder := l.lead(path.Clean(dir))
+	folder := l.lead(dir[:max(1, len(dir)-1)])
 	at := name
 	if beneath := strings.TrimSuffix(folder.to, "/") + "/"; beneath != dir {
 		at = beneath + base
 	}
-	if l.under(folder.to, at) != compile.Link || at == "/proc/self" || at == "/proc/thread-self" {
-		return way{at, folder.through}
+	what := l.under(folder.to, at)
+	if what != compile.Link || at == "/proc/self" || at == "/proc/thread-self" {
+		return way{at, folder.through}, what
 	}
-	l.known[name], l.known[at] = way{to: at}, way{to: at} // should it lead back here
+	l.led[name], l.led[at] = way{to: at}, way{to: at} // should it lead back here
 	there := l.link(folder.to, at)
 	there.through = append([]string{at}, there.through...)
-	l.known[at] = there
-	return way{there.to, slices.Concat(folder.through, there.through)}
+	l.led[at] = there
+	return way{there.to, slices.Concat(folder.through, there.through)}, what
 }
 
 // link follows a link in a folder: as the kernel does and, for the links on the way or
@@ -170,7 +180,6 @@ func (l *linker) said(folder, at string) way {
 // under looks at a name in a folder: in one that is missing nothing is there.
 func (l *linker) under(folder, name string) compile.Found {
 	if there, known := l.found[folder]; known && there == compile.Missing {
-		l.found[name] = compile.Missing
 		return compile.Missing
 	}
 	return l.look(name)
@@ -178,12 +187,10 @@ func (l *linker) under(folder, name string) compile.Found {
 
 // look says what is at a canonical path, for compile.Host.
 func (l *linker) look(name string) compile.Found {
-	there, known := l.found[name]
-	if !known {
-		there = launch.Look(name)
-		l.found[name] = there
+	if there, known := l.found[name]; known {
+		return there
 	}
-	return there
+	return launch.Look(name)
 }
 
 func lookup(name string) ([]netip.Addr, error) {
