@@ -174,7 +174,9 @@ func (h Host) grantAll(d *domain, rules []policy.BoundRule, access func(*policy.
 	forbidden := map[string]bool{}
 	for i := range rules {
 		r := &rules[i]
-		hold.worsen(unheldRule(r.Rule))
+		if hold.Exact {
+			hold.worsen(unheldRule(r.Rule))
+		}
 		for _, p := range r.Paths {
 			switch {
 			case !r.Rule.Action.Permits() && !p.Glob:
