@@ -16,6 +16,7 @@ type binder struct {
 
 	homeless bool                   // it was told that ~ stands for nothing
 	folders  map[string][]boundName // the components of those where patterns begin
+	room     []boundName            // for the names of one pattern
 
 	led     []trail            // where links have led patterns that permit
 	planted map[*pattern]trail // those of them that are not to be followed
@@ -54,20 +55,20 @@ func (b *binder) failHome(rule *Rule, pos Position) {
 	})
 }
 
-// names gives a pattern's components here. A why that is not empty says what
-// is unknown.
+// names gives a pattern's components here, which are good until it is called again. A why
+// that is not empty says what is unknown.
 func (b *binder) names(p *pattern) (names []boundName, why string) {
 	switch {
 	case p.start == atHome && !path.IsAbs(b.at.Home):
 		return nil, unknownHome
 	case p.start == atHome:
-		names = b.beneath(b.at.Home, len(p.names))
+		names = append(b.room[:0], b.folder(b.at.Home)...)
 	case p.start == atDir && !path.IsAbs(b.at.Dir):
 		return nil, "the working folder is unknown"
 	case p.start == atDir:
-		names = b.beneath(b.at.Dir, len(p.names))
+		names = append(b.room[:0], b.folder(b.at.Dir)...)
 	default:
-		names = make([]boundName, 0, len(p.names))
+		names = b.room[:0]
 	}
 	for i := range p.names {
 		c := &p.names[i]
@@ -82,14 +83,15 @@ func (b *binder) names(p *pattern) (names []boundName, why string) {
 			names = append(names, boundName{text: unescape(c.text)})
 		}
 	}
+	b.room = names
 	for len(names) > 0 && names[len(names)-1].deep {
 		names = names[:len(names)-1]
 	}
 	return names, ""
 }
 
-// beneath is the components of a folder, with room for more.
-func (b *binder) beneath(dir string, more int) []boundName {
+// folder is the components of one where patterns begin.
+func (b *binder) folder(dir string) []boundName {
 	folder, known := b.folders[dir]
 	if !known {
 		folder = literals(dir)
@@ -98,7 +100,7 @@ func (b *binder) beneath(dir string, more int) []boundName {
 		}
 		b.folders[dir] = folder
 	}
-	return append(make([]boundName, 0, len(folder)+more), folder...)
+	return folder
 }
 
 // literals are the components of an absolute path.
@@ -239,7 +241,7 @@ func (b *binder) follow(rule *Rule, from *pattern, names []boundName) (p BoundPa
 		return p, nil, false
 	}
 	real, through := b.at.Links(p.Path)
-	if !path.IsAbs(real) || path.Clean(real) == p.Path {
+	if real == p.Path || !path.IsAbs(real) || path.Clean(real) == p.Path {
 		return p, nil, false
 	}
 	p.Path = path.Clean(real)
