@@ -57,8 +57,8 @@ func home() string {
 // linker follows symbolic links from this process's point of view. It looks at each
 // name once: a policy has hundreds, and most of a start can be looks.
 type linker struct {
-	once     sync.Once         // at the first link
-	resolver *resolve.Resolver // nil: links stay as they are
+	once     sync.Once         // at the first link of proc(5)
+	resolver *resolve.Resolver // nil: those stay as they are
 	self     resolve.Task
 	found    map[string]compile.Found // what is at names that lead to themselves
 	led      map[string]way           // where others lead: links, and names beneath them
@@ -68,6 +68,7 @@ type linker struct {
 type way struct {
 	to      string
 	through []string
+	proc    bool // by what is in proc(5), where links need not lead to what they say
 }
 
 func newLinker() *linker {
@@ -97,7 +98,7 @@ func (l *linker) lead(name string) way {
 		return there
 	}
 	there, what := l.ask(name)
-	if there.to == name && there.through == nil {
+	if there.to == name && there.through == nil && !there.proc {
 		l.found[name] = what
 	} else {
 		l.led[name] = there
@@ -120,38 +121,50 @@ func (l *linker) ask(name string) (way, compile.Found) {
 		at = beneath + base
 	}
 	what := l.under(folder.to, at)
-	if what != compile.Link || at == "/proc/self" || at == "/proc/thread-self" {
-		return way{at, folder.through}, what
+	switch {
+	case at == "/proc/self" || at == "/proc/thread-self":
+		return way{at, folder.through, true}, what
+	case what != compile.Link:
+		return way{at, folder.through, folder.proc}, what
 	}
 	l.led[name], l.led[at] = way{to: at}, way{to: at} // should it lead back here
 	there := l.link(folder.to, at)
 	there.through = append([]string{at}, there.through...)
 	l.led[at] = there
-	return way{there.to, slices.Concat(folder.through, there.through)}, what
+	return way{there.to, slices.Concat(folder.through, there.through), folder.proc || there.proc}, what
 }
 
-// link follows a link in a folder: as the kernel does and, for the links on the way or
-// where it leads nowhere, by what it says.
+// link follows a link in a folder: by what it says or, where proc(5) has a part in it, as the
+// kernel does, but for the links on the way or where it leads nowhere.
 func (l *linker) link(folder, at string) way {
+	said := l.said(folder, at)
+	if said.proc = said.proc || strings.HasPrefix(said.to+"/", "/proc/") || inProc(folder); !said.proc {
+		return said
+	}
 	l.once.Do(func() {
 		l.resolver, _ = resolve.New()
 		l.self = resolve.Task{PID: os.Getpid(), TID: os.Getpid()}
 	})
 	if l.resolver == nil {
-		return way{to: at}
+		return way{to: at, proc: true}
 	}
-	said := l.said(folder, at)
 	found, err := l.resolver.Name(l.self, unix.AT_FDCWD, at, true)
 	switch {
 	case err != nil:
 		return said
 	case found.Path == "":
-		return way{at, said.through}
+		return way{at, said.through, true}
 	}
 	if rest, ok := strings.CutPrefix(found.Path, "/proc/"+strconv.Itoa(l.self.PID)); ok && (rest == "" || rest[0] == '/') {
-		return way{"/proc/self" + rest, said.through}
+		return way{"/proc/self" + rest, said.through, true}
 	}
-	return way{found.Path, said.through}
+	return way{found.Path, said.through, true}
+}
+
+// inProc says whether a folder is one of proc(5), or may be.
+func inProc(folder string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(folder, &fs) != nil || fs.Type == unix.PROC_SUPER_MAGIC
 }
 
 // said follows what a link in a folder says.
@@ -171,7 +184,7 @@ func (l *linker) said(folder, at string) way {
 			there.to = path.Dir(there.to)
 		default:
 			next := l.lead(path.Join(there.to, part))
-			there = way{next.to, append(there.through, next.through...)}
+			there = way{next.to, append(there.through, next.through...), there.proc || next.proc}
 		}
 	}
 	return there

@@ -5,9 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"callgate/supervisor/launch"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestLinks: where links lead, and which ones did.
@@ -53,9 +57,9 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestLinksAgain: where names lead does not depend on which others were asked for, nor on how often, and
-// what is there is what a look tells.
-func TestLinksAgain(t *testing.T) {
+// TestLinksOfMany: names lead where the kernel has them lead, whichever others were asked for and however
+// often, and what is there is what a look tells.
+func TestLinksOfMany(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +67,19 @@ func TestLinksAgain(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "a/b"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"/", "/proc/self", "/dev/stdin", "/dev/fd/0/x"}
+	held, err := os.Open(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	pipe, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	defer other.Close()
+	fd, nameless := strconv.Itoa(int(held.Fd())), strconv.Itoa(int(pipe.Fd()))
+	names := []string{"/", "/bin/sh", "/proc/self", "/proc/mounts", "/dev/stdin", "/dev/fd/0/x", "/dev/fd/" + fd}
 	for _, first := range []string{"/a", "/b", "/c", "/d"} {
 		for _, second := range []string{"", "/b", "/c", "/none"} {
 			names = append(names, dir+first+second, dir+first+second+"/b")
@@ -72,8 +88,8 @@ func TestLinksAgain(t *testing.T) {
 	targets := map[string][]string{ // none leads round: there it does depend on it
 		"a/c": {"b", "../b", "../a/b", "none"},
 		"b":   {"a", "a/b", "none/b"},
-		"c":   {"a", "b", "b/c", dir + "/b", "/dev/fd/0", "/proc/self"},
-		"d":   {"c", "c/b", "a/c", "b/../c", "/proc/self/root" + dir + "/c"},
+		"c":   {"a", "b", "b/c", dir + "/b", "/dev/fd/0", "/proc/self", "/dev/fd/" + fd, "/proc/self/fd/" + fd + "/b"},
+		"d":   {"c", "c/b", "a/c", "b/../c", "/proc/self/root" + dir + "/c", "/proc/thread-self/../../../mounts", "/dev/fd/" + nameless},
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
@@ -93,10 +109,28 @@ func TestLinksAgain(t *testing.T) {
 			if to != wantTo || !slices.Equal(through, wantThrough) {
 				t.Fatalf("%s leads to %s by %q, and asked for alone to %s by %q", name, to, through, wantTo, wantThrough)
 			}
+			if want := opened(name); filepath.IsAbs(want) && want != to || want != "" && want != opened(to) {
+				t.Fatalf("%s leads to %s, and the kernel opens %s", name, to, want)
+			}
 			if got, want := l.look(to), launch.Look(to); got != want {
 				t.Fatalf("%s is %d, not %d", to, got, want)
 			}
 		}
 		l.close()
 	}
+}
+
+// opened is what the kernel opens by a name, as proc(5) calls it; "" if it does not.
+func opened(name string) string {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	what, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	own := "/proc/" + strconv.Itoa(os.Getpid())
+	if rest, is := strings.CutPrefix(what, own); is && (rest == "" || rest[0] == '/') {
+		return "/proc/self" + rest
+	}
+	return what
 }
