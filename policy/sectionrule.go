@@ -117,6 +117,9 @@ func (r *reader) verb(rule *Rule, key string, f *field) {
 		return
 	}
 	items := r.list(&f.value, of)
+	if rule.Section != Network {
+		rule.patterns = make([]pattern, 0, len(items))
+	}
 	for i := range items {
 		switch {
 		case r.led.full():
