@@ -142,7 +142,7 @@ func (b *binder) paths(p *Policy, sec Section) *pathRules {
 	rules, _ := p.Section(sec)
 	w := &pathRules{policy: p, section: sec, rules: rules, tree: newPathTree(), bound: make([]BoundRule, 0, len(rules))}
 	for i, rule := range rules {
-		br := BoundRule{Rule: rule, Access: rule.verb.access}
+		br := BoundRule{Rule: rule, Access: rule.verb.access, Paths: make([]BoundPath, 0, len(rule.patterns))}
 		for j := range rule.patterns {
 			if path, ok := b.enter(w.tree, rule, &rule.patterns[j], order(i)); ok {
 				br.Paths = append(br.Paths, path)
