@@ -87,11 +87,13 @@ const triesMax = 1000
 // makeOne makes a folder; it is to be tried again where another run was in the way:
 // EWOULDBLOCK, ENOENT.
 func makeOne(base string, above int) (*Folder, error) {
-	user, at, err := usersOwn(base, above)
+	user, at, made, err := usersOwn(base, above)
 	if err != nil {
 		return nil, err
 	}
-	_ = sweep(at)
+	if !made {
+		_ = sweep(at)
+	}
 	f := &Folder{name: prefix + rand.Text()[:letters], user: user, above: above, base: at}
 	f.Path = filepath.Join(base, user, f.name)
 	if err := unix.Mkdirat(at, f.name, 0o700); err != nil {
@@ -109,24 +111,26 @@ func makeOne(base string, above int) (*Folder, error) {
 
 // usersOwn opens the folder that has this user's folders alone, and is there while it has
 // any: to look through it costs what there is to sweep, however much others have
-// in base. Where another user has taken its name it is base itself.
-func usersOwn(base string, above int) (name string, fd int, err error) {
+// in base. Where another user has taken its name it is base itself. made says that it was
+// made here, and is empty.
+func usersOwn(base string, above int) (name string, fd int, made bool, err error) {
 	name = ofUser()
-	if err := unix.Mkdirat(above, name, 0o700); err != nil && err != unix.EEXIST {
-		return "", -1, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
+	err = unix.Mkdirat(above, name, 0o700)
+	if made = err == nil; !made && err != unix.EEXIST {
+		return "", -1, false, &os.PathError{Op: "mkdir", Path: filepath.Join(base, name), Err: err}
 	}
 	fd, err = unix.Openat(above, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		if usersAlone(fd) {
-			return name, fd, nil
+			return name, fd, made, nil
 		}
 		unix.Close(fd)
 	}
 	if err == unix.ENOENT {
-		return "", -1, err // its last folder went meanwhile, and it with that
+		return "", -1, false, err // its last folder went meanwhile, and it with that
 	}
 	fd, err = unix.Openat(above, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	return "", fd, err
+	return "", fd, false, err
 }
 
 // ofUser is what that folder is called.
