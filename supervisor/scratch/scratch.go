@@ -9,9 +9,9 @@
 package scratch
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,10 +38,22 @@ const (
 	letters = 16 // of base32: A to Z, 2 to 7
 )
 
+const base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+// newName is what a folder is called. It need not be a secret: who guesses it can only
+// have the folder not be made. crypto/rand would set up the runtime's poller.
+func newName() string {
+	name := []byte(prefix)
+	for range letters {
+		name = append(name, base32[rand.IntN(len(base32))])
+	}
+	return string(name)
+}
+
 // ours says whether this package makes folders of that name.
 func ours(name string) bool {
 	rest, is := strings.CutPrefix(name, prefix)
-	return is && len(rest) == letters && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+	return is && len(rest) == letters && strings.Trim(rest, base32) == ""
 }
 
 // New makes a folder that only its owner may enter, in a folder of this user's in base
@@ -94,7 +106,7 @@ func makeOne(base string, above int) (*Folder, error) {
 	if !made {
 		_ = sweep(at)
 	}
-	f := &Folder{name: prefix + rand.Text()[:letters], user: user, above: above, base: at}
+	f := &Folder{name: newName(), user: user, above: above, base: at}
 	f.Path = filepath.Join(base, user, f.name)
 	if err := unix.Mkdirat(at, f.name, 0o700); err != nil {
 		unix.Close(at)

@@ -329,3 +329,14 @@ func TestSweepAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		name := newName()
+		if !ours(name) || seen[name] {
+			t.Fatalf("%s: ours %v, seen %v", name, ours(name), seen[name])
+		}
+		seen[name] = true
+	}
+}
