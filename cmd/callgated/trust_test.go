@@ -59,8 +59,8 @@ func (h *host) pid(id string) string {
 	h.until("the job to begin", func() bool {
 		st, err := os.Stat(h.file(id, "begun"))
 		if err == nil && st.Size() > 0 {
-			_, err = os.Stat(h.file(id, "pid")) // the daemon's to write meanwhile
-			return err == nil
+			st, err = os.Stat(h.file(id, "pid")) // the daemon's to write meanwhile
+			return err == nil && st.Size() > 0
 		}
 		return false
 	})

@@ -41,7 +41,7 @@ const (
 	ControlFile          // a FIFO: the daemon's orders, one a line
 	AliveFile            // a FIFO, to write: a byte whenever the journal has grown, its end when the job is over
 	BegunFile            // gets a byte before the command's first instruction
-	CollectedFile        // a tar of the files that were collected
+	CollectedFile        // a tar of the files that were collected; /dev/null where none are to be
 	StdinFile            // the command's standard input
 	InputFile            // what keeps that open, with Spec.InputOpen
 	mostFiles

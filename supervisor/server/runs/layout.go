@@ -100,6 +100,9 @@ func (l *layout) settle(dir string, j *Job) error {
 		err = os.Lchown(work, int(j.As.UID), int(j.As.GID))
 	}
 	if err == nil {
+		err = l.collected(j)
+	}
+	if err == nil {
 		if err = l.input(j); err != nil {
 			err = fmt.Errorf("the command's input: %w", err)
 		}
@@ -114,25 +117,36 @@ func fifo(dir, name string) error {
 	return nil
 }
 
-// open opens what the supervisor gets, now that the daemon has its ends of the FIFOs.
+// open opens what the supervisor gets with any job, now that the daemon has its ends of the FIFOs.
 func (l *layout) open() error {
 	for _, end := range [...]struct {
 		name  string
 		flags int
 	}{
-		handover.LogFile:       {"log", writing},
-		handover.JournalFile:   {"journal", writing},
-		handover.ResultFile:    {"result", writing},
-		handover.ControlFile:   {"control", unix.O_RDWR | unix.O_NONBLOCK},
-		handover.AliveFile:     {"alive", unix.O_WRONLY | unix.O_NONBLOCK},
-		handover.BegunFile:     {"begun", writing},
-		handover.CollectedFile: {"files", writing},
+		handover.LogFile:     {"log", writing},
+		handover.JournalFile: {"journal", writing},
+		handover.ResultFile:  {"result", writing},
+		handover.ControlFile: {"control", unix.O_RDWR | unix.O_NONBLOCK},
+		handover.AliveFile:   {"alive", unix.O_WRONLY | unix.O_NONBLOCK},
+		handover.BegunFile:   {"begun", writing},
 	} {
 		if err := l.add(end.name, end.flags); err != nil {
 			return err
 		}
 	}
-	return nil
+	note, err := openIn(l.dir, "pid", unix.O_WRONLY|unix.O_CREAT)
+	if err == nil {
+		unix.Close(note)
+	}
+	return err
+}
+
+// collected opens where what is collected goes, if anything is to be.
+func (l *layout) collected(j *Job) error {
+	if len(j.Spec.Collect) == 0 {
+		return l.add(os.DevNull, unix.O_WRONLY)
+	}
+	return l.add("files", writing)
 }
 
 // input opens what the command is to read, and what keeps that open.

@@ -55,7 +55,13 @@ func (p *process) note(file string, due time.Time) (err error) {
 	if !due.IsZero() {
 		at = due.Unix()
 	}
-	return os.WriteFile(file, fmt.Appendf(nil, "%d %s %s %d\n", p.pid, p.started, p.boot, at), 0o600)
+	// What is longer there is read as far as this goes. To cut it off has ext4 write on close.
+	fd, err := openIn("", file, unix.O_WRONLY|unix.O_CREAT)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, fmt.Appendf(nil, "%d %s %s %d\n", p.pid, p.started, p.boot, at))
+	return errors.Join(os.NewSyscallError("write", err), os.NewSyscallError("close", unix.Close(fd)))
 }
 
 // find is the process that was noted, and when it is to have ended; with none and no
