@@ -51,6 +51,7 @@ func (x *index) put(r *store.Record) {
 // store has it.
 func light(r *store.Record) *store.Record {
 	l := *r
+	l.Light = true
 	l.Request = client.Request{Collect: r.Request.Collect}
 	l.Job.Argv, l.Cut = head(r.Job.Argv, argvShown)
 	return &l

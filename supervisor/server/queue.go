@@ -324,12 +324,28 @@ func conclude(r *store.Record, result *handover.Result) {
 	}
 }
 
+// latest gives a record to change: a copy of r while nothing newer is known, if it is
+// whole, and else what is stored. Who stores it learns whether it was the latest.
+func (s *Server) latest(ctx context.Context, r *store.Record) (*store.Record, error) {
+	if known, _ := s.index.get(r.Job.ID); !r.Light && known != nil && known.Revision == r.Revision {
+		now := *r
+		return &now, nil
+	}
+	return s.stored(ctx, r)
+}
+
+func (s *Server) stored(ctx context.Context, r *store.Record) (*store.Record, error) {
+	return s.store.Get(ctx, r.Job.ID)
+}
+
 // change changes a job that this daemon has claimed, and goes on trying until
 // that is stored, or the claim is no longer this one's.
 func (s *Server) change(ctx context.Context, r *store.Record, do func(*store.Record)) {
 	token := r.Claim.Token
+	read := s.latest
 	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
-		now, err := s.store.Get(ctx, r.Job.ID)
+		now, err := read(ctx, r)
+		read = s.stored                                  // should it not have been
 		stale := err == nil && now.Revision < r.Revision // of a replica that lags
 		if errors.Is(err, store.ErrNotFound) && s.gone(r.Job.ID) || err == nil && !stale && !now.Holds(token) {
 			if r.Claim.Host == s.host {

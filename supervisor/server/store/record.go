@@ -32,6 +32,7 @@ type Record struct {
 	Claim     Claim
 
 	Revision uint64 `json:"-"` // of the record, as Get and Watch gave it
+	Light    bool   `json:"-"` // it is not all that is stored
 	Cut      bool   `json:"-"` // Job.Argv is only its beginning
 }
 
