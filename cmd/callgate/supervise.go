@@ -78,7 +78,8 @@ type supervised struct {
 	files   []int // package handover's, -1 where one is closed
 	known   *known
 	set     policy.Set
-	memory  *cgroup.Group // made as root, for a user who could make none; or nil
+	tmp     *scratch.Folder // its private temporary one; or nil
+	memory  *cgroup.Group   // made as root, for a user who could make none; or nil
 	journal *journal.Writer
 	disk    int      // the journal's, while that is open
 	out     *os.File // for the result
@@ -114,7 +115,12 @@ func (s *supervised) do(fresh bool) error {
 	result := s.result(unloadable)
 	var err error
 	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
-	err = errors.Join(err, written.Sync(), written.Close()) // on the disk before the result that says so
+	stored := make(chan error, 1)
+	go func() { stored <- errors.Join(written.Sync(), written.Close()) }()
+	if s.tmp != nil {
+		_ = s.tmp.Remove() // what is left, the daemon or the next run sweeps up
+	}
+	err = errors.Join(err, <-stored) // on the disk before the result that says so
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}

@@ -232,12 +232,11 @@ func (s *supervised) run(ctx context.Context) (*supervisor.Result, error) {
 		own = append(own, s.spec.Work)
 	}
 	if s.set.PrivateTmp() {
-		tmp, err := scratch.New(handover.TempDir)
-		if err != nil {
+		var err error
+		if s.tmp, err = scratch.New(handover.TempDir); err != nil {
 			return nil, err
 		}
-		defer func() { _ = tmp.Remove() }() // what is left, the daemon or the next run sweeps up
-		env, own = tmp.Environ(env), append(own, tmp.Path)
+		env, own = s.tmp.Environ(env), append(own, s.tmp.Path)
 	}
 	path, err := supervisor.Find(s.spec.Argv[0], variable(env, "PATH"), "")
 	if err != nil {
