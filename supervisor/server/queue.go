@@ -115,7 +115,8 @@ func (s *Server) attempt(known *store.Record) {
 		r, err := s.claim(ctx, known)
 		switch {
 		case err == nil:
-			s.conduct(ctx, r)
+			run, err := s.start(ctx, r)
+			s.conduct(ctx, r, run, err)
 		case errors.Is(err, store.ErrConflict) || ctx.Err() != nil:
 		case errors.Is(err, store.ErrNotFound) && !s.gone(known.Job.ID): // says a replica that lags
 			time.Sleep(lag)
@@ -125,9 +126,9 @@ func (s *Server) attempt(known *store.Record) {
 	})
 }
 
-// conduct runs a job that is this host's, and settles it.
-func (s *Server) conduct(ctx context.Context, r *store.Record) {
-	run, err := s.start(ctx, r)
+// conduct sees to a job of this host's that was started, unless err says why not, and
+// settles it.
+func (s *Server) conduct(ctx context.Context, r *store.Record, run *runs.Run, err error) {
 	if errors.Is(err, runs.ErrGone) {
 		s.ended(ctx, r, false, true, err)
 		s.clear(r)

@@ -4,7 +4,8 @@
 // What is true of a job is its record in the store. A daemon that starts reads the
 // records, finds the runs of its own that are still going on, and settles
 // those that ended without it. A job is claimed in the store before it is started,
-// and started once for each claim; one whose turn is at once is stored with its claim.
+// and started once for each claim; one whose turn is at once is stored with its claim, while
+// its start is prepared.
 package server
 
 import (

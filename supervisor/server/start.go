@@ -23,11 +23,48 @@ func (s *Server) start(ctx context.Context, r *store.Record) (*runs.Run, error) 
 	if err != nil {
 		return nil, err
 	}
+	return launch(s.prepare(r, req))
+}
+
+func (s *Server) prepare(r *store.Record, req *client.Request) (*runs.Prepared, error) {
 	j, err := s.toRun(r, req)
 	if err != nil {
 		return nil, err
 	}
-	return s.runs.Start(j, r.Job.Attempt)
+	return s.runs.Prepare(j, r.Job.Attempt)
+}
+
+func launch(p *runs.Prepared, err error) (*runs.Run, error) {
+	if err != nil {
+		return nil, err
+	}
+	return p.Start()
+}
+
+// ahead prepares the start of a claimed job while that is being stored. Once it is, the
+// job is started; else it is dropped.
+func (s *Server) ahead(r *store.Record) (start func() (*runs.Run, error), drop func()) {
+	if r.Key != "" { // there may be a run of that job already, by the same submission
+		return func() (*runs.Run, error) { return s.start(s.lifetime, r) }, func() {}
+	}
+	var p *runs.Prepared
+	var err error
+	done := make(chan struct{})
+	own := *r
+	s.all.Go(func() {
+		defer close(done)
+		p, err = s.prepare(&own, &own.Request)
+	})
+	start = func() (*runs.Run, error) {
+		<-done
+		return launch(p, err)
+	}
+	drop = func() {
+		if <-done; err == nil {
+			p.Drop()
+		}
+	}
+	return start, drop
 }
 
 // request is what was asked for, whole.

@@ -15,6 +15,7 @@ import (
 
 	"callgate/supervisor/client"
 	"callgate/supervisor/server/config"
+	"callgate/supervisor/server/runs"
 	"callgate/supervisor/server/store"
 	"callgate/supervisor/server/strict"
 	"callgate/supervisor/server/work"
@@ -217,14 +218,18 @@ func (s *Server) enter(ctx context.Context, rec *store.Record) error {
 	queued := rec.Job
 	picked := s.pick(rec)
 	now := picked == rec
+	var start func() (*runs.Run, error)
+	var drop func()
 	switch {
 	case now:
 		s.stake(rec)
+		start, drop = s.ahead(rec)
 	case picked != nil:
 		s.attempt(picked)
 	}
 	if err := s.create(ctx, rec); err != nil {
 		if now {
+			drop()
 			s.leave(rec.Job.ID) // if it is stored after all, it is found to have no run
 		}
 		return err
@@ -237,7 +242,8 @@ func (s *Server) enter(ctx context.Context, rec *store.Record) error {
 	s.changed(&queued, &rec.Job)
 	s.all.Go(func() {
 		defer s.leave(rec.Job.ID)
-		s.conduct(s.lifetime, rec)
+		run, err := start()
+		s.conduct(s.lifetime, rec, run, err)
 	})
 	return nil
 }

@@ -136,3 +136,37 @@ func TestKeepsNothing(t *testing.T) {
 	}
 	runtime.KeepAlive(s)
 }
+
+// TestDropped: of a run that was prepared and is not to start nothing is left but its
+// supervisor, if that waits for its user's next job anyhow.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "waits")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 100\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(t.TempDir(), program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.pool.most = 1
+	defer h.pool.close()
+	for _, jobs := range []int{0, 1} {
+		p, err := h.Prepare(&Job{Spec: &handover.Spec{ID: "a"}}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.supervisor
+		s.jobs, s.as = jobs, &p.job.As
+		p.Drop()
+		if left, err := os.ReadDir(h.folder); len(left) > 0 || err != nil {
+			t.Errorf("%v is left, %v", left, err)
+		}
+		if waits := len(h.pool.idle) > 0; waits != (jobs > 0) {
+			t.Errorf("it has had %d jobs; it waits for another: %t", jobs, waits)
+		}
+		if jobs == 0 {
+			<-s.ended
+		}
+	}
+}

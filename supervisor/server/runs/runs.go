@@ -157,24 +157,26 @@ type Job struct {
 	Fresh bool
 }
 
-// Start starts a run. It must not have been started before, ever: that is the
-// caller's to know, by the store.
-func (h *Host) Start(j *Job, attempt int) (*Run, error) {
+// Prepared is a run for whose start all is there: its folder, and a supervisor that is to
+// get it.
+type Prepared struct {
+	host       *Host
+	job        *Job
+	layout     *layout
+	supervisor *supervisor
+}
+
+// Prepare does what can be done of a run's start before it is known that it is to start.
+// What there is of earlier attempts goes.
+func (h *Host) Prepare(j *Job, attempt int) (*Prepared, error) {
 	if err := h.supersede(j.Spec, attempt); err != nil {
 		return nil, err
 	}
-	r, err := h.start(j, attempt)
-	if err != nil {
-		if !errors.Is(err, ErrGone) {
-			err = fmt.Errorf("start the job's supervisor: %w", err)
-		}
-		return nil, err
-	}
-	h.watch(r)
-	return r, nil
+	p, err := h.prepare(j, attempt)
+	return p, starting(err)
 }
 
-func (h *Host) start(j *Job, attempt int) (*Run, error) {
+func (h *Host) prepare(j *Job, attempt int) (*Prepared, error) {
 	if os.Geteuid() == 0 {
 		j.Spec.As = &j.As
 	}
@@ -182,27 +184,56 @@ func (h *Host) start(j *Job, attempt int) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := &Prepared{host: h, job: j, layout: l}
 	if err = l.settle(h.path(j.Spec.ID, attempt), j); err == nil {
 		l.run.ID, l.run.Attempt = j.Spec.ID, attempt
-		err = h.give(j, l.run, l.files)
+		p.supervisor, err = h.pool.take(&j.As, j.Fresh)
 	}
 	if err != nil {
 		h.discard(l)
 		return nil, err
 	}
+	return p, nil
+}
+
+// starting says of an error that it is one of a start.
+func starting(err error) error {
+	if err == nil || errors.Is(err, ErrGone) {
+		return err
+	}
+	return fmt.Errorf("start the job's supervisor: %w", err)
+}
+
+// Start starts the run. It must not have been started before, ever: that is the caller's
+// to know, by the store.
+func (p *Prepared) Start() (*Run, error) {
+	l := p.layout
+	if err := p.give(l.run, l.files); err != nil {
+		p.host.discard(l)
+		return nil, starting(err)
+	}
 	l.close()
+	p.host.watch(l.run)
 	return l.run, nil
 }
 
-// give gives a job to a supervisor.
-func (h *Host) give(j *Job, r *Run, files []int) error {
+// Drop gives up a run that is not to start.
+func (p *Prepared) Drop() {
+	p.host.discard(p.layout)
+	if p.supervisor.jobs == 0 {
+		p.supervisor.dismiss()
+		return
+	}
+	p.host.pool.keep(p.supervisor)
+}
+
+// give gives the job to its supervisor, or where that is gone to another.
+func (p *Prepared) give(r *Run, files []int) error {
 	for {
-		s, err := h.pool.take(&j.As, j.Fresh)
-		if err != nil {
-			return err
-		}
+		s := p.supervisor
 		again := s.jobs > 0
-		if err = r.begin(s, j, files); err == nil {
+		err := r.begin(s, p.job, files)
+		if err == nil {
 			return nil
 		}
 		gone := errors.Is(err, unix.EPIPE) || s.over()
@@ -211,6 +242,9 @@ func (h *Host) give(j *Job, r *Run, files []int) error {
 		}
 		s.dismiss()
 		if !gone || !again { // its user may have killed one that waited
+			return err
+		}
+		if p.supervisor, err = p.host.pool.take(&p.job.As, p.job.Fresh); err != nil {
 			return err
 		}
 	}
