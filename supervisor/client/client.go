@@ -14,7 +14,9 @@
 //
 // # Limits
 //
-// A Client is for one socket and safe for concurrent use. What an answer may
+// A Client is for one socket and safe for concurrent use. It keeps up to four connections
+// for ten seconds each, and the daemon takes what comes on one for that user's who made it:
+// a program that becomes another user makes another Client. What an answer may
 // weigh is bounded (16 MiB a JSON body, 4 MiB an event); files and output, which
 // are streams, are not.
 package client
@@ -46,6 +48,7 @@ const (
 // Client talks to one daemon.
 type Client struct {
 	socket   string
+	kept     kept
 	answered atomic.Bool // the daemon did, once: it is there, if restarting
 }
 
@@ -185,7 +188,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*respo
 // send makes one request; its error is the daemon's problem, or why there was
 // no answer.
 func (c *Client) send(ctx context.Context, req *request) (*response, error) {
-	resp, err := roundTrip(ctx, c.socket, req)
+	resp, err := c.roundTrip(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// HTTP/1.1 (RFC 9112) as far as a unix socket needs it: one request a
+// HTTP/1.1 (RFC 9112) as far as a unix socket needs it: one request after the other on a
 // connection, no TLS, proxies, redirects or content codings. Package net/http brings
 // what all of that takes into a program's start, which every `callgate run` would pay.
 
@@ -41,71 +41,98 @@ type response struct {
 
 // roundTrip sends a request and reads the answer's head. The end of ctx ends the
 // reading of its body, too.
-func roundTrip(ctx context.Context, socket string, req *request) (*response, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil, err
+func (c *Client) roundTrip(ctx context.Context, req *request) (*response, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	conn := c.kept.take()
+	if conn == nil {
+		var d net.Dialer
+		var err error
+		if conn, err = d.DialContext(ctx, "unix", c.socket); err != nil {
+			return nil, err
+		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	c := &connection{ctx: ctx, conn: conn, stop: stop, limit: maxHead}
-	resp, err := c.exchange(req)
+	e := &exchange{ctx: ctx, conn: conn, kept: &c.kept, stop: stop, limit: maxHead}
+	resp, err := e.make(req)
 	if err != nil {
-		c.Close()
-		return nil, c.cause(err)
+		e.last = true
+		_ = e.Close()
+		return nil, e.cause(err)
 	}
 	return resp, nil
 }
 
-// connection is one exchange's.
-type connection struct {
-	ctx   context.Context
-	conn  net.Conn
-	stop  func() bool
-	limit int64     // bytes still to be read
-	data  io.Reader // the body, decoded
+// exchange is one request, and its answer, on a connection.
+type exchange struct {
+	ctx    context.Context
+	conn   net.Conn
+	kept   *kept
+	stop   func() bool
+	limit  int64 // bytes still to be read
+	in     *bufio.Reader
+	data   content // the body, decoded
+	last   bool    // the connection takes no other
+	closed bool
 }
 
-func (c *connection) exchange(req *request) (*response, error) {
-	_, sent := c.conn.Write(req.bytes())
-	in := bufio.NewReader(limited{c})
-	status, header, err := readHead(in)
+// content is an answer's body. It is whole when it has been read up to where it ends, if it
+// says where.
+type content interface {
+	io.Reader
+	whole() bool
+}
+
+func (e *exchange) make(req *request) (*response, error) {
+	_, sent := e.conn.Write(req.bytes())
+	e.in = bufio.NewReader(limited{e})
+	status, header, err := readHead(e.in)
 	if err != nil {
 		if sent != nil { // an early answer would have been the better reason
 			return nil, sent
 		}
 		return nil, err
 	}
-	c.limit = math.MaxInt64
-	if c.data, err = bodyReader(in, status, header); err != nil {
+	e.limit = math.MaxInt64
+	if e.data, err = bodyReader(e.in, status, header); err != nil {
 		return nil, err
 	}
-	return &response{status: status, body: c}, nil
+	e.last = sent != nil || strings.EqualFold(header.Get("Connection"), "close")
+	return &response{status: status, body: e}, nil
 }
 
-func (c *connection) Read(p []byte) (int, error) {
-	n, err := c.data.Read(p)
+func (e *exchange) Read(p []byte) (int, error) {
+	n, err := e.data.Read(p)
 	if err != nil && err != io.EOF {
-		err = c.cause(err)
+		e.last = true
+		err = e.cause(err)
 	}
 	return n, err
 }
 
-func (c *connection) Close() error {
-	c.stop()
-	return c.conn.Close()
+func (e *exchange) Close() error {
+	if e.closed {
+		return net.ErrClosed
+	}
+	e.closed = true
+	if !e.stop() || e.last || !e.data.whole() || e.in.Buffered() > 0 {
+		return e.conn.Close()
+	}
+	e.kept.put(e.conn)
+	return nil
 }
 
 // cause is why the connection failed: ctx, if that ended.
-func (c *connection) cause(err error) error {
-	if c.ctx.Err() != nil {
-		return c.ctx.Err()
+func (e *exchange) cause(err error) error {
+	if e.ctx.Err() != nil {
+		return e.ctx.Err()
 	}
 	return err
 }
 
 // limited reads what the limit leaves.
-type limited struct{ *connection }
+type limited struct{ *exchange }
 
 func (l limited) Read(p []byte) (int, error) {
 	if l.limit <= 0 {
@@ -117,7 +144,7 @@ func (l limited) Read(p []byte) (int, error) {
 }
 
 func (r *request) bytes() []byte {
-	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: callgated\r\nConnection: close\r\n", r.method, r.path)
+	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: callgated\r\n", r.method, r.path)
 	for _, line := range r.header {
 		b = append(append(b, line...), "\r\n"...)
 	}
@@ -154,17 +181,17 @@ func readHead(in *bufio.Reader) (int, textproto.MIMEHeader, error) {
 }
 
 // bodyReader finds the body's end as RFC 9112, 6.3 says.
-func bodyReader(in *bufio.Reader, status int, header textproto.MIMEHeader) (io.Reader, error) {
+func bodyReader(in *bufio.Reader, status int, header textproto.MIMEHeader) (content, error) {
 	coding, length := header.Get("Transfer-Encoding"), header.Get("Content-Length")
 	switch {
 	case status == 204:
-		return strings.NewReader(""), nil
+		return &sized{in: in}, nil
 	case coding == "chunked":
 		return &chunks{in: in}, nil
 	case coding != "":
 		return nil, fmt.Errorf("%w: its body is coded as %q", errWire, coding)
 	case length == "":
-		return in, nil
+		return endless{in}, nil
 	}
 	n, err := strconv.ParseUint(length, 10, 63)
 	if err != nil {
@@ -173,11 +200,18 @@ func bodyReader(in *bufio.Reader, status int, header textproto.MIMEHeader) (io.R
 	return &sized{in: in, left: int64(n)}, nil
 }
 
+// endless is a body that the connection's end ends.
+type endless struct{ io.Reader }
+
+func (endless) whole() bool { return false }
+
 // sized is a body of a length that was said before.
 type sized struct {
 	in   io.Reader
 	left int64
 }
+
+func (s *sized) whole() bool { return s.left == 0 }
 
 func (s *sized) Read(p []byte) (int, error) {
 	if s.left == 0 {
@@ -197,6 +231,8 @@ type chunks struct {
 	left int64 // of the chunk
 	last bool
 }
+
+func (c *chunks) whole() bool { return c.last }
 
 func (c *chunks) Read(p []byte) (int, error) {
 	if c.left == 0 && !c.last {
