@@ -46,6 +46,7 @@ func (p *pool) take(as *handover.Identity, fresh bool) (*supervisor, error) {
 			return s, nil
 		}
 	}
+	defer p.fresh.restock()
 	return p.fresh.take()
 }
 

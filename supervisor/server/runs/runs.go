@@ -190,6 +190,7 @@ func (h *Host) prepare(j *Job, attempt int) (*Prepared, error) {
 		p.supervisor, err = h.pool.take(&j.As, j.Fresh)
 	}
 	if err != nil {
+		h.blanks.restock()
 		h.discard(l)
 		return nil, err
 	}
@@ -207,6 +208,7 @@ func starting(err error) error {
 // Start starts the run. It must not have been started before, ever: that is the caller's
 // to know, by the store.
 func (p *Prepared) Start() (*Run, error) {
+	defer p.host.blanks.restock() // which takes its time
 	l := p.layout
 	if err := p.give(l.run, l.files); err != nil {
 		p.host.discard(l)
@@ -219,6 +221,7 @@ func (p *Prepared) Start() (*Run, error) {
 
 // Drop gives up a run that is not to start.
 func (p *Prepared) Drop() {
+	p.host.blanks.restock()
 	p.host.discard(p.layout)
 	if p.supervisor.jobs == 0 {
 		p.supervisor.dismiss()

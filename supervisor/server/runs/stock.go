@@ -48,14 +48,16 @@ func (s *stock[T]) fill() bool {
 	return true
 }
 
-// take gives one, made now if there is none.
+// restock has another made for each that was taken.
+func (s *stock[T]) restock() {
+	select {
+	case s.taken <- struct{}{}:
+	default:
+	}
+}
+
+// take gives one, made now if there is none. Whoever takes restocks, when it has the time.
 func (s *stock[T]) take() (T, error) {
-	defer func() {
-		select {
-		case s.taken <- struct{}{}:
-		default:
-		}
-	}()
 	for {
 		select {
 		case one := <-s.ready:

@@ -26,6 +26,7 @@ func TestStock(t *testing.T) {
 		runtime.Gosched()
 	}
 	n, err := s.take() // of 2 and 3
+	s.restock()
 	if n != 3 || err != nil || dropped.Load() != 1 {
 		t.Errorf("%d, %v, %d dropped", n, err, dropped.Load())
 	}
@@ -45,6 +46,7 @@ func TestStock(t *testing.T) {
 	if _, err := s.take(); err != nil {
 		t.Error(err)
 	}
+	s.restock()
 	s.close()
 	if made.Load() != dropped.Load()+5 { // that were taken
 		t.Errorf("%d made, %d dropped", made.Load(), dropped.Load())
