@@ -300,9 +300,9 @@ func (s *supervised) command(ctx context.Context, plan *compile.Plan, cmd superv
 	}
 	spread()
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	_ = keyring.Own() // EDQUOT: the command has this thread's then, which the daemon made for this user alone
 	result, err := supervisor.Run(ctx, plan, cmd, supervisor.Options{Sandbox: s.spec.ID, Audit: sink, Started: s.started, Grace: limitGrace, Memory: s.memory})
+	runtime.UnlockOSThread() // what follows waits for others, whom this thread can run then
 	s.unsound = err != nil
 	err = errors.Join(err, stdin.Close(), stdout.Close(), stderr.Close())
 	copies.Wait()
