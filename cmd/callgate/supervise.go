@@ -113,24 +113,28 @@ func (s *supervised) do(fresh bool) error {
 	written := s.file(handover.JournalFile)
 	s.journal = journal.NewWriter(&grower{written, s.files[handover.AliveFile]}, journal.Quota{Output: s.spec.OutputBytes, Audit: s.spec.AuditBytes}, s.room)
 	result := s.result(unloadable)
-	var err error
-	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
-	stored := make(chan error, 1)
-	go func() { stored <- errors.Join(written.Sync(), written.Close()) }()
+	told := make(chan error, 1)
+	go func() { told <- s.tell(result, written) }()
 	if s.tmp != nil {
 		_ = s.tmp.Remove() // what is left, the daemon or the next run sweeps up
 	}
-	err = errors.Join(err, <-stored) // on the disk before the result that says so
+	var err error
+	if s.spec.Own {
+		err = scratch.Empty(s.spec.Work) // the daemon tries again, and tells of it
+	}
+	return errors.Join(<-told, err)
+}
+
+// tell writes the result, once what it speaks of is on the disk.
+func (s *supervised) tell(result *handover.Result, written *os.File) (err error) {
+	result.StdoutBytes, result.StderrBytes, result.DroppedBytes, err = s.journal.Close()
+	err = errors.Join(err, written.Sync(), written.Close())
 	if err != nil && result.Message == "" {
 		result.Message = "not all could be stored: " + err.Error()
 	}
 	s.unsound = s.unsound || err != nil
 	result.Last = s.unsound
-	err = handover.WriteResult(s.out, result)
-	if s.spec.Own {
-		err = errors.Join(err, scratch.Empty(s.spec.Work)) // the daemon tries again, and tells of it
-	}
-	return err
+	return handover.WriteResult(s.out, result)
 }
 
 // file is one of the job's files; whoever asks closes it.
