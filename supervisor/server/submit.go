@@ -60,6 +60,9 @@ func (s *Server) submit(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/jobs/"+rec.Job.ID)
+	if status == 201 {
+		return answer(w, status, &rec.Job) // to look for what it uses takes time, and finds nothing yet
+	}
 	return answer(w, status, s.public(rec))
 }
 
