@@ -123,12 +123,9 @@ func (s *supervised) policies() (policy.Set, error) {
 		bounds.DiskBytes, bounds.Inodes = 0, 0
 	}
 	if text := limitsPolicy(&bounds); text != "" {
-		limits, err := l.Parse(limitsName, []byte(text))
+		limits, err := s.known.bounds(l, text)
 		if err != nil {
 			return nil, err
-		}
-		for r := range limits.Limits {
-			limits.Limits[r].Pos.Line = 0 // of a text that nobody can look at
 		}
 		set = append(set, limits)
 	}
@@ -144,6 +141,25 @@ type known struct {
 	set     policy.Set // of these
 	guards  policy.Set // that such a set needs with the daemon's own policies; nil: not known
 	plan    *compile.Plan
+
+	limited string         // the text of
+	limits  *policy.Policy // the daemon's own of these
+}
+
+// bounds is the daemon's policy of that text.
+func (k *known) bounds(l *policy.Loader, text string) (*policy.Policy, error) {
+	if k.limited == text {
+		return k.limits, nil
+	}
+	limits, err := l.Parse(limitsName, []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	for r := range limits.Limits {
+		limits.Limits[r].Pos.Line = 0 // of a text that nobody can look at
+	}
+	k.limited, k.limits = text, limits
+	return limits, nil
 }
 
 func (k *known) load(l *policy.Loader, spec *handover.Spec) (policy.Set, error) {
