@@ -61,6 +61,7 @@ func New(state, program string) (*Host, error) {
 			return nil, err
 		}
 	}
+	spread(h.folder)
 	return h, nil
 }
 
