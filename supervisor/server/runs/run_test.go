@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,5 +169,38 @@ func TestDropped(t *testing.T) {
 		if jobs == 0 {
 			<-s.ended
 		}
+	}
+}
+
+// TestPreparedIsFound: a run that a daemon had prepared when it died is over for the next,
+// and its command has not begun.
+func TestPreparedIsFound(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	h, err := New(state, "/bin/false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Prepare(&Job{Spec: &handover.Spec{ID: "a"}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.supervisor.dismiss() // as with the daemon
+	p.layout.close()
+	p.layout.run.close()
+	next, err := New(state, "/bin/false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := next.Adopt("a", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-r.Done()
+	if result, err := r.Result(); result != nil || !errors.Is(err, ErrGone) || r.Begun() {
+		t.Errorf("%+v, %v, begun %t", result, err, r.Begun())
+	}
+	if err := next.Remove("a"); err != nil {
+		t.Error(err)
 	}
 }
