@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
 	"callgate/policy/compile"
+	"callgate/supervisor/audit"
 )
 
 // pinnedPolicy has every call that names files made with other registers than
@@ -83,6 +85,44 @@ func TestPinnedX32(t *testing.T) {
 	got := outcomes["forbidden traced"]
 	if n := strings.Count(got.stdout, ": -EACCES, registers kept 1\n"); n != strings.Count(got.stdout, "\n") || n == 0 {
 		t.Errorf("denied: %v", got)
+	}
+}
+
+// TestPinnedAreaJudged: what policies say of the calls by which programs get their pinned
+// area holds where programs make them, and keeps none from its area.
+func TestPinnedAreaJudged(t *testing.T) {
+	rule := func(action, call string) string { return pinnedPolicy + "syscalls:\n  - " + action + ": " + call + "\n" }
+	const there = "    args: { addr: { min: 0x10000, max: 0x3fffff } }\n"
+	for _, c := range []struct {
+		call, command string
+		bare          string
+	}{
+		{"mmap", "native 9 0x10000 8192 7 0x22 -1 0", "native 9 = address\n"},
+		{"mmap", "native 9 0x3f0000 4096 1 0x22 -1 0", "native 9 = address\n"},
+		{"mmap", "int80 192 0x10000 4096 7 0x22 -1 0", "int80 192 = address\n"},
+		{"mseal", "native 462 0x10000 0 0", "native 462 = 0\n"},
+	} {
+		command := append([]string{tracee(t)}, strings.Fields(c.command)...)
+		trial{bare: true}.run(t, command...).want(t, 0, c.bare)
+		for action, status := range map[string]int{"deny": 0, "kill": 159} {
+			for _, quiet := range []bool{false, true} {
+				want := ""
+				if action == "deny" {
+					want = strings.Split(c.bare, "=")[0] + "= -EPERM\n"
+				}
+				trial{policy: rule(action, c.call), quiet: quiet}.run(t, command...).want(t, status, want)
+				dir := openFolder(t)
+				writeFile(t, dir+"/file", "text\n")
+				trial{policy: rule(action, c.call) + there, quiet: quiet, dir: dir}.run(t, tracee(t), "native", "2", "s:file", "0").want(t, 0, "native 2 = 3\n")
+			}
+		}
+		logged := trial{policy: rule("log", c.call)}.run(t, command...)
+		logged.want(t, 0, c.bare)
+		if !slices.ContainsFunc(logged.events, func(e audit.Event) bool {
+			return e.CallInfo != nil && strings.HasPrefix(e.Syscall, c.call) && strings.HasPrefix(e.Args[0], "0x") && e.Verdict == "log"
+		}) {
+			t.Errorf("%s is not logged: %v", c.command, logged)
+		}
 	}
 }
 

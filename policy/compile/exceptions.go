@@ -12,11 +12,11 @@ import (
 // exceptions are what the supervisor asks of the filter for one number beside
 // the policies' verdicts.
 type exceptions struct {
-	always string // why every call stops whatever the verdict
-	passed []cube // these do not, and are executed
-	traced []cube // these do
-	why    string // why what the numbers permit stops
-	unless []cube // but for these
+	always  string // why every call stops whatever the verdict
+	traced  []cube // these do
+	refused []cube // these do where the policies do not permit them
+	why     string // why what the numbers permit stops
+	unless  []cube // but for these
 }
 
 func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
@@ -46,27 +46,23 @@ func exceptionsOf(s *abi.Syscall, opts *Options) exceptions {
 }
 
 // divide says whether the arguments matter.
-func (e *exceptions) divide() bool { return len(e.passed)+len(e.traced)+len(e.unless) > 0 }
+func (e *exceptions) divide() bool { return len(e.traced)+len(e.refused)+len(e.unless) > 0 }
 
-// stopsAt says whether the call stops, whatever answer the verdict alone would get, which
-// is the one given.
+// stopsAt says whether the call stops where the verdict alone would get the answer given.
 func (e *exceptions) stopsAt(args *[6]uint64, given uint32) bool {
 	switch {
-	case e.always != "":
+	case e.always != "", anyContains(e.traced, args):
 		return true
-	case anyContains(e.passed, args):
-		return false
+	case given != retAllow:
+		return anyContains(e.refused, args)
 	}
-	return anyContains(e.traced, args) || given == retAllow && e.why != "" && !anyContains(e.unless, args)
+	return e.why != "" && !anyContains(e.unless, args)
 }
 
 // answer is the filter's where the verdict alone would get the one given.
 func (e *exceptions) answer(args *[6]uint64, given uint32) uint32 {
-	switch {
-	case e.stopsAt(args, given):
+	if e.stopsAt(args, given) {
 		return retTrace
-	case anyContains(e.passed, args):
-		return retAllow
 	}
 	return given
 }
@@ -74,16 +70,15 @@ func (e *exceptions) answer(args *[6]uint64, given uint32) uint32 {
 // over is answer for all arguments of a region. Where it is not known to be the same for
 // them, hinge is a comparison that may tell them apart, with a mask then alone.
 func (e *exceptions) over(r *policy.Region, given uint32) (answer uint32, hinge policy.Comparison) {
-	if e.always != "" {
+	if e.always != "" || given == retTrace {
 		return retTrace, hinge
 	}
-	all, hinge := anyOver(e.passed, r)
-	if all || hinge.Mask != 0 {
-		return retAllow, hinge
+	all, hinge := anyOver(e.traced, r)
+	if !all && hinge.Mask == 0 && given != retAllow {
+		all, hinge = anyOver(e.refused, r)
 	}
-	all, hinge = anyOver(e.traced, r)
 	switch {
-	case all || hinge.Mask != 0 && given == retTrace:
+	case all:
 		return retTrace, policy.Comparison{}
 	case hinge.Mask != 0 || given != retAllow || e.why == "":
 		return given, hinge
@@ -99,8 +94,10 @@ func (e *exceptions) reason(s *abi.Syscall, args *[6]uint64) string {
 	switch {
 	case e.always != "":
 		return e.always
+	case anyContains(e.refused, args):
+		return "the supervisor has each program call it, whatever the policies say"
 	case !anyContains(e.traced, args):
-		return e.why // of those that are passed nobody asks: they do not stop
+		return e.why
 	case s.Name == "clone":
 		return "CLONE_UNTRACED is set, which the supervisor takes out"
 	case s.Name == "prctl":
@@ -134,7 +131,7 @@ func anyOver(cubes []cube, r *policy.Region) (all bool, hinge policy.Comparison)
 
 // bounds adds where the exceptions begin and end.
 func (e *exceptions) bounds(b *bounds) {
-	for _, list := range [...][]cube{e.passed, e.traced, e.unless} {
+	for _, list := range [...][]cube{e.traced, e.refused, e.unless} {
 		for i := range list {
 			for reg, mask := range list[i].mask {
 				if mask == 0 {
@@ -158,8 +155,8 @@ func (e *exceptions) apply(a *answered) bool {
 			return false
 		}
 	}
-	for i := range e.passed {
-		if !a.override(&e.passed[i], retAllow) {
+	for i := range e.refused {
+		if !a.stopRefused(&e.refused[i]) {
 			return false
 		}
 	}
@@ -217,6 +214,35 @@ func (a *answered) override(c *cube, action uint32) bool {
 		out.pieces = append(out.pieces, answeredPiece{*c, action})
 	}
 	*a = out
+	return len(a.pieces) <= maxCubes
+}
+
+// stopRefused traces what is in c and not allowed; false if that takes too many cubes.
+func (a *answered) stopRefused(c *cube) bool {
+	out := answered{rest: a.rest}
+	others := []cube{*c} // of c, what no piece has
+	for _, p := range a.pieces {
+		var ok bool
+		if others, ok = subtractAll(others, []cube{p.cube}, maxCubes); !ok {
+			return false
+		}
+		others = slices.Clone(others)
+		in, meet := p.cube.intersect(c)
+		if !meet || p.action == retAllow {
+			out.pieces = append(out.pieces, p)
+			continue
+		}
+		for _, left := range p.cube.subtract(c, nil) {
+			out.pieces = append(out.pieces, answeredPiece{left, p.action})
+		}
+		out.pieces = append(out.pieces, answeredPiece{in, retTrace})
+	}
+	if a.rest != retAllow {
+		for _, left := range others {
+			out.pieces = append(out.pieces, answeredPiece{left, retTrace})
+		}
+	}
+	*a = out.without(out.rest)
 	return len(a.pieces) <= maxCubes
 }
 

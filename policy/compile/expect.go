@@ -84,19 +84,19 @@ func (e *expectation) is(answer uint32, r *policy.Region, divisions *int) bool {
 	}
 	verdicts, hinge := e.number.Over(r, e.verdicts)
 	e.verdicts = verdicts
-	given := kernelAnswer(verdicts[0], e.opts)
+	first := kernelAnswer(verdicts[0], e.opts)
+	given, own := e.own.over(r, first)
 	for _, v := range verdicts[1:] {
-		if kernelAnswer(v, e.opts) == given {
+		other := kernelAnswer(v, e.opts)
+		if other == first {
 			continue
 		}
-		if whatever, open := e.own.over(r, retKill); open.Mask != 0 || whatever == retKill {
+		if also, open := e.own.over(r, other); also != given || open != own {
 			return e.divided(answer, r, &hinge, divisions)
 		}
-		break // whatever is given
 	}
-	given, hinge = e.own.over(r, given)
-	if hinge.Mask != 0 {
-		return e.divided(answer, r, &hinge, divisions)
+	if own.Mask != 0 {
+		return e.divided(answer, r, &own, divisions)
 	}
 	return answer == given || e.empty(r)
 }

@@ -285,11 +285,13 @@ func (h Holders) standIn(s *abi.Syscall) string {
 	return ""
 }
 
-// pinning has the calls pass by which a task gets its pinned area, and the one stop by
-// which it tells of that, whatever the policies say of them. The tracee can make them too.
-// Where the area is, they change nothing: an mmap that is not to replace what is there, and
-// an mseal of it. Where there is none, nothing rests on it. Addresses in the area are told
-// from others by the bits that they cannot have, and from each other by one that they have.
+// pinning has no filter answer the calls by which a task gets its pinned area, and has the
+// one stop by which it tells of that, whatever the policies say of them: what these permit
+// passes, and what they refuse stops, where the supervisor lets its own go. The tracee can
+// make them too. Where the area is, they change nothing: an mmap that is not to replace what
+// is there, and an mseal of it. Where there is none, nothing rests on it. Addresses in the
+// area are told from others by the bits that they cannot have, and from each other by one
+// that they have.
 func (e *exceptions) pinning(s *abi.Syscall, h Holders) {
 	if !h.Pins() || s.Block {
 		return
@@ -298,11 +300,11 @@ func (e *exceptions) pinning(s *abi.Syscall, h Holders) {
 	at, addressed := having(s, "addr", beyond|PinBase, PinBase)
 	switch {
 	case s.Canonical == "mseal" && addressed:
-		e.passed = append(e.passed, at)
+		e.refused = append(e.refused, at)
 	case s.Canonical == "mmap" && addressed:
 		if loose, flagged := having(s, "flags", unix.MAP_FIXED, 0); flagged {
 			c, _ := at.intersect(&loose)
-			e.passed = append(e.passed, c)
+			e.refused = append(e.refused, c)
 		}
 		told, _ := having(s, "addr", beyond|PinBase|PinTold, PinTold)
 		e.traced = append(e.traced, told)
