@@ -71,16 +71,41 @@ func (s *sandbox) arm(t *task, command bool) error {
 // errandStop is the seccomp stop of a call of t's errand.
 func (s *sandbox) errandStop(t *task) error {
 	a := t.arming
-	switch at := s.info.IP - a.from; {
-	case at == uint64(a.size):
-		if s.info.Data == compile.TraceData {
-			s.reached[archOf(&a.before)] = true
+	call, _ := s.info.Call()
+	switch a.own(&call, s.info.IP) {
+	case errandLast:
+		if s.info.Data == compile.TraceData && !t.process.filtered {
+			s.reached[call.Arch] = true
 		}
-		return s.armed(t, &s.info.Args)
-	case at > uint64(a.size):
-		return errors.New("a call other than the supervisor's own before the program's first instruction")
+		return s.armed(t, &call.Args)
+	case errandOther:
+		return s.resume(t, 0) // a policy refuses it, compat stops all calls of its ABI, another filter whichever it wants
 	}
-	return s.resume(t, 0) // compat stops all calls of its ABI, another filter whichever it wants
+	return errors.New("a call other than the supervisor's own before the program's first instruction")
+}
+
+// What a call is of an errand.
+const (
+	errandNone = iota
+	errandOther
+	errandLast
+)
+
+// own says what of the errand a call is after which the task goes on at ip.
+func (a *arming) own(call *abi.Call, ip uint64) int {
+	maps := mapCall(archOf(&a.before))
+	if call.Arch != maps.Arch || ip <= a.from || ip > a.from+uint64(a.size) {
+		return errandNone
+	}
+	last := ip == a.from+uint64(a.size)
+	seals := callOf(maps.Arch, "mseal", maps.Args[0], maps.Args[1])
+	switch {
+	case last && call.Nr == maps.Nr && call.Args[0] == compile.PinTold:
+		return errandLast
+	case !last && *call == maps, !last && call.Nr == seals.Nr && [3]uint64(call.Args[:3]) == [3]uint64(seals.Args[:3]):
+		return errandOther
+	}
+	return errandNone
 }
 
 // errandReturn is the beginning or the end of a call of an errand that is followed, or the

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"callgate/policy/abi"
 	"callgate/policy/compile"
 	"callgate/supervisor/audit"
+	"callgate/supervisor/ptrace"
 )
 
 // pinnedPolicy has every call that names files made with other registers than
@@ -91,7 +93,9 @@ func TestPinnedX32(t *testing.T) {
 // TestPinnedAreaJudged: what policies say of the calls by which programs get their pinned
 // area holds where programs make them, and keeps none from its area.
 func TestPinnedAreaJudged(t *testing.T) {
-	rule := func(action, call string) string { return pinnedPolicy + "syscalls:\n  - " + action + ": " + call + "\n" }
+	rule := func(action, call string) string {
+		return pinnedPolicy + "syscalls:\n  - " + action + ": " + call + "\n"
+	}
 	const there = "    args: { addr: { min: 0x10000, max: 0x3fffff } }\n"
 	for _, c := range []struct {
 		call, command string
@@ -158,12 +162,63 @@ main:	mov $2, %eax
 	.globl _start
 _start:	jmp.d32 main
 `)
-	out, err := exec.Command("gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x500000", "-o", dir+"/end", dir+"/end.s").CombinedOutput()
+	assemble(t, dir+"/end", "-Wl,-Ttext=0x500000")
+	trial{bare: true, dir: dir}.run(t, dir+"/end").want(t, 3, "")
+	trial{policy: pinnedPolicy, dir: dir}.run(t, dir+"/end").want(t, 3, "")
+}
+
+// assemble makes a program of NAME.s.
+func assemble(t *testing.T, name string, flags ...string) {
+	t.Helper()
+	out, err := exec.Command("gcc", append(flags, "-nostdlib", "-static", "-no-pie", "-o", name, name+".s")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
-	trial{bare: true, dir: dir}.run(t, dir+"/end").want(t, 3, "")
-	trial{policy: pinnedPolicy, dir: dir}.run(t, dir+"/end").want(t, 3, "")
+}
+
+// TestArmedWrittenTo: nobody exchanges the code by which a program gets its area, for such as
+// gives it one that it can write to.
+func TestArmedWrittenTo(t *testing.T) {
+	dir := openFolder(t)
+	size := len(ptrace.Errand(abi.Call{Arch: abi.X86_64}, abi.Call{Arch: abi.X86_64}, abi.Call{Arch: abi.X86_64}))
+	writeFile(t, dir+"/evil.s", fmt.Sprintf(`
+	.section .evil, "awx"
+	.globl _start
+_start:	jmp plain
+	.org 128
+plain:	mov $318, %%eax		# getrandom(0x10000, 1, 0), which writes there
+	mov $0x10000, %%edi
+	mov $1, %%esi
+	xor %%edx, %%edx
+	syscall
+	mov %%eax, %%edi
+	mov $60, %%eax
+	syscall
+	.org 256
+	cmpl $0, done(%%rip)	# where the jump leads that is written to _start
+	jne plain
+	movl $1, done(%%rip)
+	mov $9, %%eax		# the same area, and to be written to
+	mov $0x10000, %%edi
+	mov $0x3f0000, %%esi
+	mov $3, %%edx
+	mov $0x104022, %%r10d
+	mov $-1, %%r8
+	xor %%r9d, %%r9d
+	syscall
+	mov %%rax, %%r10
+	xor %%r8d, %%r8d
+	mov $%#x, %%edi
+	mov $9, %%eax
+	jmp _start + %d - 2
+done:	.long 0
+`, compile.PinTold, size))
+	assemble(t, dir+"/evil", "-Wl,--section-start=.evil=0x500000")
+	trial{bare: true, dir: dir}.run(t, dir+"/evil").want(t, 242, "")
+	if got := (trial{bare: true, dir: dir}).run(t, tracee(t), "write-to", dir+"/evil", "0x500000", "20"); !strings.Contains(got.stdout, "written to 1") {
+		t.Errorf("bare: %v", got)
+	}
+	trial{policy: pinnedPolicy, quiet: true, dir: dir}.run(t, tracee(t), "write-to", dir+"/evil", "0x500000", "20").want(t, 0, "written to 0, ended with 1: 0\n")
 }
 
 // TestPinnedOccupied: a program that is linked where names are kept is not run, and

@@ -199,6 +199,34 @@ static int run_answering(int argc, char **argv)
 	die("execv");
 }
 
+/*
+ * write-to PROGRAM ADDRESS TRIES: runs a program, and writes a jump 256 bytes on to an address
+ * of it again and again; how often it ended with 1, and whether anything could be written.
+ */
+static int run_write_to(int argc, char **argv)
+{
+	static unsigned char jump[] = {0xe9, 0xfb, 0, 0, 0};
+	int ones = 0, written = 0;
+
+	if (argc < 3)
+		return 99;
+	for (int i = atoi(argv[2]); i > 0; i--) {
+		struct iovec from = {jump, sizeof jump}, to = {(void *)strtoul(argv[1], NULL, 0), sizeof jump};
+		int status = 0;
+		pid_t child = fork();
+
+		if (child == 0) {
+			execl(argv[0], argv[0], NULL);
+			die("execl");
+		}
+		while (waitpid(child, &status, WNOHANG) == 0)
+			written |= raw(SYS_process_vm_writev, child, (long)&from, 1, (long)&to, 1, 0) > 0;
+		ones += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+	}
+	say("written to %d, ended with 1: %d", written, ones);
+	return 0;
+}
+
 /* filtered COMMAND: the same program under a filter of its own, which allows all. */
 static int run_filtered(int argc, char **argv)
 {
@@ -216,5 +244,6 @@ const struct command area_commands[] = {
 	{"area", "", run_area},
 	{"answering", "ADDRESS PROGRAM...", run_answering},
 	{"filtered", "COMMAND...", run_filtered},
+	{"write-to", "PROGRAM ADDRESS TRIES", run_write_to},
 	{NULL, NULL, NULL},
 };
