@@ -132,7 +132,7 @@ func (s *sandbox) armed(t *task, args *[6]uint64) error {
 	if int32(mapped) == -int32(unix.EEXIST) {
 		return s.occupied(t)
 	}
-	if a.seals {
+	if a.seals && mapped == compile.PinBase {
 		// A filter of a container's may answer EPERM, an older kernel ENOSYS: then the
 		// guard on addresses is all there is, as everywhere.
 		s.unsealed = sealed != 0

@@ -221,6 +221,16 @@ done:	.long 0
 	trial{policy: pinnedPolicy, quiet: true, dir: dir}.run(t, tracee(t), "write-to", dir+"/evil", "0x500000", "20").want(t, 0, "written to 0, ended with 1: 0\n")
 }
 
+// TestArmedSealed: a program that has no room for the area takes the seal from no other's.
+func TestArmedSealed(t *testing.T) {
+	dir := openFolder(t)
+	writeFile(t, dir+"/small.s", "\t.globl _start\n_start:\tmov $60, %eax\n\tmov $7, %edi\n\tsyscall\n")
+	assemble(t, dir+"/small")
+	writeFile(t, dir+"/seals", "flags() { sed -n '/^00010000-/,/VmFlags/p' /proc/self/smaps | grep VmFlags; }\nbefore=$(flags)\n"+
+		"(ulimit -S -v 3000; exec ./small)\necho $?\n[ -n \"$before\" ] && [ \"$before\" = \"$(flags)\" ] && echo same\n")
+	trial{policy: pinnedPolicy, dir: dir}.run(t, "bash", "seals").want(t, 0, "7\nsame\n")
+}
+
 // TestPinnedOccupied: a program that is linked where names are kept is not run, and
 // told why.
 func TestPinnedOccupied(t *testing.T) {
