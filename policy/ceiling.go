@@ -1,15 +1,18 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // CheckCeiling finds the rules that are held nowhere, and keep every command from being started,
-// since they restrict what begins with a variable that the ceiling does not set. The error is
-// Mistakes.
+// since they restrict what begins with a variable that the ceiling does not set. Commands have
+// the policies beside as well, of which one may give them a private TMPDIR. The error is Mistakes.
 //
-// Precondition: the policies of the set are marked as Ceiling.
-func CheckCeiling(s Set) error {
-	b := &binder{at: Place{Home: "/", Dir: "/"}, mistakes: &ledger{}, set: s}
-	if s.PrivateTmp() {
+// Precondition: the policies of the ceiling are marked as Ceiling.
+func CheckCeiling(s, beside Set) error {
+	b := &binder{at: Place{Home: "/", Dir: "/"}, mistakes: &ledger{}, set: slices.Concat(beside, s)}
+	if b.set.PrivateTmp() {
 		b.at.Env = []string{"TMPDIR=/"}
 	}
 	for _, b.policy = range s {

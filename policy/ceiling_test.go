@@ -28,7 +28,7 @@ func TestCheckCeiling(t *testing.T) {
 			t.Fatalf("%s: %v", text, err)
 		}
 		p.Ceiling = true
-		err = CheckCeiling(Set{p})
+		err = CheckCeiling(Set{p}, nil)
 		if err == nil != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -36,6 +36,28 @@ func TestCheckCeiling(t *testing.T) {
 		at.Env = append(slices.Clone(home.Env), "TMPDIR=/tmp/own")
 		if _, bound := (Set{p}).Bind(at); err == nil && bound != nil {
 			t.Errorf("%s: no job could be started: %v", text, bound)
+		}
+	}
+}
+
+// TestCheckCeilingBeside: a job's other policies set nothing in a ceiling, and may give it a private
+// TMPDIR there.
+func TestCheckCeilingBeside(t *testing.T) {
+	beside, err := (&Loader{}).Parse("b.yaml", []byte("callgate: 1\nenvironment: {private-tmp: true, set: {DATA: /srv}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, holds := range map[string]bool{"$TMPDIR/x": true, "$DATA": false} {
+		p, err := (&Loader{}).Parse("c.yaml", []byte("callgate: 1\nfiles: [{deny: "+text+"}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Ceiling = true
+		at := home
+		at.Env = append(slices.Clone(home.Env), "TMPDIR=/tmp/own", "DATA=/srv")
+		_, bound := (Set{beside, p}).Bind(at)
+		if err := CheckCeiling(Set{p}, Set{beside}); err == nil != holds || bound == nil != holds {
+			t.Errorf("%s: %v, and a job: %v", text, err, bound)
 		}
 	}
 }

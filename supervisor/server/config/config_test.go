@@ -192,16 +192,21 @@ func TestCeiling(t *testing.T) {
 	if err := os.WriteFile(deny, []byte("callgate: 1\nfiles:\n  - deny: $DATA/keys\n  - read: /\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "tmp.yaml"), []byte("callgate: 1\nfiles: [{deny: $TMPDIR/x}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for text, want := range map[string]string{
 		"ceiling: [deny, 'builtin:none']":            deny + ":3:11: in a ceiling $DATA is not set, so that this deny rule cannot be held; jobs' own variables",
 		"ceiling: ['builtin:none', deny]":            deny + ":3:11: ",
 		"default: [deny]\nceiling: ['builtin:none']": "",
+		"ceiling: [tmp]":                             "",
+		"default: ['builtin:none']\nceiling: [tmp]":  filepath.Join(dir, "tmp.yaml") + ":2:16: in a ceiling $TMPDIR is not set",
 	} {
-		c, err := Parse(filepath.Join(dir, "c.yaml"), []byte("callgated: 1\npolicies: {deny: deny.yaml}\n"+text))
+		c, err := Parse(filepath.Join(dir, "c.yaml"), []byte("callgated: 1\npolicies: {deny: deny.yaml, tmp: tmp.yaml}\n"+text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		shipped := fstest.MapFS{"default.yaml": {Data: []byte("callgate: 1\n")}, "none.yaml": {Data: []byte("callgate: 1\n")}}
+		shipped := fstest.MapFS{"default.yaml": {Data: []byte("callgate: 1\nenvironment: {private-tmp: true}\n")}, "none.yaml": {Data: []byte("callgate: 1\n")}}
 		_, err = c.LoadPolicies(policy.Loader{Builtin: shipped})
 		if err == nil != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("%s: %v", text, err)

@@ -37,11 +37,11 @@ func (c *Config) LoadPolicies(base policy.Loader) (*Texts, error) {
 	if err != nil {
 		return nil, err
 	}
-	ceiling := set[len(c.Default):][:len(c.Ceiling)]
+	usual, ceiling := set[:len(c.Default)], set[len(c.Default):][:len(c.Ceiling)]
 	for _, p := range ceiling {
 		p.Ceiling = true
 	}
-	if err := policy.CheckCeiling(ceiling); err != nil {
+	if err := policy.CheckCeiling(ceiling, usual); err != nil {
 		return nil, err
 	}
 	for i, p := range set {
