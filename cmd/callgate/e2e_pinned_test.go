@@ -145,26 +145,67 @@ func TestArmedUnderFilter(t *testing.T) {
 	}
 }
 
-// TestArmedAtPageEnd: what is behind the page in which a program begins need not be there.
-func TestArmedAtPageEnd(t *testing.T) {
+// TestArmedExact: a program begins with the registers and the text that it has bare, wherever in a
+// page that is; what is behind the page need not be there.
+func TestArmedExact(t *testing.T) {
 	dir := openFolder(t)
 	writeFile(t, dir+"/file", "text\n")
-	writeFile(t, dir+"/end.s", `
+	for _, at := range []int{0, 64, 4096 - 34, 4096 - 20, 4096 - 5} {
+		writeFile(t, dir+"/begins.s", fmt.Sprintf(`
+	.section .before, "ax"
 name:	.asciz "file"
-main:	mov $2, %eax
-	lea name(%rip), %rdi
-	xor %esi, %esi
+main:	push %%r15
+	push %%r14
+	push %%r13
+	push %%r12
+	push %%r11
+	push %%r10
+	push %%r9
+	push %%r8
+	push %%rdi
+	push %%rsi
+	push %%rbp
+	push %%rdx
+	push %%rcx
+	push %%rbx
+	push %%rax
+	pushf
+	mov $1, %%eax
+	mov $1, %%edi
+	mov %%rsp, %%rsi
+	mov $128, %%edx
 	syscall
-	mov %eax, %edi
-	mov $60, %eax
+	mov $1, %%eax
+	lea begin(%%rip), %%rsi
+	mov $4096, %%edx
 	syscall
-	.org 4091
+	mov $2, %%eax
+	lea name(%%rip), %%rdi
+	xor %%esi, %%esi
+	syscall
+	mov %%eax, %%edi
+	mov $60, %%eax
+	syscall
+	.section .last, "ax"
+begin:	.org %d
 	.globl _start
 _start:	jmp.d32 main
-`)
-	assemble(t, dir+"/end", "-Wl,-Ttext=0x500000")
-	trial{bare: true, dir: dir}.run(t, dir+"/end").want(t, 3, "")
-	trial{policy: pinnedPolicy, dir: dir}.run(t, dir+"/end").want(t, 3, "")
+	.org 4096
+`, at))
+		assemble(t, dir+"/begins", "-Wl,--section-start=.before=0x500000,--section-start=.last=0x501000")
+		bare := trial{bare: true, dir: dir}.run(t, dir+"/begins")
+		bare.want(t, 3, bare.stdout)
+		if len(bare.stdout) != 128+4096 {
+			t.Errorf("at %d: %d bytes", at, len(bare.stdout))
+		}
+		for _, flags := range [][]string{nil, {"without", "999"}} { // the calls are followed under a filter of its own
+			command := []string{dir + "/begins"}
+			if flags != nil {
+				command = append(append([]string{tracee(t)}, flags...), command...)
+			}
+			trial{policy: pinnedPolicy, dir: dir}.run(t, command...).want(t, 3, bare.stdout)
+		}
+	}
 }
 
 // assemble makes a program of NAME.s.
