@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -145,6 +146,14 @@ type tracee struct {
 }
 
 const traceeEnv = "RESOLVE_TRACEE"
+
+// The tracee's first thread asks, by whose number it is known: what a package is initialized
+// on, main stays on (runtime.LockOSThread).
+func init() {
+	if _, is := os.LookupEnv(traceeEnv); is {
+		runtime.LockOSThread()
+	}
+}
 
 func TestMain(m *testing.M) {
 	if root, ok := os.LookupEnv(traceeEnv); ok {
