@@ -40,9 +40,9 @@ func (p program) compare(t *tools) comparison {
 		bare   = "bare"
 		tracer = "C tracer, placed by the scheduler"
 		alone  = "C sandboxer, the same Landlock rules"
-		number = "callgate, no stops: rules on numbers"
-		exact  = "callgate, rules on files: Landlock, metadata at stops"
-		mounts = "callgate, no stops: rules on files, Landlock and mounts"
+		number = "callgate, rules on numbers: no stops"
+		exact  = "callgate, rules on files: Landlock, metadata and links at stops"
+		mounts = "callgate, rules on files: Landlock and mounts, links at stops"
 		traced = "callgate, every openat traced"
 	)
 	return comparison{
