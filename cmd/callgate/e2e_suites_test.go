@@ -48,19 +48,28 @@ func (s suite) failures(t *testing.T, tr trial) []string {
 	return slices.Compact(names)
 }
 
-// check runs the suite traced and, for what fails, bare.
+// check runs the suite traced and, for what fails, bare and traced once more: some of its tests
+// wait a fifth of a second for another process, which takes longer on a busy machine.
 func (s suite) check(t *testing.T) {
 	t.Helper()
-	traced := s.failures(t, trial{policy: cmp.Or(s.policy, traceAll), flags: []string{"--quiet"}})
+	under := trial{policy: cmp.Or(s.policy, traceAll), flags: []string{"--quiet"}}
+	traced := s.failures(t, under)
 	traced = slices.DeleteFunc(traced, func(name string) bool { return slices.Contains(s.known, strings.TrimSpace(name)) })
 	if len(traced) == 0 {
 		return
 	}
 	bare := s.failures(t, trial{bare: true})
+	traced = slices.DeleteFunc(traced, func(name string) bool { return slices.Contains(bare, name) })
+	if len(traced) == 0 {
+		return
+	}
+	again := s.failures(t, under)
 	for _, name := range traced {
-		if !slices.Contains(bare, name) {
-			t.Errorf("fails under callgate only: %s", name)
+		if slices.Contains(again, name) {
+			t.Errorf("fails under callgate only, twice: %s", name)
+			continue
 		}
+		t.Logf("failed once under callgate: %s", name)
 	}
 }
 
