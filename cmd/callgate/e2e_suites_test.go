@@ -23,6 +23,9 @@ type suite struct {
 	failed *regexp.Regexp
 	policy string   // traceAll if ""
 	known  []string // what fails by docs/attacks.md, "What a program can notice"
+	// hurried is in the name of a test that gives another process a fifth of a second to be
+	// gone, which on a busy machine can take longer.
+	hurried string
 }
 
 // pinAll permits everything, and decides it by its names: each is followed, pinned
@@ -48,8 +51,8 @@ func (s suite) failures(t *testing.T, tr trial) []string {
 	return slices.Compact(names)
 }
 
-// check runs the suite traced and, for what fails, bare and traced once more: some of its tests
-// wait a fifth of a second for another process, which takes longer on a busy machine.
+// check runs the suite traced and, for what fails, bare; a hurried test that fails has to
+// fail once more.
 func (s suite) check(t *testing.T) {
 	t.Helper()
 	under := trial{policy: cmp.Or(s.policy, traceAll), flags: []string{"--quiet"}}
@@ -60,16 +63,12 @@ func (s suite) check(t *testing.T) {
 	}
 	bare := s.failures(t, trial{bare: true})
 	traced = slices.DeleteFunc(traced, func(name string) bool { return slices.Contains(bare, name) })
-	if len(traced) == 0 {
+	if len(traced) == 1 && s.hurried != "" && strings.Contains(traced[0], s.hurried) && !slices.Contains(s.failures(t, under), traced[0]) {
+		t.Logf("failed once: %s", traced[0])
 		return
 	}
-	again := s.failures(t, under)
 	for _, name := range traced {
-		if slices.Contains(again, name) {
-			t.Errorf("fails under callgate only, twice: %s", name)
-			continue
-		}
-		t.Logf("failed once under callgate: %s", name)
+		t.Errorf("fails under callgate only: %s", name)
 	}
 }
 
@@ -90,6 +89,8 @@ func TestPythonSuites(t *testing.T) {
 				ran:    regexp.MustCompile(`(?m)^Ran \d+ tests`),
 				failed: regexp.MustCompile(`(?m)^(FAIL|ERROR): .*`),
 				policy: policy,
+
+				hurried: "test_leak_fast_process_del_killed",
 			}.check(t)
 		})
 	}
