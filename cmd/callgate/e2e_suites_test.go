@@ -23,9 +23,6 @@ type suite struct {
 	failed *regexp.Regexp
 	policy string   // traceAll if ""
 	known  []string // what fails by docs/attacks.md, "What a program can notice"
-	// hurried is in the name of a test that gives another process a fifth of a second to be
-	// gone, which on a busy machine can take longer.
-	hurried string
 }
 
 // pinAll permits everything, and decides it by its names: each is followed, pinned
@@ -51,24 +48,19 @@ func (s suite) failures(t *testing.T, tr trial) []string {
 	return slices.Compact(names)
 }
 
-// check runs the suite traced and, for what fails, bare; a hurried test that fails has to
-// fail once more.
+// check runs the suite traced and, for what fails, bare.
 func (s suite) check(t *testing.T) {
 	t.Helper()
-	under := trial{policy: cmp.Or(s.policy, traceAll), flags: []string{"--quiet"}}
-	traced := s.failures(t, under)
+	traced := s.failures(t, trial{policy: cmp.Or(s.policy, traceAll), flags: []string{"--quiet"}})
 	traced = slices.DeleteFunc(traced, func(name string) bool { return slices.Contains(s.known, strings.TrimSpace(name)) })
 	if len(traced) == 0 {
 		return
 	}
 	bare := s.failures(t, trial{bare: true})
-	traced = slices.DeleteFunc(traced, func(name string) bool { return slices.Contains(bare, name) })
-	if len(traced) == 1 && s.hurried != "" && strings.Contains(traced[0], s.hurried) && !slices.Contains(s.failures(t, under), traced[0]) {
-		t.Logf("failed once: %s", traced[0])
-		return
-	}
 	for _, name := range traced {
-		t.Errorf("fails under callgate only: %s", name)
+		if !slices.Contains(bare, name) {
+			t.Errorf("fails under callgate only: %s", name)
+		}
 	}
 }
 
@@ -84,15 +76,29 @@ func TestPythonSuites(t *testing.T) {
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they sleep most of their time
-			suite{
-				argv:   []string{python, "-m", "test", "-v", name},
-				ran:    regexp.MustCompile(`(?m)^Ran \d+ tests`),
-				failed: regexp.MustCompile(`(?m)^(FAIL|ERROR): .*`),
-				policy: policy,
-
-				hurried: "test_leak_fast_process_del_killed",
-			}.check(t)
+			pythonSuite(policy, python, "-i", hurried, name).check(t)
 		})
+	}
+}
+
+// hurried is a test that gives another process a fifth of a second to be gone.
+const hurried = "test_leak_fast_process_del_killed"
+
+// TestPythonHurried runs that one while no other test of this package runs.
+func TestPythonHurried(t *testing.T) {
+	python := pythonWithTests()
+	if python == "" {
+		lacking(t, "a Python with its test suite (Debian's libpython3.*-testsuite)")
+	}
+	pythonSuite(traceAll, python, "-m", hurried, "test_subprocess").check(t)
+}
+
+func pythonSuite(policy, python string, which ...string) suite {
+	return suite{
+		argv:   append([]string{python, "-m", "test", "-v"}, which...),
+		ran:    regexp.MustCompile(`(?m)^Ran [1-9]\d* tests?`),
+		failed: regexp.MustCompile(`(?m)^(FAIL|ERROR): .*`),
+		policy: policy,
 	}
 }
 
